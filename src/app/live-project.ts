@@ -1,0 +1,268 @@
+import { basename, dirname, sep } from 'node:path'
+
+import { configError, errorMessage, FlexiError } from '../core/errors.ts'
+import type { DevEvent, FunctionSummary, RouteSummary } from '../core/events.ts'
+import type { Emulator, FunctionConfig } from '../core/function.ts'
+import type { Logger } from '../core/log.ts'
+import type { AbsolutePath, Fault } from '../core/place.ts'
+import type { Project } from '../core/project.ts'
+import { emulators } from '../emulators/registry.ts'
+import type { RouteTable } from '../gateway/route-table.ts'
+import type { Change, Watcher } from '../watch/watcher.ts'
+import { bindRoutes, openDestinations, summariseRoutes, type Destinations } from './routing.ts'
+import { functionScope } from './scope.ts'
+import { errorEvent, ServedFunction } from './served-function.ts'
+
+export interface LiveProjectOptions {
+  readonly directory: AbsolutePath
+  readonly mode: 'dev' | 'serve'
+  readonly threads: number
+  readonly inspectPort?: number | undefined
+  readonly log: Logger
+  readonly origin: () => string | undefined
+  /** Reads the project's files again. @throws FlexiError FLEXI_CONFIG. */
+  readonly read: () => Promise<Project>
+  readonly onEvent: (event: DevEvent) => void
+}
+
+/** More functions than this start at their first request instead of at once: fifty warm processes help nobody. */
+const WARM_FUNCTIONS_MAX = 8
+
+/** Files whose coming makes a new project even though none was read before. */
+const CONFIG_FILES =
+  /^(flexi\.jsonc?|proxy\.ini|wrangler\.(jsonc?|toml)|template\.(ya?ml|json)|serverless\.(ya?ml|json|ts|js))$/
+
+/** The project that is being served: swaps code when files change and everything else when configuration does. */
+export class LiveProject implements AsyncDisposable {
+  readonly #options: LiveProjectOptions
+  readonly #functions = new Map<string, ServedFunction>()
+  readonly #destinations: Destinations
+  #project: Project
+  #table: RouteTable
+  #gateway: { swap(table: RouteTable): void } | undefined
+  #watcher: Watcher | undefined
+  #reading: Promise<void> = Promise.resolve()
+  #inspectors = 0
+
+  private constructor(project: Project, options: LiveProjectOptions) {
+    this.#project = project
+    this.#options = options
+    this.#table = { routes: [], functions: new Map() }
+    this.#destinations = openDestinations(this.#functions)
+  }
+
+  /** @throws FlexiError FLEXI_CONFIG with the faults of every function. */
+  static async open(project: Project, options: LiveProjectOptions): Promise<LiveProject> {
+    const live = new LiveProject(project, options)
+    try {
+      for (const served of await live.#openFunctions(project.functions))
+        live.#functions.set(served.name, served)
+      live.#table = await bindRoutes(project.routes, live.#functions, live.#destinations)
+    } catch (error) {
+      await live[Symbol.asyncDispose]()
+      throw error
+    }
+    return live
+  }
+
+  get project(): Project {
+    return this.#project
+  }
+
+  get table(): RouteTable {
+    return this.#table
+  }
+
+  get log(): Logger {
+    return this.#options.log
+  }
+
+  get routes(): readonly RouteSummary[] {
+    return summariseRoutes(this.#project.routes, this.#project.directory)
+  }
+
+  functions(url: string): readonly FunctionSummary[] {
+    return this.#project.functions.map(({ name, provider }) => ({
+      name,
+      provider,
+      url: `${url}/_flexi/f/${name}/`,
+    }))
+  }
+
+  attach(gateway: { swap(table: RouteTable): void }): void {
+    this.#gateway = gateway
+    gateway.swap(this.#table)
+  }
+
+  /** Builds every function; resolves when each was built or has reported why not. */
+  async start(): Promise<void> {
+    this.#warn(this.#project)
+    const warm = this.#functions.size <= WARM_FUNCTIONS_MAX
+    await Promise.all([...this.#functions.values()].map((served) => served.start({ warm })))
+  }
+
+  async watch(): Promise<void> {
+    const { watchFolder } = await import('../watch/watcher.ts')
+    this.#watcher = await watchFolder({
+      directory: this.#project.directory,
+      onChange: (change) => this.#changed(change),
+      onError: (error) => this.#options.log.warn('watch.fail', { error: error.message }),
+    })
+    this.#watchSources()
+  }
+
+  async restart(): Promise<void> {
+    const at = performance.now()
+    await this.#reread([])
+    await Promise.all([...this.#functions.values()].map((served) => served.rebuild([], at)))
+    this.#watchSources()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watcher?.[Symbol.asyncDispose]()
+    await this.#reading
+    await Promise.all([...this.#functions.values()].map((served) => served[Symbol.asyncDispose]()))
+    await this.#destinations[Symbol.asyncDispose]()
+  }
+
+  #changed({ paths, at }: Change): void {
+    const files = [...paths]
+    if (files.some((path) => this.#isConfiguration(path))) {
+      this.#reading = this.#reading.then(() => this.#reread(files))
+      return
+    }
+    const rebuilt = [...this.#functions.values()].map(async (served) => {
+      const concerned = files.filter((path) => covers(served.watched(), path))
+      if (concerned.length > 0) await served.rebuild(concerned, at)
+    })
+    void Promise.all(rebuilt).then(() => this.#watchSources())
+  }
+
+  #isConfiguration(path: string): boolean {
+    const isNew = dirname(path) === this.#project.directory && CONFIG_FILES.test(basename(path))
+    return isNew || this.#project.files.some((file) => file === path)
+  }
+
+  /** A build may have found new files to watch. */
+  #watchSources(): void {
+    const sources = [...this.#functions.values()].flatMap((served) => served.watched())
+    this.#watcher?.add([...sources, ...this.#project.files])
+  }
+
+  async #reread(files: readonly string[]): Promise<void> {
+    const at = performance.now()
+    try {
+      await this.#adopt(await this.#options.read())
+      this.#watchSources()
+      if (files.length === 0) return
+      const url = this.#options.origin() ?? ''
+      const durationMs = performance.now() - at
+      this.#options.onEvent({
+        event: 'configuration',
+        functions: this.functions(url),
+        routes: this.routes,
+        durationMs,
+      })
+    } catch (error) {
+      const failure =
+        error instanceof FlexiError
+          ? error
+          : new FlexiError('FLEXI_BUG', errorMessage(error), { cause: error })
+      this.#options.onEvent(errorEvent(failure))
+    }
+  }
+
+  /** All or nothing: everything new is opened and built before anything old is let go. */
+  async #adopt(project: Project): Promise<void> {
+    const fresh = project.functions.filter((config) => !this.#keeps(config))
+    const changed = fresh.filter(
+      (config) => this.#functions.get(config.name)?.config.provider === config.provider,
+    )
+    const added = await this.#openFunctions(fresh.filter((config) => !changed.includes(config)))
+    const changes = await this.#prepareChanges(changed).catch(async (error: unknown) => {
+      await Promise.all(added.map((served) => served[Symbol.asyncDispose]()))
+      throw error
+    })
+    await Promise.all(added.map((served) => served.start({ warm: true })))
+    const wanted = new Set(project.functions.map(({ name }) => name))
+    const removed = [...this.#functions.values()].filter(
+      ({ name }) => !wanted.has(name) || added.some((served) => served.name === name),
+    )
+    for (const served of removed) this.#functions.delete(served.name)
+    for (const served of added) this.#functions.set(served.name, served)
+    this.#table = await bindRoutes(project.routes, this.#functions, this.#destinations)
+    this.#project = project
+    this.#gateway?.swap(this.#table)
+    await Promise.all(changes.map((change) => change.apply()))
+    await Promise.all(removed.map((served) => served[Symbol.asyncDispose]()))
+    await this.#destinations.keep(project.routes)
+    this.#warn(project)
+  }
+
+  async #prepareChanges(changed: readonly FunctionConfig[]): Promise<readonly { apply(): Promise<void> }[]> {
+    const prepared = await Promise.allSettled(
+      changed.map(async (config) => this.#functions.get(config.name)?.reconfigure(config)),
+    )
+    const failure = prepared.find((outcome) => outcome.status === 'rejected')
+    const ready = prepared.flatMap((outcome) =>
+      outcome.status === 'fulfilled' && outcome.value !== undefined ? [outcome.value] : [],
+    )
+    if (failure === undefined) return ready
+    await Promise.all(ready.map((change) => change.abandon()))
+    throw failure.reason
+  }
+
+  #keeps(config: FunctionConfig): boolean {
+    const served = this.#functions.get(config.name)
+    return served !== undefined && JSON.stringify(served.config) === JSON.stringify(config)
+  }
+
+  async #openFunctions(configs: readonly FunctionConfig[]): Promise<ServedFunction[]> {
+    const outcomes = await Promise.allSettled(configs.map((config) => this.#openFunction(config)))
+    const failures = outcomes.flatMap((outcome) =>
+      outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
+    )
+    const opened = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    if (failures.length === 0) return opened
+    await Promise.all(opened.map((served) => served[Symbol.asyncDispose]()))
+    throw mergeFailures(failures)
+  }
+
+  #openFunction(config: FunctionConfig): Promise<ServedFunction> {
+    const { inspectPort, directory, onEvent } = this.#options
+    const port = inspectPort === undefined ? undefined : inspectPort + this.#inspectors++
+    const emulator = (emulators as Readonly<Record<string, Emulator>>)[config.provider]
+    if (emulator === undefined) throw new Error(`provider ${config.provider} is not in the registry`)
+    return ServedFunction.open(config, {
+      emulator,
+      directory,
+      onEvent,
+      scope: functionScope(config.name, this.#options, port),
+    })
+  }
+
+  #warn(project: Project): void {
+    for (const fault of project.faults) {
+      const { file, line, column } = fault.place
+      const hint = fault.hint === undefined ? '' : ` ${fault.hint}`
+      this.#options.onEvent({
+        event: 'warning',
+        message: `${file}:${line}:${column}  ${fault.message}${hint}`,
+      })
+    }
+  }
+}
+
+/** The faults of all files in one error; anything that is not a configuration fault is thrown as it is. */
+function mergeFailures(failures: readonly unknown[]): unknown {
+  const faults: Fault[] = []
+  for (const failure of failures) {
+    if (!(failure instanceof FlexiError) || failure.faults.length === 0) return failure
+    faults.push(...failure.faults)
+  }
+  return configError(faults)
+}
+
+function covers(watched: readonly string[], path: string): boolean {
+  return watched.some((wanted) => path === wanted || path.startsWith(wanted + sep))
+}

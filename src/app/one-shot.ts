@@ -1,0 +1,150 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+
+import { randomUUID } from 'node:crypto'
+import { FlexiError } from '../core/errors.ts'
+import type { DevEvent } from '../core/events.ts'
+import type { Emulator, FunctionConfig, InvokeResult, PackagedFile } from '../core/function.ts'
+import { silentLogger } from '../core/log.ts'
+import type { AbsolutePath } from '../core/place.ts'
+import { closest } from '../core/suggest.ts'
+import { readProject } from '../config/project.ts'
+import { readServerSettings } from '../config/settings.ts'
+import { emulators } from '../emulators/registry.ts'
+import { Pool } from '../instances/pool.ts'
+import { eventLogger, functionScope } from './scope.ts'
+
+interface OneShotOptions {
+  readonly directory: AbsolutePath
+  readonly configFile?: AbsolutePath | undefined
+  readonly envFile?: AbsolutePath | undefined
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+export interface BuildReport {
+  readonly name: string
+  readonly provider: string
+  readonly files: readonly PackagedFile[]
+  readonly durationMs: number
+}
+
+/** Writes every function as a deployment would ship it, each into its own folder of `outDirectory`. @throws FlexiError FLEXI_BUILD. */
+export async function buildProject(
+  options: OneShotOptions & { readonly outDirectory: AbsolutePath },
+): Promise<readonly BuildReport[]> {
+  const project = await readProject({ ...options, emulators })
+  const reports: BuildReport[] = []
+  for (const config of project.functions) {
+    const from = performance.now()
+    const directory = join(options.outDirectory, config.name) as AbsolutePath
+    await rm(directory, { recursive: true, force: true })
+    await mkdir(directory, { recursive: true })
+    await using source = await openSource(config, options)
+    const files = await source.package(directory)
+    reports.push({
+      name: config.name,
+      provider: config.provider,
+      files,
+      durationMs: performance.now() - from,
+    })
+  }
+  return reports
+}
+
+export interface InvokeOptions extends OneShotOptions {
+  readonly name: string
+  readonly payload: Uint8Array
+  readonly timeoutMs?: number | undefined
+  readonly clientContext?: string | undefined
+  /** For functions that answer HTTP only: the payload is its body. */
+  readonly request?:
+    | { readonly method: string; readonly path: string; readonly fields: Readonly<Record<string, string>> }
+    | undefined
+  readonly onEvent: (event: DevEvent) => void
+}
+
+/** Runs one function once, without a server. @throws FlexiError FLEXI_FUNCTION_UNKNOWN, or what building and starting it throws. */
+export async function invokeFunction(options: InvokeOptions): Promise<InvokeResult> {
+  const project = await readProject({ ...options, emulators })
+  const config = project.functions.find(({ name }) => name === options.name)
+  if (config === undefined) throw unknownFunction(options.name, project.functions)
+  await using source = await openSource(config, options, options.onEvent)
+  await using pool = new Pool({ name: config.name, log: silentLogger })
+  await pool.replace(await source.build())
+  if (options.request !== undefined) return invokeByHttp(pool, { ...options, request: options.request })
+  const timeoutMs = options.timeoutMs ?? config.timeoutMs ?? 900_000
+  const signal = AbortSignal.timeout(timeoutMs)
+  const { clientContext } = options
+  return pool.invoke(options.payload, {
+    id: randomUUID(),
+    deadline: Date.now() + timeoutMs,
+    signal,
+    clientContext,
+  })
+}
+
+function openSource(
+  config: FunctionConfig,
+  options: OneShotOptions,
+  onEvent: (event: DevEvent) => void = () => undefined,
+) {
+  const emulator: Emulator = emulators[config.provider as keyof typeof emulators]
+  const settings = readServerSettings({ flags: {}, environment: options.environment, project: {} })
+  const scope = functionScope(config.name, {
+    directory: options.directory,
+    mode: 'serve',
+    threads: settings.threads,
+    origin: () => undefined,
+    log: eventLogger('warn', onEvent),
+    onEvent,
+  })
+  return emulator.open(config, scope)
+}
+
+function unknownFunction(name: string, functions: readonly FunctionConfig[]): FlexiError {
+  const names = functions.map((config) => config.name)
+  const near = closest(name, names)
+  const hint =
+    near === undefined ? `This project has: ${names.join(', ') || 'no functions'}.` : `Did you mean ${near}?`
+  return new FlexiError('FLEXI_FUNCTION_UNKNOWN', `no function is called ${name}`, { hint })
+}
+
+/** Providers that know no events are asked over HTTP, through the same gateway that serves them. */
+async function invokeByHttp(
+  pool: Pool,
+  options: InvokeOptions & { request: NonNullable<InvokeOptions['request']> },
+): Promise<InvokeResult> {
+  const { openGateway } = await import('../gateway/gateway.ts')
+  await using gateway = await openGateway({
+    host: '127.0.0.1',
+    port: 0,
+    mode: 'serve',
+    table: { routes: [], functions: new Map([[options.name, pool]]) },
+    log: silentLogger,
+    onAccess: () => undefined,
+  })
+  const { method, path, fields } = options.request
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      `${gateway.url}/_flexi/f/${options.name}${path}`,
+      { method, headers: { ...fields } },
+      (incoming) => {
+        const chunks: Buffer[] = []
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+        incoming.on('error', reject)
+        incoming.on('end', () => {
+          const status = incoming.statusCode ?? 502
+          resolve({
+            payload: Buffer.concat(chunks),
+            contentType: incoming.headers['content-type'] ?? 'application/octet-stream',
+            functionError: status >= 500 ? 'Unhandled' : undefined,
+            log: '',
+          })
+        })
+      },
+    )
+    outgoing.on('error', reject)
+    outgoing.end(options.payload)
+  })
+}

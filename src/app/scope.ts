@@ -1,0 +1,54 @@
+import { join } from 'node:path'
+
+import type { DevEvent } from '../core/events.ts'
+import type { FunctionScope } from '../core/function.ts'
+import { createLogger, type Logger, type LogLevel, type LogRecord } from '../core/log.ts'
+import type { AbsolutePath } from '../core/place.ts'
+
+export interface ScopeOptions {
+  readonly directory: AbsolutePath
+  readonly mode: 'dev' | 'serve'
+  readonly threads: number
+  readonly origin: () => string | undefined
+  readonly log: Logger
+  readonly onEvent: (event: DevEvent) => void
+}
+
+export function functionScope(name: string, options: ScopeOptions, inspectPort?: number): FunctionScope {
+  return {
+    log: options.log.child({ function: name }),
+    mode: options.mode,
+    stateDirectory: join(options.directory, '.flexi') as AbsolutePath,
+    threads: options.threads,
+    inspectPort,
+    endpoints: () => ({ origin: options.origin() }),
+    output: (line) => options.onEvent({ event: 'log', function: name, ...line }),
+    report: (fault) => options.onEvent({ event: 'fault', ...fault }),
+  }
+}
+
+/** Our own log records as events: warnings and errors are shown, the rest only when asked for. */
+export function eventLogger(level: LogLevel, onEvent: (event: DevEvent) => void): Logger {
+  const text = (record: LogRecord): string =>
+    [
+      record.event,
+      ...Object.entries(record.fields).map(([key, value]) => `${key}=${formatValue(value)}`),
+    ].join(' ')
+  return createLogger((record) => {
+    const name = typeof record.fields['function'] === 'string' ? record.fields['function'] : undefined
+    if (record.level === 'warn' || record.level === 'error')
+      onEvent({ event: 'warning', message: text(record), function: name })
+    else
+      onEvent({
+        event: 'log',
+        function: name ?? 'flexi',
+        stream: 'platform',
+        level: record.level,
+        text: text(record),
+      })
+  }, level)
+}
+
+function formatValue(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}

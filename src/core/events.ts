@@ -1,0 +1,71 @@
+import type { FunctionFault, OutputLine } from './function.ts'
+import type { Fault } from './place.ts'
+
+/** One function as the ready event and the banner show it. */
+export interface FunctionSummary {
+  readonly name: string
+  readonly provider: string
+  /** The function's own address: `http://127.0.0.1:8069/_flexi/f/NAME/`. */
+  readonly url: string
+}
+
+export interface RouteSummary {
+  readonly pattern: string
+  readonly target: string
+}
+
+/** One finished exchange: the access line's content. */
+export interface AccessRecord {
+  readonly id: string
+  readonly clientAddress: string
+  readonly clientPort: number
+  readonly method: string
+  readonly target: string
+  readonly httpVersion: string
+  readonly status: number
+  /** Body bytes sent. */
+  readonly bytes: number
+  readonly ttfbMs: number
+  readonly ttlbMs: number
+  readonly route: string | undefined
+  /** True when the exchange did not end as it should have: client gone, upstream cut. */
+  readonly aborted: boolean
+  /** What the fetcher noted: `{ function, preAlloc, alloc }`. */
+  readonly notes: Readonly<Record<string, unknown>>
+}
+
+/** What `flexi dev` tells its reader, in the terminal or one JSON object a line. */
+export type DevEvent =
+  | {
+      readonly event: 'ready'
+      readonly url: string
+      readonly functions: readonly FunctionSummary[]
+      readonly routes: readonly RouteSummary[]
+      readonly durationMs: number
+    }
+  | ({ readonly event: 'request' } & AccessRecord)
+  | {
+      readonly event: 'reload'
+      readonly function: string
+      readonly revision: string
+      readonly files: readonly string[]
+      readonly durationMs: number
+    }
+  | {
+      readonly event: 'configuration'
+      readonly functions: readonly FunctionSummary[]
+      readonly routes: readonly RouteSummary[]
+      readonly durationMs: number
+    }
+  | {
+      readonly event: 'error'
+      readonly code: string
+      readonly message: string
+      readonly function?: string | undefined
+      readonly faults: readonly Fault[]
+      readonly hint?: string | undefined
+    }
+  | ({ readonly event: 'fault' } & FunctionFault)
+  | ({ readonly event: 'log'; readonly function: string } & OutputLine)
+  | { readonly event: 'warning'; readonly message: string; readonly function?: string | undefined }
+  | { readonly event: 'closing' }

@@ -1,0 +1,157 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+import type { FlexiError } from './errors.ts'
+import type { RequestContext, SocketFetcher } from './fetcher.ts'
+import type { Logger } from './log.ts'
+import type { AbsolutePath, Fault, Place, Revision } from './place.ts'
+import type { RouteRule } from './route.ts'
+
+/** One function of a project, as its file says it. */
+export interface FunctionConfig {
+  /** Unique in the project; letters, digits, `-` and `_`: it is also a host label. */
+  readonly name: string
+  /** A key of the registry. */
+  readonly provider: string
+  /** Where the function's relative paths start. */
+  readonly directory: AbsolutePath
+  /** Where it was found, for messages. */
+  readonly origin: Place
+  readonly environment: Readonly<Record<string, string>>
+  readonly timeoutMs?: number | undefined
+  readonly memoryMb?: number | undefined
+  /** What only the provider understands (`handler`, `config`, `library` …); it validates with its own schema. */
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+/** What user code printed, or what its platform says about it (START, REPORT). */
+export interface OutputLine {
+  readonly stream: 'stdout' | 'stderr' | 'platform'
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly text: string
+  readonly requestId?: string | undefined
+}
+
+/** User code failed: what its author needs to mend it. */
+export interface FunctionFault {
+  readonly function: string
+  readonly kind: 'throw' | 'init' | 'crash' | 'timeout' | 'memory' | 'result' | 'build'
+  /** `TypeError`, `Runtime.ExitError`, `SIGSEGV` … */
+  readonly name: string
+  readonly message: string
+  /** Source-mapped stack, as V8 prints it. */
+  readonly stack?: string | undefined
+  /** The first frame in the user's own code, with its source line. */
+  readonly frame?: Fault | undefined
+  readonly requestId?: string | undefined
+  readonly hint?: string | undefined
+}
+
+/** What a function is given for as long as it is part of the project. */
+export interface FunctionScope {
+  readonly log: Logger
+  /** `dev` rebuilds and explains; `serve` runs what is there. */
+  readonly mode: 'dev' | 'serve'
+  /** `.flexi/` of the project: builds and state. Made on demand by who writes there. */
+  readonly stateDirectory: AbsolutePath
+  /** SERVER_THREAD_COUNT: how many calls of a native library run at once. */
+  readonly threads: number
+  /** DevTools port of the function, when `--inspect` is given. */
+  readonly inspectPort?: number | undefined
+  /** Addresses known once the server listens. Read at each start of an instance, not before. */
+  endpoints(): { readonly origin: string | undefined }
+  output(line: OutputLine): void
+  report(fault: FunctionFault): void
+}
+
+/** The meaning of one invocation that is not HTTP. */
+export interface InvokeContext {
+  readonly id: string
+  readonly deadline: number
+  readonly signal: AbortSignal
+  /** Lambda's ClientContext as JSON text. */
+  readonly clientContext?: string | undefined
+}
+
+export interface InvokeResult {
+  readonly payload: Uint8Array
+  readonly contentType: string
+  /** Lambda's X-Amz-Function-Error. */
+  readonly functionError?: 'Handled' | 'Unhandled' | undefined
+  /** What the function and its platform printed during this invocation. */
+  readonly log: string
+}
+
+/** One running copy. Disposing it ends it at once; drain first. */
+export type Instance = SocketFetcher &
+  AsyncDisposable & {
+    /** Event-shaped providers: bytes in, bytes out. */
+    invoke?(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
+    /** Resolves when the instance can serve no more: with the error that ended it, or undefined when it was disposed. */
+    readonly closed: Promise<Error | undefined>
+  }
+
+/** One built revision of a function, ready to start. */
+export interface Code {
+  readonly revision: Revision
+  /** Requests one instance serves at once: 1 for Lambda, Infinity for an isolate. */
+  readonly concurrency: number
+  /** Instances at once, `LIMITS.instancesMax` when undefined. */
+  readonly instancesMax?: number | undefined
+  /** True when two revisions may not live at the same time (they own files): the old one is drained and closed before the new one starts. */
+  readonly exclusive: boolean
+  /**
+   * Starts an instance and resolves when it can answer (Lambda's Init).
+   * @throws FlexiError FLEXI_FUNCTION_INIT when the code cannot be loaded.
+   */
+  start(): Promise<Instance>
+  /** Answers a request that could get no instance, as the provider would. The gateway answers when absent. */
+  refuse?(
+    error: FlexiError,
+    exchange: { incoming: IncomingMessage; outgoing: ServerResponse; context: RequestContext },
+  ): void
+}
+
+/** A function's source: builds it, and knows which files it came from. */
+export interface FunctionSource extends AsyncDisposable {
+  /**
+   * Builds the current files. Called again after each change; incremental.
+   * @throws FlexiError FLEXI_BUILD with `faults` when they cannot be built; the last good code stays usable.
+   */
+  build(): Promise<Code>
+  /** Files and folders whose change means `build()` again. Valid after the first `build()`, failed or not. */
+  watched(): readonly AbsolutePath[]
+  /** Writes what a deployment would ship into `directory`, and tells what it wrote (paths relative to it). */
+  package(directory: AbsolutePath): Promise<readonly PackagedFile[]>
+}
+
+export interface PackagedFile {
+  readonly path: string
+  readonly bytes: number
+  /** Files it was made from, relative to the project. */
+  readonly inputs: readonly string[]
+}
+
+/** What a provider found in a folder by reading its own files. */
+export interface Detection {
+  readonly functions: readonly FunctionConfig[]
+  readonly routes: readonly RouteRule[]
+  /** The files read: a change in one of them means a new project. */
+  readonly files: readonly AbsolutePath[]
+  readonly faults: readonly Fault[]
+}
+
+export interface DetectOptions {
+  /** Values of the environment that configuration may name (`${env:STAGE}`), never read from process.env by the provider. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+/** How one provider runs functions. The registry's values. */
+export interface Emulator {
+  readonly name: string
+  /** Reads the provider's own files in the folder (wrangler.jsonc, template.yaml, serverless.yml). Cheap when there are none: no heavy import. */
+  detect(directory: AbsolutePath, options: DetectOptions): Promise<Detection>
+  /** Does a `proxy.ini` or route target name this provider's code by its shape (`./handler.ts`, `lib.so`, a folder with a wrangler file)? */
+  recognise(target: string, directory: AbsolutePath): Promise<Readonly<Record<string, unknown>> | undefined>
+  /** Validates `config.options`; nothing is built or started yet. @throws FlexiError FLEXI_CONFIG with `faults`. */
+  open(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource>
+}

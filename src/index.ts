@@ -1,0 +1,5 @@
+export { startApp, type App, type AppOptions } from './app.ts'
+export { FlexiError, type ErrorCode } from './core/errors.ts'
+export type { DevEvent } from './core/events.ts'
+export type { Emulator } from './core/function.ts'
+export type { AbsolutePath } from './core/place.ts'

@@ -1,0 +1,209 @@
+import type { Duplex } from 'node:stream'
+
+import { errorMessage, FlexiError } from '../core/errors.ts'
+import type { Code, Instance } from '../core/function.ts'
+import type { Logger } from '../core/log.ts'
+import type { PoolLimits } from './pool.ts'
+
+/** One instance and what it is doing. */
+export interface Slot {
+  readonly instance: Instance
+  readonly generation: Generation
+  inFlight: number
+  usedAt: number
+}
+
+export interface GenerationOptions {
+  readonly limits: PoolLimits
+  readonly log: Logger
+  /** An instance can take a request: it has started, or one of its leases was returned. */
+  onFree(): void
+  onStartFailed(error: FlexiError): void
+}
+
+/** The instances of one revision. */
+export class Generation {
+  readonly code: Code
+  readonly #options: GenerationOptions
+  readonly #slots = new Set<Slot>()
+  /** Slots with room, most recently used last: a warm instance is used before a cold one. */
+  readonly #free: Slot[] = []
+  readonly #sockets = new Set<Duplex>()
+  #starting = 0
+  #inFlight = 0
+  #ending = false
+  #whenIdle: (() => void) | undefined
+  #failure: { readonly error: FlexiError; readonly until: number } | undefined
+  #delayMs: number
+  #reaper: NodeJS.Timeout | undefined
+
+  constructor(code: Code, options: GenerationOptions) {
+    this.code = code
+    this.#options = options
+    this.#delayMs = options.limits.restartDelayMs
+  }
+
+  get size(): number {
+    return this.#slots.size
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** Starts one instance and resolves when it can answer. */
+  async start(): Promise<void> {
+    this.#starting += 1
+    try {
+      const instance = await this.code.start()
+      if (this.#ending) {
+        await instance[Symbol.asyncDispose]()
+        return
+      }
+      this.#admit(instance)
+    } catch (error) {
+      const failure = asInitError(error)
+      this.#failure = { error: failure, until: performance.now() + this.#delayMs }
+      this.#delayMs = Math.min(this.#delayMs * 2, this.#options.limits.restartDelayMaxMs)
+      throw failure
+    } finally {
+      this.#starting -= 1
+    }
+  }
+
+  /** The first instance, on demand; does nothing while one is there or coming. */
+  startFirst(): void {
+    if (this.#slots.size + this.#starting === 0) this.#startInBackground()
+  }
+
+  /** More instances for a queue that does not move: at most as many again as there are, so that a burst does not fork a storm. */
+  scaleOut(queued: number): void {
+    const limit = this.code.instancesMax ?? this.#options.limits.instancesMax
+    const total = this.#slots.size + this.#starting
+    const more = Math.min(limit - total, queued - this.#starting, Math.max(1, this.#slots.size))
+    for (let count = 0; count < more; count += 1) this.#startInBackground()
+  }
+
+  /** Why no instance could be started a moment ago. Undefined once it is worth trying again. */
+  recentFailure(): FlexiError | undefined {
+    if (this.#failure === undefined || this.#slots.size + this.#starting > 0) return undefined
+    return performance.now() < this.#failure.until ? this.#failure.error : undefined
+  }
+
+  take(): Slot | undefined {
+    const slot = this.#free[this.#free.length - 1]
+    if (slot === undefined) return undefined
+    slot.inFlight += 1
+    this.#inFlight += 1
+    if (slot.inFlight >= this.code.concurrency) this.#free.pop()
+    return slot
+  }
+
+  release(slot: Slot): void {
+    this.#inFlight -= 1
+    if (slot.inFlight >= this.code.concurrency && this.#slots.has(slot)) this.#free.push(slot)
+    slot.inFlight -= 1
+    slot.usedAt = performance.now()
+    if (this.#inFlight === 0) this.#whenIdle?.()
+  }
+
+  /** An upgraded connection keeps its revision alive until it ends, or the drain limit. */
+  holdSocket(socket: Duplex): void {
+    this.#sockets.add(socket)
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      if (this.#inFlight === 0) this.#whenIdle?.()
+    })
+  }
+
+  /** Resolves when nothing is in flight, or at the limit. An exclusive revision does not wait for open sockets: its successor must not. */
+  async drain(limitMs: number): Promise<void> {
+    const idle = (): boolean => this.#inFlight === 0 && (this.code.exclusive || this.#sockets.size === 0)
+    if (idle()) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, limitMs)
+      this.#whenIdle = () => {
+        if (!idle()) return
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#whenIdle = undefined
+  }
+
+  async dispose(): Promise<void> {
+    this.#ending = true
+    clearInterval(this.#reaper)
+    this.#free.length = 0
+    const slots = [...this.#slots]
+    this.#slots.clear()
+    await Promise.all(slots.map((slot) => slot.instance[Symbol.asyncDispose]()))
+  }
+
+  /** A fresh generation of the same code, for when its successor could not start. */
+  revive(): Generation {
+    return new Generation(this.code, this.#options)
+  }
+
+  #startInBackground(): void {
+    this.start().catch((error: unknown) => this.#options.onStartFailed(asInitError(error)))
+  }
+
+  #admit(instance: Instance): void {
+    const slot: Slot = { instance, generation: this, inFlight: 0, usedAt: performance.now() }
+    this.#slots.add(slot)
+    this.#free.push(slot)
+    this.#failure = undefined
+    this.#reaper ??= this.#startReaper()
+    const startedAt = performance.now()
+    instance.closed
+      .then((error) => this.#closed(slot, { error, livedMs: performance.now() - startedAt }))
+      .catch((error: unknown) => this.#options.log.error('instance.closed', { error: errorMessage(error) }))
+    this.#options.onFree()
+  }
+
+  /** An instance ended by itself. Another is started at once, unless they keep ending: then later and later. */
+  #closed(slot: Slot, { error, livedMs }: { error: Error | undefined; livedMs: number }): void {
+    if (!this.#slots.delete(slot)) return
+    const index = this.#free.indexOf(slot)
+    if (index !== -1) this.#free.splice(index, 1)
+    if (this.#ending) return
+    if (error !== undefined) this.#options.log.debug('instance.closed', { error: errorMessage(error) })
+    this.#delayMs =
+      livedMs > this.#options.limits.restartDelayMaxMs
+        ? this.#options.limits.restartDelayMs
+        : this.#delayMs * 2
+    if (this.#slots.size > 0) return
+    if (this.#delayMs <= this.#options.limits.restartDelayMs * 8) {
+      this.startFirst()
+      return
+    }
+    setTimeout(
+      () => this.#ending || this.startFirst(),
+      Math.min(this.#delayMs, this.#options.limits.restartDelayMaxMs),
+    ).unref()
+  }
+
+  #startReaper(): NodeJS.Timeout {
+    const { idleInstanceMs } = this.#options.limits
+    return setInterval(() => this.#reap(idleInstanceMs), Math.max(50, idleInstanceMs / 4)).unref()
+  }
+
+  #reap(idleMs: number): void {
+    const now = performance.now()
+    for (const slot of this.#slots) {
+      if (this.#slots.size <= 1) return
+      if (slot.inFlight > 0 || now - slot.usedAt < idleMs) continue
+      this.#slots.delete(slot)
+      this.#free.splice(this.#free.indexOf(slot), 1)
+      slot.instance[Symbol.asyncDispose]().then(undefined, (error: unknown) =>
+        this.#options.log.warn('instance.dispose', { error: errorMessage(error) }),
+      )
+    }
+  }
+}
+
+function asInitError(error: unknown): FlexiError {
+  if (error instanceof FlexiError) return error
+  return new FlexiError('FLEXI_FUNCTION_INIT', errorMessage(error), { cause: error })
+}

@@ -1,0 +1,286 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+import { errorMessage, FlexiError } from '../core/errors.ts'
+import type { RequestContext, SocketFetcher } from '../core/fetcher.ts'
+import type { Code, Instance, InvokeContext, InvokeResult } from '../core/function.ts'
+import { LIMITS } from '../core/limits.ts'
+import type { Logger } from '../core/log.ts'
+import { Generation, type Slot } from './generation.ts'
+
+export interface PoolOptions {
+  readonly name: string
+  readonly log: Logger
+  readonly limits?: Partial<PoolLimits>
+}
+
+export type PoolLimits = Record<
+  | 'instancesMax'
+  | 'queueLengthMax'
+  | 'queueWaitMs'
+  | 'scaleOutAfterMs'
+  | 'idleInstanceMs'
+  | 'drainMs'
+  | 'restartDelayMs'
+  | 'restartDelayMaxMs',
+  number
+>
+
+export interface PoolState {
+  readonly revision: string | undefined
+  readonly instances: number
+  readonly inFlight: number
+  readonly queued: number
+  /** Generations that still finish what they hold. */
+  readonly draining: number
+}
+
+interface Waiter {
+  readonly since: number
+  /** The client left while waiting: its turn is passed on. */
+  gone(): boolean
+  resolve(slot: Slot): void
+  reject(error: FlexiError): void
+}
+
+/** All instances of one function. Leases one a request, starts more when a queue forms, and swaps revisions without dropping a request. */
+export class Pool implements SocketFetcher, AsyncDisposable {
+  readonly #name: string
+  readonly #log: Logger
+  readonly #limits: PoolLimits
+  readonly #notes: { readonly function: string }
+  readonly #queue: Waiter[] = []
+  readonly #draining = new Set<Generation>()
+  #current: Generation | undefined
+  /** Why there is no code: the first build failed. Requests get it until a build succeeds. */
+  #unavailable: FlexiError | undefined
+  /** While true, requests wait although there is a generation: an exclusive revision is being exchanged. */
+  #gated = false
+  #queueTimer: NodeJS.Timeout | undefined
+  #replacing: Promise<void> = Promise.resolve()
+  #disposed = false
+
+  constructor(options: PoolOptions) {
+    this.#name = options.name
+    this.#log = options.log
+    this.#limits = { ...LIMITS, ...options.limits }
+    this.#notes = { function: options.name }
+  }
+
+  state(): PoolState {
+    return {
+      revision: this.#current?.code.revision,
+      instances: this.#current?.size ?? 0,
+      inFlight: this.#current?.inFlight ?? 0,
+      queued: this.#queue.length,
+      draining: this.#draining.size,
+    }
+  }
+
+  async handle(incoming: IncomingMessage, outgoing: ServerResponse, context: RequestContext): Promise<void> {
+    context.note(this.#notes)
+    let slot: Slot
+    try {
+      slot = this.#take() ?? (await this.#wait(() => outgoing.destroyed))
+    } catch (error) {
+      const code = this.#current?.code
+      if (code?.refuse === undefined || !(error instanceof FlexiError)) throw error
+      code.refuse(error, { incoming, outgoing, context })
+      return
+    }
+    // The lease ends when the exchange does, not when its head is out: the body may still be streaming.
+    try {
+      await slot.instance.handle(incoming, outgoing, context)
+    } finally {
+      this.#release(slot)
+    }
+  }
+
+  async invoke(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult> {
+    const slot = this.#take() ?? (await this.#wait(() => context.signal.aborted))
+    try {
+      if (slot.instance.invoke === undefined) {
+        throw new FlexiError('FLEXI_USAGE', `${this.#name} answers HTTP only`, {
+          hint: 'Send it a request instead of an event.',
+        })
+      }
+      return await slot.instance.invoke(payload, context)
+    } finally {
+      this.#release(slot)
+    }
+  }
+
+  upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, context: RequestContext): void {
+    const open = async (): Promise<void> => {
+      const slot = this.#take() ?? (await this.#wait(() => socket.destroyed))
+      this.#release(slot)
+      if (slot.instance.upgrade === undefined) {
+        socket.end('HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+        return
+      }
+      slot.generation.holdSocket(socket)
+      slot.instance.upgrade(incoming, socket, head, context)
+    }
+    open().catch((error: unknown) => {
+      this.#log.warn('upgrade.fail', { error: errorMessage(error) })
+      if (!socket.destroyed)
+        socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    })
+  }
+
+  /**
+   * Points new requests at this code once an instance of it can answer; old instances finish what they hold, then close.
+   * All or nothing: when the start fails the old code serves on.
+   * @throws FlexiError what `code.start()` threw.
+   */
+  replace(code: Code, { warm = true } = {}): Promise<void> {
+    const next = this.#replacing.then(() => this.#exchange(code, warm))
+    this.#replacing = next.catch(() => undefined)
+    return next
+  }
+
+  /** There is no code to run, and why: what waits is answered with it. A pool that already serves keeps serving. */
+  fail(error: FlexiError): void {
+    if (this.#current !== undefined) return
+    this.#unavailable = error
+    this.#rejectAll(error)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true
+    await this.#replacing
+    clearTimeout(this.#queueTimer)
+    this.#rejectAll(
+      new FlexiError('FLEXI_SHUTTING_DOWN', `${this.#name} is shutting down`, { retryAfterSeconds: 1 }),
+    )
+    const generations = [...this.#draining, ...(this.#current === undefined ? [] : [this.#current])]
+    await Promise.all(generations.map((generation) => generation.dispose()))
+  }
+
+  async #exchange(code: Code, warm: boolean): Promise<void> {
+    if (this.#disposed) return
+    const old = this.#current
+    const next = new Generation(code, {
+      limits: this.#limits,
+      log: this.#log,
+      onFree: () => this.#serveQueue(),
+      onStartFailed: (error) => this.#startFailed(next, error),
+    })
+    if (code.exclusive && old !== undefined) await this.#exchangeExclusively(old, next)
+    else {
+      if (warm) await next.start()
+      this.#current = next
+      if (old !== undefined) this.#retire(old)
+    }
+    this.#unavailable = undefined
+    this.#serveQueue()
+  }
+
+  /** Two revisions may not live at once: requests wait while the old one ends and the new one starts. */
+  async #exchangeExclusively(old: Generation, next: Generation): Promise<void> {
+    this.#gated = true
+    try {
+      await old.drain(this.#limits.drainMs)
+      await old.dispose()
+      await next.start()
+      this.#current = next
+    } catch (error) {
+      this.#current = old.revive()
+      throw error
+    } finally {
+      this.#gated = false
+      this.#serveQueue()
+    }
+  }
+
+  #retire(generation: Generation): void {
+    this.#draining.add(generation)
+    void generation
+      .drain(this.#limits.drainMs)
+      .then(() => generation.dispose())
+      .catch((error: unknown) => this.#log.warn('instance.dispose', { error: errorMessage(error) }))
+      .finally(() => this.#draining.delete(generation))
+  }
+
+  #take(): Slot | undefined {
+    // Whoever waits goes first.
+    if (this.#queue.length > 0 || this.#gated) return undefined
+    return this.#current?.take()
+  }
+
+  #release(slot: Slot): void {
+    slot.generation.release(slot)
+    if (this.#queue.length > 0) this.#serveQueue()
+  }
+
+  #wait(gone: () => boolean): Promise<Slot> {
+    const refusal = this.#refusal()
+    if (refusal !== undefined) return Promise.reject(refusal)
+    const turn = new Promise<Slot>((resolve, reject) => {
+      this.#queue.push({ since: performance.now(), gone, resolve, reject })
+    })
+    if (!this.#gated) this.#current?.startFirst()
+    this.#queueTimer ??= setTimeout(() => this.#tendQueue(), this.#limits.scaleOutAfterMs)
+    return turn
+  }
+
+  #refusal(): FlexiError | undefined {
+    if (this.#disposed)
+      return new FlexiError('FLEXI_SHUTTING_DOWN', `${this.#name} is shutting down`, { retryAfterSeconds: 1 })
+    if (this.#unavailable !== undefined) return this.#unavailable
+    if (!this.#gated) {
+      const failure = this.#current?.recentFailure()
+      if (failure !== undefined) return failure
+    }
+    if (this.#queue.length < this.#limits.queueLengthMax) return undefined
+    return new FlexiError('FLEXI_QUEUE_FULL', `${this.#name} has ${this.#queue.length} requests waiting`, {
+      retryAfterSeconds: 1,
+    })
+  }
+
+  #serveQueue(): void {
+    if (this.#gated || this.#current === undefined) return
+    for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
+      const slot = head.gone() ? undefined : this.#current.take()
+      if (slot === undefined && !head.gone()) {
+        this.#current.startFirst()
+        return
+      }
+      this.#queue.shift()
+      if (slot === undefined)
+        head.reject(new FlexiError('FLEXI_CLIENT_GONE', 'the client left while its request waited'))
+      else head.resolve(slot)
+    }
+  }
+
+  /** Runs while a queue exists: starts instances when its head has waited long enough, and turns away who waited too long. */
+  #tendQueue(): void {
+    this.#queueTimer = undefined
+    const now = performance.now()
+    while (this.#queue[0] !== undefined && now - this.#queue[0].since > this.#limits.queueWaitMs) {
+      const waited = Math.round((now - this.#queue[0].since) / 1000)
+      this.#queue
+        .shift()
+        ?.reject(
+          new FlexiError('FLEXI_QUEUE_FULL', `${this.#name}: no instance came free in ${waited} s`, {
+            retryAfterSeconds: 1,
+          }),
+        )
+    }
+    const head = this.#queue[0]
+    if (head === undefined) return
+    if (!this.#gated && now - head.since >= this.#limits.scaleOutAfterMs)
+      this.#current?.scaleOut(this.#queue.length)
+    this.#queueTimer = setTimeout(() => this.#tendQueue(), this.#limits.scaleOutAfterMs)
+  }
+
+  #startFailed(generation: Generation, error: FlexiError): void {
+    if (generation === this.#current && generation.size === 0) this.#rejectAll(error)
+  }
+
+  #rejectAll(error: FlexiError): void {
+    for (const waiter of this.#queue.splice(0)) waiter.reject(error)
+  }
+}
+
+export type { Instance }

@@ -1,0 +1,95 @@
+import { basename, relative, sep } from 'node:path'
+
+import { LIMITS } from '../core/limits.ts'
+import type { AbsolutePath } from '../core/place.ts'
+
+/** What changed in one burst, and when its first event came in (`performance.now()`), so that a reload can say how long it took. */
+export interface Change {
+  readonly paths: ReadonlySet<string>
+  readonly at: number
+}
+
+export interface WatcherOptions {
+  readonly directory: AbsolutePath
+  readonly debounceMs?: number | undefined
+  readonly onChange: (change: Change) => void
+  readonly onError: (error: Error) => void
+}
+
+export interface Watcher extends AsyncDisposable {
+  /** Also watches these, wherever they are: a library in `target/`, a source above the folder. Known ones cost nothing. */
+  add(paths: readonly AbsolutePath[]): void
+}
+
+/** Folders that tools fill and people do not edit: watching them costs thousands of handles and reloads for nothing. */
+const IGNORED_FOLDERS = new Set([
+  'node_modules', '.git', '.hg', '.svn', '.flexi', '.wrangler', '.aws-sam', '.serverless', '.venv', 'venv', '__pycache__',
+  'dist', 'target', 'zig-out', '.zig-cache', 'zig-cache', 'coverage', '.cache', '.idea', '.vscode',
+]) // prettier-ignore
+
+/** Resolves when the whole folder is watched: a change after that is never missed. */
+export async function watchFolder(options: WatcherOptions): Promise<Watcher> {
+  const { watch } = await import('chokidar')
+  const explicit = new Set<string>()
+  const burst = createBurst(options)
+  const watcher = watch(options.directory, {
+    ignoreInitial: true,
+    ignored: (path) => !explicit.has(path) && isIgnored(options.directory, path, explicit),
+  })
+  watcher.on('all', (_event, path) => burst.push(path))
+  watcher.on('error', (error) => options.onError(error instanceof Error ? error : new Error(String(error))))
+  await new Promise<void>((resolve) => watcher.once('ready', () => resolve()))
+  return {
+    add(paths) {
+      const fresh = paths.filter((path) => !explicit.has(path))
+      for (const path of fresh) explicit.add(path)
+      const uncovered = fresh.filter(
+        (path) => isIgnored(options.directory, path, new Set()) || !isInside(options.directory, path),
+      )
+      if (uncovered.length > 0) watcher.add(uncovered)
+    },
+    async [Symbol.asyncDispose]() {
+      burst.stop()
+      await watcher.close()
+    },
+  }
+}
+
+/** Editors write in bursts, and linkers in pieces: one change is handed out once it has been quiet for a moment. */
+function createBurst(options: WatcherOptions): { push(path: string): void; stop(): void } {
+  let paths = new Set<string>()
+  let at = 0
+  let timer: NodeJS.Timeout | undefined
+  const flush = (): void => {
+    const change = { paths, at }
+    paths = new Set()
+    options.onChange(change)
+  }
+  return {
+    push(path) {
+      if (paths.size === 0) at = performance.now()
+      paths.add(path)
+      clearTimeout(timer)
+      timer = setTimeout(flush, options.debounceMs ?? LIMITS.debounceMs)
+    },
+    stop: () => clearTimeout(timer),
+  }
+}
+
+function isInside(directory: string, path: string): boolean {
+  return path === directory || path.startsWith(directory + sep)
+}
+
+function isIgnored(directory: string, path: string, explicit: ReadonlySet<string>): boolean {
+  if (!isInside(directory, path)) return false
+  const segments = relative(directory, path).split(sep)
+  if (!segments.some((segment) => IGNORED_FOLDERS.has(segment)) && !isScratch(path)) return false
+  for (const wanted of explicit) if (isInside(wanted, path) || isInside(path, wanted)) return false
+  return true
+}
+
+/** Editors' swap and probe files: `.x.swp`, `4913`, `x~`. */
+function isScratch(path: string): boolean {
+  const name = basename(path)
+  return name.endsWith('~') || /^\..*\.sw[a-z]$/.test(name) || name === '4913'
+}
