@@ -81,6 +81,6 @@ describe('frames', () => {
     const [a, b] = pair()
     const channel = openChannel(b, () => undefined)
     a.write(Buffer.from('ffffffff0000000000000000', 'hex'))
-    await channel.closed
+    await expect(channel.closed).resolves.toBeUndefined()
   })
 })

@@ -29,7 +29,7 @@ async function watched(
     onChange: (change) => changes.push(change),
     onError: (error) => expect.fail(error.message),
   })
-  cleanups.push(() => watcher[Symbol.asyncDispose]())
+  cleanups.push(async () => watcher[Symbol.asyncDispose]())
   return { changes, watcher }
 }
 
