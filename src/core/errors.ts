@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   FLEXI_UPSTREAM_UNREACHABLE: { status: 502, exit: 69 },
   FLEXI_UPSTREAM_RESPONSE: { status: 502, exit: 69 },
   FLEXI_UPSTREAM_TIMEOUT: { status: 504, exit: 69 },
+  FLEXI_UPSTREAM_LOOP: { status: 508, exit: 69 },
   FLEXI_BUG: { status: 500, exit: 70 },
 } as const satisfies Record<string, { readonly status: number; readonly exit: number }>
 

@@ -1,0 +1,187 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+
+import {
+  createScanner,
+  findNodeAtLocation,
+  printParseErrorCode,
+  type Node,
+  type ParseError,
+} from 'jsonc-parser'
+import type { core } from 'zod'
+
+import { placeAt, type Fault } from '../core/place.ts'
+import { closest } from '../core/suggest.ts'
+import { conforms, type JsonSchema } from './conforms.ts'
+import { FLEXI_KEYS, flexiSchema, type FlexiDocument } from './flexi-schema.ts'
+
+/** The text of a flexi.jsonc and its syntax tree: what every fault points into. */
+export interface FlexiSource {
+  /** As messages show it. */
+  readonly file: string
+  readonly text: string
+  readonly root: Node
+}
+
+export type Path = readonly (string | number)[]
+
+export type FaultPlace = Required<Pick<Fault, 'place' | 'text'>>
+
+/** Where the value at a path stands; where its key stands with `key`. The nearest object that is there when it is not. */
+export function locate(source: FlexiSource, path: Path, part: 'key' | 'value' = 'value'): FaultPlace {
+  const node = findNodeAtLocation(source.root, [...path])
+  if (node === undefined) return path.length === 0 ? placeOf(source, 0) : locate(source, path.slice(0, -1))
+  const key = node.parent?.type === 'property' ? node.parent.children?.[0] : undefined
+  return placeOf(source, part === 'key' && key !== undefined ? key.offset : node.offset)
+}
+
+function placeOf(source: FlexiSource, offset: number): FaultPlace {
+  return placeAt(source.file, source.text, offset)
+}
+
+/** One fault a line, without those that only follow from an earlier one: a parser that is lost says much. */
+export function syntaxFaults(file: string, text: string, errors: readonly ParseError[]): Fault[] {
+  const faults: Fault[] = []
+  for (const { error, offset } of errors) {
+    const name = printParseErrorCode(error)
+    if (faults.length > 0 && CONSEQUENCES.has(name)) continue
+    const at = name === 'CommaExpected' ? endOfTokenBefore(text, offset) : offset
+    const fault = { ...placeAt(file, text, at), ...(SYNTAX[name] ?? { message: `no valid JSON: ${name}` }) }
+    if (faults.at(-1)?.place.line !== fault.place.line) faults.push(fault)
+  }
+  return faults
+}
+
+/** A comma is missed at the token that follows; it belongs behind the token before, which is mostly on another line. */
+function endOfTokenBefore(text: string, offset: number): number {
+  const scanner = createScanner(text, true)
+  let end = 0
+  scanner.scan()
+  while (scanner.getTokenOffset() < offset) {
+    end = scanner.getTokenOffset() + scanner.getTokenLength()
+    scanner.scan()
+  }
+  return end
+}
+
+const CONSEQUENCES = new Set(['EndOfFileExpected', 'CloseBraceExpected', 'CloseBracketExpected'])
+
+const SYNTAX: Readonly<Record<string, Pick<Fault, 'message' | 'hint'>>> = {
+  InvalidSymbol: { message: 'this is no JSON value', hint: 'Write strings and keys in double quotes.' },
+  InvalidNumberFormat: { message: 'this is no JSON number' },
+  PropertyNameExpected: { message: 'a key is expected', hint: 'Write keys in double quotes.' },
+  ValueExpected: { message: 'a value is expected' },
+  ColonExpected: { message: 'a colon is expected', hint: 'Write "key": value.' },
+  CommaExpected: { message: 'a comma is missing', hint: 'Put a comma here.' },
+  CloseBraceExpected: { message: 'a closing brace is missing', hint: 'Put "}" here.' },
+  CloseBracketExpected: { message: 'a closing bracket is missing', hint: 'Put "]" here.' },
+  EndOfFileExpected: { message: 'the file goes on after its end', hint: 'Remove what follows the last "}".' },
+  InvalidCommentToken: { message: 'a comment stands where none may' },
+  UnexpectedEndOfComment: { message: 'the comment does not end', hint: 'Close it with "*/".' },
+  UnexpectedEndOfString: { message: 'the string does not end on its line', hint: 'Close it with a quote.' },
+  UnexpectedEndOfNumber: { message: 'the number does not end' },
+  InvalidUnicode: { message: 'a Unicode escape has four hexadecimal digits', hint: 'Write it as \\u00e9.' },
+  InvalidEscapeCharacter: { message: 'JSON has no such escape', hint: 'Write a backslash as "\\\\".' },
+  InvalidCharacter: { message: 'a control character stands in a string', hint: 'Write it as an escape.' },
+}
+
+/** JSON keeps the last of two equal keys and forgets the first in silence. */
+export function repeatedKeys(source: FlexiSource, node: Node = source.root): Fault[] {
+  const lines = new Map<unknown, number>()
+  return (node.children ?? []).flatMap((child) => {
+    const key = node.type === 'object' ? child.children?.[0] : undefined
+    if (key === undefined) return repeatedKeys(source, child)
+    const at = placeOf(source, key.offset)
+    const first = lines.get(key.value)
+    lines.set(key.value, first ?? at.place.line)
+    const inner = repeatedKeys(source, child)
+    if (first === undefined) return inner
+    const message = `the key "${String(key.value)}" is already on line ${first}`
+    return [{ ...at, message, hint: 'Rename or remove one of the two.' }, ...inner]
+  })
+}
+
+export interface Validation {
+  /** Without the functions, routes and settings that have a fault. */
+  readonly document: FlexiDocument
+  /** Where each route of the document stands in the file's list. */
+  readonly routeIndexes: readonly number[]
+  readonly faults: readonly Fault[]
+}
+
+/** Finds all faults at once, and keeps what has none. */
+export async function validate(source: FlexiSource, value: unknown): Promise<Validation> {
+  const count = findNodeAtLocation(source.root, ['routes'])?.children?.length ?? 0
+  const indexes = Array.from({ length: count }, (_, index) => index)
+  if (conforms(await readSchema(), value))
+    return { document: value as FlexiDocument, routeIndexes: indexes, faults: [] }
+  const { z } = await import('zod')
+  const schema = flexiSchema(z)
+  const issues = schema.safeParse(value).error?.issues ?? []
+  const rest = schema.safeParse(withoutFaulty(value, issues))
+  const faulty = new Set(issues.flatMap(({ path: [part, index] }) => (part === 'routes' ? [index] : [])))
+  return {
+    document: rest.success ? rest.data : {},
+    routeIndexes: indexes.filter((index) => !faulty.has(index)),
+    faults: issues.flatMap((issue) => issueFaults(source, issue)),
+  }
+}
+
+/** The schema that ships with the package. */
+async function readSchema(): Promise<JsonSchema> {
+  const text = await readFile(fileURLToPath(import.meta.resolve('flexi/flexi.schema.json')), 'utf8')
+  return JSON.parse(text) as JsonSchema
+}
+
+/** The same document without each function, route and setting that has an issue. */
+function withoutFaulty(value: unknown, issues: readonly core.$ZodIssue[]): unknown {
+  if (typeof value !== 'object' || value === null) return {}
+  const faulty = new Set(issues.map(({ path }) => JSON.stringify(path.slice(0, 2))))
+  const keep = (...path: Path): boolean => !faulty.has(JSON.stringify(path))
+  const known = Object.entries(value).filter(
+    ([key]) => FLEXI_KEYS.document.some((name) => name === key) && keep(key),
+  )
+  return Object.fromEntries(
+    known.map(([key, part]: [string, unknown]) => {
+      if (Array.isArray(part)) return [key, part.filter((_, index) => keep(key, index))]
+      if (typeof part !== 'object' || part === null) return [key, part]
+      return [key, Object.fromEntries(Object.entries(part).filter(([name]) => keep(key, name)))]
+    }),
+  )
+}
+
+function issueFaults(source: FlexiSource, issue: core.$ZodIssue): Fault[] {
+  const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)))
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => unknownKey(locate(source, [...path, key], 'key'), key, path))
+  if (issue.code === 'invalid_key') {
+    const rule = issue.issues[0]?.message ?? issue.message
+    return [{ ...locate(source, path, 'key'), message: `"${String(path.at(-1))}" ${rule}` }]
+  }
+  const node = findNodeAtLocation(source.root, path)
+  const name = nameOf(path)
+  if (node === undefined)
+    return [
+      { ...locate(source, path), message: `${name} is missing`, hint: `Add ${name}: it ${issue.message}.` },
+    ]
+  const written = source.text.slice(node.offset, node.offset + node.length).replaceAll(/\s+/g, ' ')
+  const shown = written.length > SHOWN_MAX ? `${written.slice(0, SHOWN_MAX)}…` : written
+  return [{ ...locate(source, path), message: `${name} ${issue.message}, not ${shown}` }]
+}
+
+const SHOWN_MAX = 40
+
+/** [functions, hello, timeout] → `"timeout"`, [routes, 0] → `routes[0]`. */
+function nameOf(path: Path): string {
+  const last = path.at(-1)
+  if (last === undefined) return 'the file'
+  return typeof last === 'number' ? `${String(path.at(-2))}[${last}]` : `"${last}"`
+}
+
+function unknownKey(at: FaultPlace, key: string, path: Path): Fault {
+  const [part] = path
+  const keys = part === 'routes' || part === 'server' ? FLEXI_KEYS[part] : FLEXI_KEYS.document
+  const near = closest(key, keys)
+  const hint = near === undefined ? `Keys here are ${keys.join(', ')}.` : `Did you mean "${near}"?`
+  return { ...at, message: `unknown key "${key}"`, hint }
+}
