@@ -1,4 +1,3 @@
-import { errorMessage, FlexiError } from './core/errors.ts'
 import type { DevEvent, FunctionSummary, RouteSummary } from './core/events.ts'
 import type { LogLevel } from './core/log.ts'
 import type { AbsolutePath } from './core/place.ts'
@@ -12,7 +11,21 @@ import { openGateway } from './gateway/gateway.ts'
 
 export { flexilibLine } from './gateway/access-log.ts'
 export { buildProject, invokeFunction, type BuildReport, type InvokeOptions } from './app/one-shot.ts'
-export { listEvents, sampleEvent } from './emulators/lambda/events/index.ts'
+
+/** Event sources that `flexi events` knows. */
+export async function listEvents(): Promise<
+  readonly { readonly source: string; readonly description: string }[]
+> {
+  return (await import('./emulators/lambda/events/index.ts')).listEvents()
+}
+
+/** A sample event; overrides are dotted paths: `Records.0.body`. @throws FlexiError FLEXI_NO_INPUT for an unknown source. */
+export async function sampleEvent(
+  source: string,
+  overrides: Readonly<Record<string, string>>,
+): Promise<unknown> {
+  return (await import('./emulators/lambda/events/index.ts')).sampleEvent(source, overrides)
+}
 
 export interface AppOptions {
   readonly directory: AbsolutePath
@@ -73,6 +86,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       port: settings.port,
       portFallback: !options.portIsFixed && settings.port !== 0,
       mode: options.mode,
+      directory: options.directory,
       table: live.table,
       log: live.log,
       controlPrefix: options.controlPrefix,
@@ -81,8 +95,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     origin = gateway.url
     live.attach(gateway)
     await live.start()
-    options.onEvent(readyEvent(live, gateway.url, options.startedAt))
+    // Watched before it says ready: whoever saves from then on is heard.
     if (options.watch) await live.watch()
+    options.onEvent(readyEvent(live, gateway.url, options.startedAt))
     return appOf(live, gateway)
   } catch (error) {
     await live[Symbol.asyncDispose]()
@@ -147,5 +162,3 @@ function appOf(live: LiveProject, gateway: { readonly url: string } & AsyncDispo
     },
   }
 }
-
-export { errorMessage, FlexiError }

@@ -1,4 +1,5 @@
-import { basename, dirname, sep } from 'node:path'
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, sep } from 'node:path'
 
 import { configError, errorMessage, FlexiError } from '../core/errors.ts'
 import type { DevEvent, FunctionSummary, RouteSummary } from '../core/events.ts'
@@ -43,6 +44,7 @@ export class LiveProject implements AsyncDisposable {
   #watcher: Watcher | undefined
   #reading: Promise<void> = Promise.resolve()
   #inspectors = 0
+  #startedAt = Date.now()
 
   private constructor(project: Project, options: LiveProjectOptions) {
     this.#project = project
@@ -54,6 +56,7 @@ export class LiveProject implements AsyncDisposable {
   /** @throws FlexiError FLEXI_CONFIG with the faults of every function. */
   static async open(project: Project, options: LiveProjectOptions): Promise<LiveProject> {
     const live = new LiveProject(project, options)
+    if (options.mode === 'dev' && project.functions.length > 0) await makeStateDirectory(project.directory)
     try {
       for (const served of await live.#openFunctions(project.functions))
         live.#functions.set(served.name, served)
@@ -96,6 +99,7 @@ export class LiveProject implements AsyncDisposable {
 
   /** Builds every function; resolves when each was built or has reported why not. */
   async start(): Promise<void> {
+    this.#startedAt = Date.now()
     this.#warn(this.#project)
     const warm = this.#functions.size <= WARM_FUNCTIONS_MAX
     await Promise.all([...this.#functions.values()].map((served) => served.start({ warm })))
@@ -109,6 +113,19 @@ export class LiveProject implements AsyncDisposable {
       onError: (error) => this.#options.log.warn('watch.fail', { error: error.message }),
     })
     this.#watchSources()
+    await this.#catchUp()
+  }
+
+  /** What was saved after its build began and before anyone watched. */
+  async #catchUp(): Promise<void> {
+    const at = performance.now()
+    const served = [...this.#functions.values()]
+    await Promise.all(
+      served.map(async (one) => {
+        const changed = await changedSince(one.watched(), this.#startedAt)
+        if (changed.length > 0) await one.rebuild(changed, at)
+      }),
+    )
   }
 
   async restart(): Promise<void> {
@@ -261,6 +278,21 @@ function mergeFailures(failures: readonly unknown[]): unknown {
     faults.push(...failure.faults)
   }
   return configError(faults)
+}
+
+/** `.flexi/` keeps builds and local state: nothing of it belongs into anyone's repository. */
+async function makeStateDirectory(directory: AbsolutePath): Promise<void> {
+  const state = join(directory, '.flexi')
+  await mkdir(state, { recursive: true })
+  await writeFile(join(state, '.gitignore'), '*\n')
+}
+
+async function changedSince(files: readonly AbsolutePath[], time: number): Promise<AbsolutePath[]> {
+  const stats = await Promise.all(files.map((file) => stat(file).catch(() => undefined)))
+  return files.filter((_file, index) => {
+    const found = stats[index]
+    return found?.isFile() === true && found.mtimeMs > time
+  })
 }
 
 function covers(watched: readonly string[], path: string): boolean {

@@ -29,11 +29,11 @@ export function functionScope(name: string, options: ScopeOptions, inspectPort?:
 
 /** Our own log records as events: warnings and errors are shown, the rest only when asked for. */
 export function eventLogger(level: LogLevel, onEvent: (event: DevEvent) => void): Logger {
-  const text = (record: LogRecord): string =>
-    [
-      record.event,
-      ...Object.entries(record.fields).map(([key, value]) => `${key}=${formatValue(value)}`),
-    ].join(' ')
+  const text = (record: LogRecord): string => {
+    const { message, function: _function, request: _request, ...rest } = record.fields
+    const fields = Object.entries(rest).map(([key, value]) => `${key}=${formatValue(value)}`)
+    return typeof message === 'string' ? message : [record.event, ...fields].join(' ')
+  }
   return createLogger((record) => {
     const name = typeof record.fields['function'] === 'string' ? record.fields['function'] : undefined
     if (record.level === 'warn' || record.level === 'error')

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { Duplex } from 'node:stream'
 
 import { errorMessage, FlexiError } from '../core/errors.ts'
@@ -5,11 +6,16 @@ import type { Code, Instance } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
 import type { PoolLimits } from './pool.ts'
 
+/** A lease longer than this is taken for waiting: on a database, on another service, on a timer. */
+const SLOW_LEASE_MS = 20
+const LEASE_WEIGHT = 0.2
+
 /** One instance and what it is doing. */
 export interface Slot {
   readonly instance: Instance
   readonly generation: Generation
   inFlight: number
+  /** When its last lease began or ended, on the clock of `performance.now()`. */
   usedAt: number
 }
 
@@ -31,6 +37,9 @@ export class Generation {
   readonly #sockets = new Set<Duplex>()
   #starting = 0
   #inFlight = 0
+  /** Moving average of how long a lease lasts; says whether handlers wait or compute. */
+  #leaseMs = 0
+  #releasedAt = 0
   #ending = false
   #whenIdle: (() => void) | undefined
   #failure: { readonly error: FlexiError; readonly until: number } | undefined
@@ -76,11 +85,20 @@ export class Generation {
     if (this.#slots.size + this.#starting === 0) this.#startInBackground()
   }
 
-  /** More instances for a queue that does not move: at most as many again as there are, so that a burst does not fork a storm. */
-  scaleOut(queued: number): void {
+  /**
+   * More instances for a queue whose head has waited since `since`. Handlers that wait get one each; handlers that compute get as many as
+   * there are processors, because more would only take turns. At most as many again as there are at once: a burst must not fork a storm.
+   */
+  scaleOut(queued: number, since: number): void {
     const limit = this.code.instancesMax ?? this.#options.limits.instancesMax
+    const waits = this.#leaseMs >= SLOW_LEASE_MS || this.#releasedAt < since
+    const useful = waits ? limit : Math.min(limit, availableParallelism())
     const total = this.#slots.size + this.#starting
-    const more = Math.min(limit - total, queued - this.#starting, Math.max(1, this.#slots.size))
+    const more = Math.min(
+      useful - total,
+      queued - this.#starting,
+      Math.max(1, this.#slots.size) - this.#starting,
+    )
     for (let count = 0; count < more; count += 1) this.#startInBackground()
   }
 
@@ -94,6 +112,7 @@ export class Generation {
     const slot = this.#free[this.#free.length - 1]
     if (slot === undefined) return undefined
     slot.inFlight += 1
+    slot.usedAt = performance.now()
     this.#inFlight += 1
     if (slot.inFlight >= this.code.concurrency) this.#free.pop()
     return slot
@@ -103,7 +122,10 @@ export class Generation {
     this.#inFlight -= 1
     if (slot.inFlight >= this.code.concurrency && this.#slots.has(slot)) this.#free.push(slot)
     slot.inFlight -= 1
-    slot.usedAt = performance.now()
+    const now = performance.now()
+    this.#leaseMs += (now - slot.usedAt - this.#leaseMs) * LEASE_WEIGHT
+    this.#releasedAt = now
+    slot.usedAt = now
     if (this.#inFlight === 0) this.#whenIdle?.()
   }
 

@@ -259,18 +259,16 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     const now = performance.now()
     while (this.#queue[0] !== undefined && now - this.#queue[0].since > this.#limits.queueWaitMs) {
       const waited = Math.round((now - this.#queue[0].since) / 1000)
-      this.#queue
-        .shift()
-        ?.reject(
-          new FlexiError('FLEXI_QUEUE_FULL', `${this.#name}: no instance came free in ${waited} s`, {
-            retryAfterSeconds: 1,
-          }),
-        )
+      this.#queue.shift()?.reject(
+        new FlexiError('FLEXI_QUEUE_FULL', `${this.#name}: no instance came free in ${waited} s`, {
+          retryAfterSeconds: 1,
+        }),
+      )
     }
     const head = this.#queue[0]
     if (head === undefined) return
     if (!this.#gated && now - head.since >= this.#limits.scaleOutAfterMs)
-      this.#current?.scaleOut(this.#queue.length)
+      this.#current?.scaleOut(this.#queue.length, head.since)
     this.#queueTimer = setTimeout(() => this.#tendQueue(), this.#limits.scaleOutAfterMs)
   }
 

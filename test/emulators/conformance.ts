@@ -195,6 +195,7 @@ export function conforms(name: string, provider: Conformance): void {
     afterEach(() => void (served.faults.length = 0))
     afterAll(async () => served?.[Symbol.asyncDispose]())
 
+    // oxlint-disable vitest/expect-expect -- the rule's body asserts
     const rule = (title: string, run: () => Promise<void>, timeout = 20_000): void => {
       const reason = provider.skip?.[title]
       if (reason === undefined) test(title, run, timeout)

@@ -13,7 +13,7 @@ import { Pool, type PoolOptions } from '../../src/instances/pool.ts'
 /** A provider in 40 lines: answers with its revision once released; everything that happens is in `events`. */
 class Fake {
   readonly events: string[] = []
-  readonly held: { readonly name: string; finish(): void }[] = []
+  readonly held: { readonly name: string; readonly finish: () => void }[] = []
   started = 0
   failStarts: FlexiError | undefined
   hold = false

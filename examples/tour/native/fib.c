@@ -6,11 +6,11 @@
 
 /* GET /fib/30 answers the thirtieth Fibonacci number. One buffer a thread: it is valid until request_deinit. */
 static _Thread_local char body[128];
-static _Thread_local flexi_response response;
+static _Thread_local FlexiResponse response;
 
 static unsigned long long fibonacci(unsigned n) { return n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2); }
 
-flexi_response *handle_request(flexi_request *request) {
+FlexiResponse *handle_request(FlexiRequest *request) {
   unsigned n = 20;
   const char *prefix = "/fib/";
   if (request->target_len > strlen(prefix) && memcmp(request->target, prefix, strlen(prefix)) == 0) {
@@ -21,7 +21,7 @@ flexi_response *handle_request(flexi_request *request) {
   }
   if (n > 40) n = 40;
   memset(&response, 0, sizeof response);
-  response.len = (size_t)snprintf(body, sizeof body, "fib(%u) = %llu\n", n, fibonacci(n));
-  response.ptr = (unsigned char *)body;
+  response.body_len = (size_t)snprintf(body, sizeof body, "fib(%u) = %llu\n", n, fibonacci(n));
+  response.body = (unsigned char *)body;
   return &response;
 }

@@ -1,0 +1,77 @@
+import type { Socket } from 'node:net'
+
+import type { Dispatcher } from 'undici'
+
+import { errorCode } from './upstream-error.ts'
+
+export type { Dispatcher } from 'undici'
+
+export interface DispatcherOptions {
+  /** How long a connection may take to open; default 10 000. */
+  readonly connectMs?: number | undefined
+  /** Connections at once; without it as many as there are requests at once. */
+  readonly connectionsMax?: number | undefined
+  /** Idle time after which a connection is closed when the upstream names none; default 4 000, below every common server's own. */
+  readonly keepAliveMs?: number | undefined
+  /** A Unix socket to connect to in place of the origin's host and port. */
+  readonly socketPath?: string | undefined
+  /** PEM certificates trusted besides none other; the system's when undefined. */
+  readonly ca?: string | undefined
+  /** False accepts any certificate: for upstreams on this machine. */
+  readonly verifyCertificate?: boolean | undefined
+}
+
+/** Longer than a browser's, because upstreams put tokens into their fields. */
+const HEAD_BYTES_MAX = 64 * 1024
+const CONNECT_MS = 10_000
+const KEEP_ALIVE_MS = 4_000
+
+/**
+ * Opens a pool of keep-alive connections to one origin (`http://127.0.0.1:3000`); nothing is connected before the first request.
+ * Loads undici on the first call, so that projects without upstreams do not pay for it.
+ */
+export async function createDispatcher(origin: string, options: DispatcherOptions = {}): Promise<Dispatcher> {
+  const [{ default: Pool }, { default: buildConnector }] = await Promise.all([
+    import('undici/lib/dispatcher/pool.js'),
+    import('undici/lib/core/connect.js'),
+  ])
+  const connect = buildConnector({
+    timeout: options.connectMs ?? CONNECT_MS,
+    ...(options.socketPath === undefined ? {} : { socketPath: options.socketPath }),
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
+    ...(options.verifyCertificate === undefined ? {} : { rejectUnauthorized: options.verifyCertificate }),
+  })
+  return new Pool(origin, {
+    connections: options.connectionsMax ?? null,
+    pipelining: 1,
+    keepAliveTimeout: options.keepAliveMs ?? KEEP_ALIVE_MS,
+    maxHeaderSize: HEAD_BYTES_MAX,
+    connect: (target, callback) => {
+      connect(target, (...[error, socket]) => {
+        if (error !== null) callback(error, null)
+        else callback(null, readToTheEnd(socket))
+      })
+    },
+  })
+}
+
+type Callback = (error?: Error | null) => void
+
+/**
+ * An upstream may answer without reading the content and close: the rest of it then meets a reset connection, while the
+ * answer still lies in the receive buffer. A failed write must not throw that answer away; the read that follows tells.
+ */
+function readToTheEnd(socket: Socket): Socket {
+  const write = socket._write.bind(socket)
+  const writev = socket._writev?.bind(socket)
+  socket._write = (chunk: unknown, encoding, callback) => write(chunk, encoding, unlessCut(callback))
+  if (writev !== undefined) socket._writev = (chunks, callback) => writev(chunks, unlessCut(callback))
+  return socket
+}
+
+function unlessCut(callback: Callback): Callback {
+  return (error) => {
+    const code = errorCode(error)
+    callback(code === 'EPIPE' || code === 'ECONNRESET' ? null : error)
+  }
+}

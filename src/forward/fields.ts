@@ -1,0 +1,171 @@
+import type { IncomingMessage } from 'node:http'
+
+import type { RequestContext } from '../core/fetcher.ts'
+import { fieldValue } from './request-line.ts'
+
+/** What decides over the fields of a forwarded request. */
+export interface FieldRules {
+  /** `keep` sends the client's Host; anything else replaces it. */
+  readonly host: string
+  /** Tells the upstream who asked: X-Forwarded-*, Forwarded, Via. What the client says about that is dropped. */
+  readonly forwarded: boolean
+  /** name, value, name, value …: added, and win over the client's fields of the same names. */
+  readonly fields?: readonly string[] | undefined
+  /** Lower-case names that never reach the upstream. */
+  readonly dropped?: readonly string[] | undefined
+}
+
+/** A set of lower-case names that answers most misses from the length alone, without lower-casing. */
+interface NameSet {
+  readonly lengths: number
+  readonly names: ReadonlySet<string>
+}
+
+function nameSet(...names: readonly string[]): NameSet {
+  return { lengths: names.reduce((mask, name) => mask | (1 << name.length), 0), names: new Set(names) }
+}
+
+function isIn(set: NameSet, name: string): boolean {
+  return name.length < 31 && (set.lengths & (1 << name.length)) !== 0 && set.names.has(name.toLowerCase())
+}
+
+/** RFC 9110 section 7.6.1, and what belongs to this connection by its own document. */
+const HOP_NAMES = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'http2-settings',
+]
+const REQUEST_HOP = nameSet(...HOP_NAMES, 'trailer', 'expect')
+const RESPONSE_HOP = nameSet(...HOP_NAMES, 'trailer')
+const ABOUT_CLIENT = nameSet(
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-proto',
+  'x-forwarded-server',
+  'x-real-ip',
+  'via',
+)
+/** Naming these in Connection must not take away what frames and routes the message. */
+const NEVER_NAMED = new Set(['close', 'keep-alive', 'host', 'content-length'])
+
+/** The fields an upstream gets: the client's without those of its own connection, in their order and case. */
+export function requestFields(
+  rules: FieldRules,
+  incoming: IncomingMessage,
+  context: RequestContext,
+): string[] {
+  const raw = context.raw.fields
+  const named = namedByConnection(incoming.headers.connection)
+  const fields: string[] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] ?? ''
+    if (!isHop(REQUEST_HOP, name, named) && !isReplaced(rules, name)) fields.push(name, raw[i + 1] ?? '')
+  }
+  if (incoming.headers['te']?.includes('trailers') === true) fields.push('TE', 'trailers')
+  addOwn(fields, rules, { incoming, context })
+  return fields
+}
+
+interface Asked {
+  readonly incoming: IncomingMessage
+  readonly context: RequestContext
+}
+
+function addOwn(fields: string[], rules: FieldRules, asked: Asked): void {
+  if (rules.host !== 'keep') fields.push('Host', rules.host)
+  if (rules.forwarded) addForwarded(fields, asked)
+  if (rules.fields !== undefined) fields.push(...rules.fields)
+}
+
+function isHop(set: NameSet, name: string, named: ReadonlySet<string> | undefined): boolean {
+  return isIn(set, name) || (named !== undefined && named.has(name.toLowerCase()))
+}
+
+function isReplaced(rules: FieldRules, name: string): boolean {
+  if (rules.forwarded && isAboutClient(name)) return true
+  if (rules.host !== 'keep' && name.length === 4 && name.toLowerCase() === 'host') return true
+  return has(rules.dropped, name, 1) || has(rules.fields, name, 2)
+}
+
+/** `X_Forwarded_For` reads like X-Forwarded-For to CGI-shaped upstreams. */
+function isAboutClient(name: string): boolean {
+  return isIn(ABOUT_CLIENT, name.includes('_') ? name.replaceAll('_', '-') : name)
+}
+
+/** `step` 2 looks at the names of a name, value list only. */
+function has(names: readonly string[] | undefined, name: string, step: number): boolean {
+  if (names === undefined) return false
+  for (let i = 0; i < names.length; i += step) {
+    const other = names[i] ?? ''
+    if (other.length === name.length && other.toLowerCase() === name.toLowerCase()) return true
+  }
+  return false
+}
+
+/** `Connection: close, X-Secret` → {x-secret}. */
+function namedByConnection(value: string | undefined): ReadonlySet<string> | undefined {
+  if (value === undefined || value === 'keep-alive' || value === 'close') return undefined
+  const names = value
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '' && !NEVER_NAMED.has(name))
+  return names.length === 0 ? undefined : new Set(names)
+}
+
+function addForwarded(fields: string[], { incoming, context }: Asked): void {
+  const { clientAddress, protocol } = context
+  const host = incoming.headers.host
+  fields.push('X-Forwarded-For', clientAddress, 'X-Forwarded-Proto', protocol)
+  if (host !== undefined) fields.push('X-Forwarded-Host', host)
+  fields.push('Forwarded', forwardedValue(clientAddress, protocol, host))
+  const via = incoming.headers.via
+  fields.push('Via', `${via === undefined ? '' : `${via}, `}${incoming.httpVersion} ${VIA_NAME}`)
+}
+
+/** Our pseudonym in Via (RFC 9110 section 7.6.3); a request that carries it many times goes round in a loop. */
+export const VIA_NAME = 'flexi'
+
+/** RFC 7239: IPv6 addresses and everything with a colon are quoted. */
+function forwardedValue(address: string, protocol: string, host: string | undefined): string {
+  const node = address.includes(':') ? `"[${address}]"` : address
+  const suffix = host === undefined ? '' : `;host="${host.replaceAll('"', '')}"`
+  return `for=${node};proto=${protocol}${suffix}`
+}
+
+/** What a response's framing depends on besides its own fields. */
+export interface ResponseFraming {
+  readonly status: number
+  readonly method: string | undefined
+  readonly httpVersion: string
+}
+
+/** The fields a client gets: the upstream's without those of its own connection, in their order, case and number. */
+export function responseFields(raw: readonly string[], framing: ResponseFraming): string[] {
+  const named = namedByConnection(fieldValue(raw, 'connection'))
+  const fields: string[] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] ?? ''
+    if (!isHop(RESPONSE_HOP, name, named)) fields.push(name, raw[i + 1] ?? '')
+  }
+  // RFC 9110 section 8.6: a 204 has no length.
+  if (framing.status === 204)
+    return fields.filter((_, i) => fields[i - (i % 2)]?.toLowerCase() !== 'content-length')
+  const trailer = isChunked(framing) ? fieldValue(raw, 'trailer') : undefined
+  if (trailer !== undefined && fieldValue(raw, 'content-length') === undefined)
+    fields.push('Trailer', trailer)
+  return fields
+}
+
+/** Without a length of its own, Node sends the content in chunks: only then can trailers follow. */
+function isChunked({ status, method, httpVersion }: ResponseFraming): boolean {
+  return httpVersion === '1.1' && method !== 'HEAD' && status !== 204 && status !== 304
+}

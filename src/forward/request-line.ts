@@ -1,0 +1,28 @@
+/** `http://host/x?y` → `/x?y`; `/x` and `*` stay. RFC 9112 section 3.2: an origin server is asked in origin-form. */
+export function originForm(target: string): string {
+  if (target.charCodeAt(0) === SLASH) return target
+  const scheme = target.indexOf('://')
+  if (scheme === -1) return target
+  const rest = target.slice(scheme + 3)
+  const end = rest.search(/[/?]/)
+  if (end === -1) return '/'
+  return rest.charCodeAt(end) === SLASH ? rest.slice(end) : `/${rest.slice(end)}`
+}
+
+/** `http://user@host:1/x` → `user@host:1`; undefined for the other forms. */
+export function authorityOf(target: string): string | undefined {
+  const match = /^https?:\/\/([^/?]*)/i.exec(target)
+  return match?.[1]
+}
+
+const SLASH = 47
+
+/** The first value of a lower-case name in a name, value list. */
+export function fieldValue(fields: readonly string[], name: string): string | undefined {
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const other = fields[i]
+    if (other !== undefined && other.length === name.length && other.toLowerCase() === name)
+      return fields[i + 1]
+  }
+  return undefined
+}

@@ -1,0 +1,47 @@
+import {
+  ServerResponse,
+  type IncomingMessage,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+} from 'node:http'
+
+import type { Exchange } from './context.ts'
+
+type Fields = OutgoingHttpHeaders | OutgoingHttpHeader[]
+
+/**
+ * The response of every exchange: notes when its head left and how many bytes of content were handed over.
+ * Counting here is exact under pipelining and chunking, where the socket's own counter is neither.
+ */
+export class ClientResponse extends ServerResponse<IncomingMessage> {
+  exchange: Exchange | undefined
+  /** On the clock of `performance.now()`; 0 until then. */
+  headAt = 0
+  bodyBytes = 0
+
+  override writeHead(status: number, reason?: string | Fields, fields?: Fields): this {
+    this.headAt = performance.now()
+    // Told `Connection: close`, a client takes its next request to whoever listens then.
+    if (this.exchange?.server.draining === true) this.shouldKeepAlive = false
+    return typeof reason === 'string'
+      ? super.writeHead(status, reason, fields)
+      : super.writeHead(status, reason ?? fields)
+  }
+
+  override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
+    this.bodyBytes += byteLength(chunk, encoding)
+    return super.write(chunk, encoding as BufferEncoding, callback as () => void)
+  }
+
+  override end(chunk?: unknown, encoding?: unknown, callback?: unknown): this {
+    this.bodyBytes += byteLength(chunk, encoding)
+    return super.end(chunk, encoding as BufferEncoding, callback as () => void)
+  }
+}
+
+function byteLength(chunk: unknown, encoding: unknown): number {
+  if (typeof chunk === 'string') {
+    return Buffer.byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+  }
+  return chunk instanceof Uint8Array ? chunk.byteLength : 0
+}

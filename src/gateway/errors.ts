@@ -1,0 +1,117 @@
+import { STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
+
+import { errorMessage, FlexiError, type ErrorCode } from '../core/errors.ts'
+import { discard } from '../forward/request-body.ts'
+import { wantsPage } from './browser.ts'
+import type { Exchange } from './context.ts'
+import { errorPage, sendPage } from './error-page.ts'
+import type { Refusal } from './head-check.ts'
+
+/** RFC 9457. */
+interface Problem {
+  readonly type: 'about:blank'
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly code: ErrorCode
+  readonly hint?: string
+  readonly requestId: string
+}
+
+/** Answers for a fetcher that gave up, and writes the one log line of it. */
+export function answerError(cause: unknown, outgoing: ServerResponse, exchange: Exchange): void {
+  const error = cause instanceof FlexiError ? cause : bug(cause, exchange)
+  logError(cause, error, exchange)
+  if (outgoing.headersSent || error.code === 'FLEXI_CLIENT_GONE') {
+    outgoing.destroy()
+    return
+  }
+  // What the fetcher had set describes the answer it did not give.
+  for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name)
+  if (exchange.server.settings.mode === 'dev' && wantsPage(exchange.incoming)) {
+    sendPage(
+      outgoing,
+      errorPage(error, { requestId: exchange.id, directory: exchange.server.settings.directory }),
+    )
+  } else {
+    sendProblem(outgoing, problemOf(error, exchange.id), retryFields(error))
+  }
+  discard(exchange.incoming)
+}
+
+/** Answers a request that must not be served; its connection ends with it, because what follows cannot be trusted. */
+export function refuseHead(refusal: Refusal, outgoing: ServerResponse, exchange: Exchange): void {
+  const problem = problemText({
+    ...describe(refusal.status),
+    detail: refusal.message,
+    code: 'FLEXI_BAD_REQUEST',
+    requestId: exchange.id,
+  })
+  exchange.log.debug('request.refuse', { status: refusal.status, reason: refusal.message })
+  sendProblem(outgoing, { status: refusal.status, text: problem }, { Connection: 'close' })
+}
+
+/** The body of an answer to bytes that were no request: there is no exchange, but the client can still be told. */
+export function badRequestText(refusal: Refusal, requestId: string): string {
+  return problemText({
+    ...describe(refusal.status),
+    detail: refusal.message,
+    code: 'FLEXI_BAD_REQUEST',
+    requestId,
+  })
+}
+
+function bug(cause: unknown, exchange: Exchange): FlexiError {
+  const message =
+    exchange.server.settings.mode === 'dev' ? errorMessage(cause) : 'something went wrong in flexi'
+  return new FlexiError('FLEXI_BUG', message, { cause })
+}
+
+function logError(cause: unknown, error: FlexiError, exchange: Exchange): void {
+  if (error.code === 'FLEXI_BUG') {
+    const stack = cause instanceof Error ? cause.stack : String(cause)
+    exchange.log.error('request.bug', { message: errorMessage(cause), stack })
+  } else if (error.status >= 500) {
+    exchange.log.warn('request.fail', { code: error.code, message: error.message })
+  } else {
+    exchange.log.debug('request.fail', { code: error.code, message: error.message })
+  }
+}
+
+function problemOf(error: FlexiError, requestId: string): { status: number; text: string } {
+  const { code, message, hint, status } = error
+  const text = problemText({
+    ...describe(status),
+    detail: message,
+    code,
+    ...(hint === undefined ? {} : { hint }),
+    requestId,
+  })
+  return { status, text }
+}
+
+function describe(status: number): Pick<Problem, 'type' | 'title' | 'status'> {
+  return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status }
+}
+
+function problemText(problem: Problem): string {
+  return `${JSON.stringify(problem)}\n`
+}
+
+function retryFields(error: FlexiError): OutgoingHttpHeaders {
+  return error.retryAfterSeconds === undefined ? {} : { 'Retry-After': Math.ceil(error.retryAfterSeconds) }
+}
+
+function sendProblem(
+  outgoing: ServerResponse,
+  problem: { status: number; text: string },
+  fields: OutgoingHttpHeaders,
+): void {
+  outgoing.writeHead(problem.status, {
+    'Content-Type': 'application/problem+json',
+    'Content-Length': Buffer.byteLength(problem.text),
+    'Cache-Control': 'no-store',
+    ...fields,
+  })
+  outgoing.end(problem.text)
+}

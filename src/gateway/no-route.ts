@@ -1,0 +1,62 @@
+import type { ServerResponse } from 'node:http'
+
+import { FlexiError } from '../core/errors.ts'
+import type { RequestContext, SocketFetcher } from '../core/fetcher.ts'
+import type { RouteTarget } from '../core/route.ts'
+import { wantsPage } from './browser.ts'
+import { noRoutePage, sendPage } from './error-page.ts'
+import type { RouteTable } from './route-table.ts'
+
+/** A fixed answer to what no route takes. */
+export interface NoRouteAnswer {
+  readonly status: number
+  readonly body: string
+  readonly contentType?: string | undefined
+}
+
+export interface NoRouteOptions {
+  readonly mode: 'dev' | 'serve'
+  readonly directory?: string | undefined
+  readonly noRoute?: ((context: RequestContext) => NoRouteAnswer) | undefined
+}
+
+/** Answers what no route takes: as the options say, with the list of routes to a browser in `dev`, else with 404. */
+export function noRouteFetcher(options: NoRouteOptions, table: () => RouteTable): SocketFetcher {
+  return {
+    async handle(incoming, outgoing, context) {
+      const { method, target } = context.raw
+      if (options.noRoute !== undefined) {
+        send(outgoing, options.noRoute(context))
+        return
+      }
+      if (options.mode === 'dev' && wantsPage(incoming)) {
+        const routes = table().routes.map(({ rule }) => ({
+          pattern: rule.pattern,
+          target: describe(rule.target),
+        }))
+        sendPage(outgoing, noRoutePage({ method, target }, routes, { requestId: context.id }))
+        return
+      }
+      throw new FlexiError('FLEXI_NO_ROUTE', `no route takes ${method} ${target}`, {
+        hint: 'Run "flexi check" to see the routes of the project.',
+      })
+    },
+  }
+}
+
+function send(outgoing: ServerResponse, answer: NoRouteAnswer): void {
+  const type = answer.contentType === undefined ? [] : ['Content-Type', answer.contentType]
+  outgoing.writeHead(answer.status, [...type, 'Content-Length', String(Buffer.byteLength(answer.body))])
+  outgoing.end(answer.body)
+}
+
+function describe(target: RouteTarget): string {
+  switch (target.kind) {
+    case 'function':
+      return target.name
+    case 'upstream':
+      return target.origins.join(' ')
+    case 'static':
+      return target.directory
+  }
+}

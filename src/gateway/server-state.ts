@@ -1,0 +1,103 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+
+import type { AccessRecord } from '../core/events.ts'
+import type { Logger } from '../core/log.ts'
+import type { ClientResponse } from './client-response.ts'
+import { Exchange } from './context.ts'
+
+export interface ServerSettings {
+  readonly mode: 'dev' | 'serve'
+  readonly log: Logger
+  readonly requestMs: number
+  /** Where relative paths of faults start. */
+  readonly directory: string | undefined
+  onAccess(record: AccessRecord): void
+}
+
+const CLIENT_GONE = 499
+
+/** What every exchange of one gateway shares: its settings, and which exchanges are under way. */
+export class ServerState {
+  readonly settings: ServerSettings
+  /** True once the gateway stops: answers end their connections. */
+  draining = false
+  /** Exchanges whose response has not ended. */
+  readonly open = new Set<Exchange>()
+  /** Work that outlives its response. */
+  readonly #tasks = new Set<Promise<unknown>>()
+  #onIdle: (() => void) | undefined
+  #gaveUp = false
+
+  constructor(settings: ServerSettings) {
+    this.settings = settings
+  }
+
+  /** Begins an exchange; it ends by itself with its response. */
+  enter(incoming: IncomingMessage, outgoing: ClientResponse): Exchange {
+    const exchange = new Exchange(this, incoming, outgoing)
+    outgoing.exchange = exchange
+    this.open.add(exchange)
+    outgoing.on('close', onClose).on('error', ignore)
+    if (outgoing.socket === null) watchQueued(incoming.socket, outgoing)
+    return exchange
+  }
+
+  leave(exchange: Exchange, outgoing: ClientResponse): void {
+    if (!this.open.delete(exchange)) return
+    exchange.end(outgoing.writableFinished)
+    const status = outgoing.headersSent ? outgoing.statusCode : CLIENT_GONE
+    const bytes = hasBody(exchange.raw.method, status) ? outgoing.bodyBytes : 0
+    this.settings.onAccess(exchange.record({ status, bytes, headAt: outgoing.headAt }))
+    this.#checkIdle()
+  }
+
+  /** The task never rejects. */
+  keep(task: Promise<unknown>): void {
+    this.#tasks.add(task)
+    void task.finally(() => {
+      this.#tasks.delete(task)
+      this.#checkIdle()
+    })
+  }
+
+  /** Resolves when nothing is under way, or nobody waits for it any more. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve
+      this.#checkIdle()
+    })
+  }
+
+  giveUp(): void {
+    this.#gaveUp = true
+    this.#checkIdle()
+  }
+
+  #checkIdle(): void {
+    if (this.#gaveUp || (this.open.size === 0 && this.#tasks.size === 0)) this.#onIdle?.()
+  }
+}
+
+/** One listener for every response, so that none costs a closure. */
+function onClose(this: ClientResponse): void {
+  if (this.exchange !== undefined) this.exchange.server.leave(this.exchange, this)
+}
+
+/** A pipelined request waits for its turn without a socket, and Node forgets to close it when the client goes. */
+function watchQueued(socket: Socket, outgoing: ClientResponse): void {
+  const onGone = (): void => {
+    outgoing.destroy()
+    if (outgoing.exchange?.server.open.has(outgoing.exchange) === true) outgoing.emit('close')
+  }
+  socket.once('close', onGone)
+  outgoing.once('close', () => socket.off('close', onGone))
+}
+
+function hasBody(method: string, status: number): boolean {
+  return method !== 'HEAD' && status !== 204 && status !== 304
+}
+
+function ignore(): void {
+  // A write to a client that is gone: its close event ends the exchange.
+}
