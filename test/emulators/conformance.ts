@@ -394,7 +394,7 @@ export function conforms(name: string, provider: Conformance): void {
 async function temporaryFiles(): Promise<string[]> {
   const names = await readdir(tmpdir())
   return names
-    .filter((name) => name.startsWith('flexi-') && !/^flexi-(conformance|test)-/.test(name))
+    .filter((name) => name.startsWith('flexi-') && !/^flexi-(conformance|test|bench)-/.test(name))
     .toSorted()
 }
 

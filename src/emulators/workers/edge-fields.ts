@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto'
+
+import type { RequestContext } from '../../core/fetcher.ts'
+import { REQUEST_CF, requestCfText } from './request-cf.ts'
+
+/** Fields that tell workerd and miniflare what to believe; a client's own would be taken at their word. */
+export const TRUSTED_FIELDS: readonly string[] = [
+  'mf-cf-blob',
+  'mf-custom-fetch-service',
+  'mf-custom-node-service',
+  'mf-disable-pretty-error',
+  'mf-experimental-error-stack',
+  'mf-op',
+  'mf-op-key',
+  'mf-op-original-url',
+  'mf-op-result-type',
+  'mf-op-secret',
+  'mf-op-stringified-size',
+  'mf-op-sync',
+  'mf-op-target',
+  'mf-original-hostname',
+  'mf-original-url',
+  'mf-proxy-shared-secret',
+  'mf-route-override',
+  'mf-sec-fetch-mode',
+  'cf-connecting-ip',
+  'cf-connecting-ipv6',
+  'cf-ew-via',
+  'cf-ipcountry',
+  'cf-pseudo-ipv4',
+  'cf-ray',
+  'cf-visitor',
+  'cf-worker',
+]
+
+/**
+ * What Cloudflare's edge adds to a request before a worker sees it (Cloudflare HTTP headers reference), and `request.cf`.
+ * name, value, name, value …; they win over a client's fields of the same names.
+ */
+export function edgeFields(context: RequestContext, acceptEncoding: string | undefined): readonly string[] {
+  const { clientAddress, protocol } = context
+  return [
+    'MF-CF-Blob',
+    requestCfText(acceptEncoding),
+    'CF-Connecting-IP',
+    clientAddress,
+    'CF-IPCountry',
+    REQUEST_CF.country,
+    'CF-Ray',
+    rayId(),
+    'CF-Visitor',
+    protocol === 'https' ? '{"scheme":"https"}' : '{"scheme":"http"}',
+    'X-Forwarded-Proto',
+    protocol,
+    'X-Real-IP',
+    clientAddress,
+  ]
+}
+
+/** `8a1b2c3d4e5f6071-AMS`. Sixteen digits are drawn from a pool, because a call to the generator per request would show. */
+function rayId(): string {
+  if (at + RAY_BYTES > pool.length) {
+    pool = randomBytes(pool.length)
+    at = 0
+  }
+  at += RAY_BYTES
+  return `${pool.toString('hex', at - RAY_BYTES, at)}-${REQUEST_CF.colo}`
+}
+
+const RAY_BYTES = 8
+let pool = randomBytes(RAY_BYTES * 512)
+let at = 0

@@ -1,0 +1,88 @@
+import { errorMessage, FlexiError } from '../../core/errors.ts'
+import type { FunctionFault } from '../../core/function.ts'
+import type { ThrownRecord } from './facade.ts'
+import { RuntimeStartError } from './runtime.ts'
+import type { StackReader } from './stack.ts'
+
+/** A throw of the program, in its author's files and lines. */
+export function throwFault(
+  record: ThrownRecord,
+  { name, stacks, requestId }: { name: string; stacks: StackReader; requestId?: string },
+): FunctionFault {
+  const raw = stackText(record)
+  return {
+    function: name,
+    kind: 'throw',
+    name: record.name,
+    message:
+      record.source === undefined || record.source === 'fetch'
+        ? record.message
+        : `${record.message} (${record.source})`,
+    ...(raw === undefined ? {} : { stack: stacks.map(raw), frame: stacks.frame(raw) }),
+    requestId,
+  }
+}
+
+function stackText({ stack, cause }: ThrownRecord): string | undefined {
+  if (stack === undefined || cause === undefined) return stack
+  return `${stack}\n[cause]: ${stackText(cause) ?? `${cause.name}: ${cause.message}`}`
+}
+
+export interface EndFaultOptions {
+  readonly name: string
+  readonly kind: 'crash' | 'timeout' | 'memory'
+  /** workerd's last own words. */
+  readonly lastWords: string | undefined
+  readonly limitMs: number
+  readonly memoryBytesMax: number
+}
+
+/** The runtime ended while it should not have. */
+export function endFault(options: EndFaultOptions): FunctionFault {
+  const { name, lastWords, limitMs, memoryBytesMax } = options
+  const ranOut = lastWords?.includes('out of memory') === true
+  if (options.kind === 'timeout') {
+    return {
+      function: name,
+      kind: 'timeout',
+      name: 'CpuLimitExceeded',
+      message: `the worker did not answer within ${limitMs} ms`,
+      hint: 'Look for a loop that does not end; the limit is "limits.cpu_ms" of the wrangler file.',
+    }
+  }
+  if (options.kind === 'memory' || ranOut) {
+    return {
+      function: name,
+      kind: 'memory',
+      name: 'MemoryLimitExceeded',
+      message: ranOut
+        ? 'the worker used up the memory of its isolate'
+        : `the runtime held more than ${Math.round(memoryBytesMax / 1024 / 1024)} MB`,
+      hint: 'Cloudflare ends a worker at 128 MB: stream large bodies in place of collecting them.',
+    }
+  }
+  return {
+    function: name,
+    kind: 'crash',
+    name: 'RuntimeCrashed',
+    message: lastWords ?? 'workerd ended without a word',
+    hint: 'It was started again. If the same request ends it again, report it to cloudflare/workerd.',
+  }
+}
+
+/** `service core:user:x: Uncaught Error: boom\n  at file:///bundle/index.js:1:7` → the error in the user's own file. */
+export function startError(cause: unknown, name: string, stacks: StackReader): FlexiError {
+  if (!(cause instanceof RuntimeStartError)) return asInitError(cause, name)
+  const words = cause.message.replace(/^service core:user:[^:]*: /gm, '').replace(/^Uncaught /gm, '')
+  const [head = words] = words.split('\n')
+  const frame = stacks.frame(words)
+  return new FlexiError('FLEXI_FUNCTION_INIT', `${name} cannot be loaded: ${head}`, {
+    faults: frame === undefined ? [] : [{ ...frame, message: head }],
+    cause,
+  })
+}
+
+function asInitError(cause: unknown, name: string): FlexiError {
+  if (cause instanceof FlexiError) return cause
+  return new FlexiError('FLEXI_FUNCTION_INIT', `${name} cannot be started: ${errorMessage(cause)}`, { cause })
+}

@@ -1,0 +1,80 @@
+import { cp, mkdir, stat, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+
+import type { PackagedFile } from '../../core/function.ts'
+import type { AbsolutePath } from '../../core/place.ts'
+import { assetsDirectory } from './bindings.ts'
+import { programEntry, type Settings } from './settings.ts'
+import { openWorkerBundle, type Program } from './worker-bundle.ts'
+
+export interface PackageTarget {
+  readonly directory: AbsolutePath
+  /** Inputs are named from here. */
+  readonly project: AbsolutePath
+}
+
+/** The production bundle, its source map, its data modules, and the assets: what a deployment uploads. */
+export async function packageWorker(
+  settings: Settings,
+  { directory, project }: PackageTarget,
+): Promise<readonly PackagedFile[]> {
+  await mkdir(directory, { recursive: true })
+  const entry = await programEntry(settings)
+  const files = entry === undefined ? [] : programFiles(await buildOnce(settings, entry), project)
+  const written = await Promise.all(
+    files.map(async ({ path, contents, inputs }) => {
+      await writeFile(join(directory, path), contents)
+      return { path, bytes: Buffer.byteLength(contents), inputs }
+    }),
+  )
+  return [...written, ...(await copyAssets(settings, { directory, project }))]
+}
+
+async function buildOnce({ config, compatibility }: Settings, entry: AbsolutePath): Promise<Program> {
+  await using bundle = await openWorkerBundle({ entry, config, compatibility, mode: 'production' })
+  return await bundle.build()
+}
+
+interface ProgramFile {
+  readonly path: string
+  readonly contents: string | Uint8Array
+  readonly inputs: readonly string[]
+}
+
+function programFiles(program: Program, project: AbsolutePath): readonly ProgramFile[] {
+  const inputs = [...program.inputBytes.keys()].map((path) => relative(project, path))
+  const map = program.sourceMap
+  return [
+    { path: program.name, contents: program.code, inputs },
+    ...(map === undefined ? [] : [{ path: `${program.name}.map`, contents: map, inputs }]),
+    ...program.modules.map(({ name, contents, source }) => ({
+      path: name,
+      contents,
+      inputs: [relative(project, source)],
+    })),
+  ]
+}
+
+async function copyAssets(
+  { config }: Settings,
+  { directory, project }: PackageTarget,
+): Promise<readonly PackagedFile[]> {
+  const from = assetsDirectory(config)
+  if (from === undefined) return []
+  const copied: string[] = []
+  await cp(from, join(directory, 'assets'), {
+    recursive: true,
+    filter: (source) => {
+      copied.push(source)
+      return true
+    },
+  })
+  const files = await Promise.all(copied.map(async (path) => ({ path, entry: await stat(path) })))
+  return files
+    .filter(({ entry }) => entry.isFile())
+    .map(({ path, entry }) => ({
+      path: join('assets', relative(from, path)),
+      bytes: entry.size,
+      inputs: [relative(project, path)],
+    }))
+}

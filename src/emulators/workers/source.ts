@@ -1,0 +1,135 @@
+import { relative, resolve } from 'node:path'
+
+import { configError, FlexiError } from '../../core/errors.ts'
+import type {
+  Code,
+  FunctionConfig,
+  FunctionScope,
+  FunctionSource,
+  PackagedFile,
+} from '../../core/function.ts'
+import type { AbsolutePath } from '../../core/place.ts'
+import { findConfig } from './detect.ts'
+import { loadMiniflare } from './miniflare.ts'
+import { createSettingsReader, hash, programEntry, type Settings, type SettingsReader } from './settings.ts'
+import { openWorkerBundle, type Program, type WorkerBundle } from './worker-bundle.ts'
+import { workerCode } from './worker-code.ts'
+
+/** Validates the function's options and its wrangler file. @throws FlexiError FLEXI_CONFIG, FLEXI_NO_INPUT. */
+export async function openSource(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource> {
+  const { config: path, env } = checkOptions(config)
+  const file =
+    path === undefined
+      ? await findConfig(config.directory)
+      : (resolve(config.directory, path) as AbsolutePath)
+  if (file === undefined) {
+    throw new FlexiError('FLEXI_NO_INPUT', `${config.name}: ${config.directory} has no wrangler file`, {
+      hint: 'Create wrangler.jsonc, or name one in "config".',
+    })
+  }
+  const settings = createSettingsReader({ file, env, config })
+  await settings.read()
+  return new WorkerSource(config, scope, settings)
+}
+
+interface Options {
+  readonly config?: string
+  readonly env?: string
+  /** Of the wrangler file's text; only there to tell two configurations apart. */
+  readonly digest?: string
+}
+
+function checkOptions({ name, origin, options }: FunctionConfig): Options {
+  const known = ['config', 'env', 'digest']
+  const faults = Object.entries(options).flatMap(([key, value]) => {
+    if (value === undefined) return []
+    const problem = !known.includes(key) ? 'is no option of a worker' : 'must be a string'
+    if (known.includes(key) && typeof value === 'string') return []
+    return [
+      { place: origin, message: `${name}: "${key}" ${problem}`, hint: 'A worker knows "config" and "env".' },
+    ]
+  })
+  if (faults.length > 0) throw configError(faults)
+  return options as Options
+}
+
+class WorkerSource implements FunctionSource {
+  readonly #config: FunctionConfig
+  readonly #scope: FunctionScope
+  readonly #settings: SettingsReader
+  readonly #told = new Set<string>()
+  #bundle: { readonly key: string; readonly bundle: WorkerBundle } | undefined
+
+  constructor(config: FunctionConfig, scope: FunctionScope, settings: SettingsReader) {
+    this.#config = config
+    this.#scope = scope
+    this.#settings = settings
+  }
+
+  async build(): Promise<Code> {
+    const settings = await this.#settings.read()
+    const bundle = await this.#openBundle(settings)
+    const program = await bundle?.build()
+    this.#warn(settings, program)
+    return workerCode({ config: this.#config, scope: this.#scope, settings, program })
+  }
+
+  watched(): readonly AbsolutePath[] {
+    return [...this.#settings.watched(), ...(this.#bundle?.bundle.watched() ?? [])]
+  }
+
+  async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
+    const { packageWorker } = await import('./package.ts')
+    return packageWorker(await this.#settings.read(), { directory, project: this.#config.directory })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#bundle?.bundle[Symbol.asyncDispose]()
+  }
+
+  /** esbuild's context lives as long as its settings do. */
+  async #openBundle(settings: Settings): Promise<WorkerBundle | undefined> {
+    const { config, compatibility } = settings
+    const entry = await programEntry(settings)
+    if (entry === undefined) return undefined
+    const { alias, define, rules, jsx_factory, jsx_fragment, tsconfig, keep_names } = config
+    const key = hash(
+      JSON.stringify([
+        entry,
+        compatibility,
+        alias,
+        define,
+        rules,
+        jsx_factory,
+        jsx_fragment,
+        tsconfig,
+        keep_names,
+      ]),
+    )
+    if (this.#bundle?.key === key) return this.#bundle.bundle
+    await this.#bundle?.bundle[Symbol.asyncDispose]()
+    // esbuild works in a process of its own; loading miniflare takes this one as long.
+    const bundle = await openWorkerBundle({
+      entry,
+      config,
+      compatibility,
+      mode: 'development',
+      onStart: loadMiniflare,
+    })
+    this.#bundle = { key, bundle }
+    return bundle
+  }
+
+  /** Each warning once, however often the same files are built. */
+  #warn(settings: Settings, program: Program | undefined): void {
+    const faults = [...settings.configuration.warnings, ...(program?.warnings ?? [])].map(
+      ({ place, message }) =>
+        `${relative(this.#config.directory, place.file)}:${place.line}:${place.column}  ${message}`,
+    )
+    for (const text of [...faults, ...settings.warnings]) {
+      if (this.#told.has(text)) continue
+      this.#told.add(text)
+      this.#scope.output({ stream: 'platform', level: 'warn', text })
+    }
+  }
+}

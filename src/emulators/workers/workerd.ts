@@ -1,0 +1,64 @@
+import { spawnSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { FlexiError } from '../../core/errors.ts'
+import type { AbsolutePath } from '../../core/place.ts'
+
+const require = createRequire(import.meta.url)
+
+export interface Workerd {
+  readonly path: string
+  /** The newest date its behaviour is defined for: `2026-11-17`. */
+  readonly compatibilityDate: string
+}
+
+let workerd: Workerd | undefined
+
+/** The newest workerd that is installed, which is not the one miniflare came with. @throws FlexiError FLEXI_TOOL_MISSING. */
+export function findWorkerd(): Workerd {
+  if (workerd !== undefined) return workerd
+  try {
+    const found = require('workerd') as { default: string; compatibilityDate: string }
+    workerd = { path: found.default, compatibilityDate: found.compatibilityDate }
+    return workerd
+  } catch (cause) {
+    throw new FlexiError('FLEXI_TOOL_MISSING', 'workerd, the Workers runtime, is not installed', {
+      hint: `Run "npm install workerd"; there are builds for Linux, macOS and Windows on x64 and arm64, and this is ${process.platform} on ${process.arch}.`,
+      cause,
+    })
+  }
+}
+
+/** Where data of this runtime lives. An older workerd cannot read what a newer one wrote, so each has its own folder. */
+export function stateFolder(stateDirectory: AbsolutePath): AbsolutePath {
+  return join(stateDirectory, 'workers', findWorkerd().compatibilityDate) as AbsolutePath
+}
+
+/**
+ * Points miniflare at a script that becomes workerd: it tells its process id, which miniflare keeps to itself, and on Linux asks the
+ * kernel to end workerd with us, whatever ends us.
+ */
+export async function prepareWorkerd(state: AbsolutePath): Promise<void> {
+  const file = join(state, 'run-workerd.sh')
+  const script = `#!/bin/sh\necho "{\\"flexiPid\\":$$}"\nexec ${deathSignal()}'${findWorkerd().path.replaceAll("'", "'\\''")}' "$@"\n`
+  if ((await readFile(file, 'utf8').catch(() => undefined)) !== script) {
+    await mkdir(state, { recursive: true })
+    const fresh = `${file}.${process.pid}`
+    await writeFile(fresh, script, { mode: 0o755 })
+    await rename(fresh, file)
+  }
+  process.env['MINIFLARE_WORKERD_PATH'] = file
+}
+
+let prefix: string | undefined
+
+function deathSignal(): string {
+  const command = ['--pdeathsig', 'KILL']
+  prefix ??=
+    process.platform === 'linux' && spawnSync('setpriv', [...command, 'true']).status === 0
+      ? `setpriv ${command.join(' ')} `
+      : ''
+  return prefix
+}
