@@ -113,7 +113,11 @@ export function faultOf(message: Message, directory: string, severity: Fault['se
   const before = Buffer.from(location.lineText).subarray(0, location.column).toString()
   return {
     place: {
-      file: location.namespace === 'file' ? resolve(directory, location.file) : location.file,
+      // A syntax error comes without a namespace.
+      file:
+        location.namespace === 'file' || location.namespace === ''
+          ? resolve(directory, location.file)
+          : location.file,
       line: location.line,
       column: before.length + 1,
     },

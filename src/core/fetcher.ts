@@ -48,6 +48,7 @@ export interface RequestContext {
   /**
    * In `dev`, answers a browser with a page that shows the user's own frame, and says that it did.
    * Everyone else gets what the provider would send: the caller goes on when this returns false.
+   * The page has the status that `outgoing.statusCode` was set to, 502 when none was.
    */
   explain(fault: FunctionFault, outgoing: ServerResponse): boolean
 }

@@ -108,7 +108,8 @@ export class Exchange implements RequestContext {
   explain(fault: FunctionFault, outgoing: ServerResponse): boolean {
     const { mode, directory } = this.server.settings
     if (mode !== 'dev' || outgoing.headersSent || !wantsPage(this.incoming)) return false
-    sendPage(outgoing, faultPage(fault, { requestId: fault.requestId ?? this.id, directory }))
+    const page = faultPage(fault, { requestId: fault.requestId ?? this.id, directory })
+    sendPage(outgoing, outgoing.statusCode >= 400 ? { ...page, status: outgoing.statusCode } : page)
     return true
   }
 

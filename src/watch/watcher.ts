@@ -1,4 +1,4 @@
-import { basename, relative, sep } from 'node:path'
+import { basename, join, relative, sep } from 'node:path'
 
 import { LIMITS } from '../core/limits.ts'
 import type { AbsolutePath } from '../core/place.ts'
@@ -36,7 +36,15 @@ export async function watchFolder(options: WatcherOptions): Promise<Watcher> {
     ignoreInitial: true,
     ignored: (path) => !explicit.has(path) && isIgnored(options.directory, path, explicit),
   })
-  watcher.on('all', (_event, path) => burst.push(path))
+  // chokidar's own `change` drops an event that comes within 50 ms of the last one for the file; the system's events are all there.
+  watcher.on('raw', (_event, name, details) => {
+    const path = rawPath(name, details)
+    if (explicit.has(path) || !isIgnored(options.directory, path, explicit)) burst.push(path)
+  })
+  // A folder that has just come is read by chokidar: what was in it by then has no event of its own.
+  watcher.on('all', (event, path) => {
+    if (event !== 'change') burst.push(path)
+  })
   watcher.on('error', (error) => options.onError(error instanceof Error ? error : new Error(String(error))))
   await new Promise<void>((resolve) => watcher.once('ready', () => resolve()))
   return {
@@ -74,6 +82,12 @@ function createBurst(options: WatcherOptions): { push(path: string): void; stop(
     },
     stop: () => clearTimeout(timer),
   }
+}
+
+/** The system names the watched file itself, or an entry of the watched folder. */
+function rawPath(name: string, details: unknown): string {
+  const watched = (details as { readonly watchedPath: string }).watchedPath
+  return basename(watched) === name ? watched : join(watched, name)
 }
 
 function isInside(directory: string, path: string): boolean {

@@ -46,6 +46,17 @@ test('a burst of twenty writes is one change', async () => {
   expect(changes.length).toBe(1)
 })
 
+test('a save right after another is a change of its own: the last one always counts', async () => {
+  const directory = await temporary()
+  const file = join(directory, 'a.ts')
+  await writeFile(file, '0')
+  const { changes } = await watched(directory, 5)
+  for (let count = 1; count <= 10; count += 1) {
+    await appendFile(file, 'x')
+    await expect.poll(() => changes.length, { interval: 1, timeout: 2000 }).toBeGreaterThanOrEqual(count)
+  }
+})
+
 test('a save by rename, a new file in a new folder and a removal are changes', async () => {
   const directory = await temporary()
   const file = join(directory, 'a.ts')

@@ -27,6 +27,10 @@ export function answerWith(kind: AnswerKind, outgoing: ServerResponse): void {
   outgoing.end(text)
 }
 
+export function statusOf(kind: AnswerKind): number {
+  return ANSWERS[kind].status
+}
+
 /** The same for a request that asked for another protocol. */
 export function upgradeAnswer(kind: AnswerKind): string {
   const { status, text } = ANSWERS[kind]

@@ -7,7 +7,7 @@ import type { FunctionFault, Instance } from '../../core/function.ts'
 import { createDispatcher, forward, UpstreamError, type ForwardTarget } from '../../forward/forward.ts'
 import { forwardUpgrade } from '../../forward/upgrade.ts'
 import { watchMemory } from '../../instances/memory.ts'
-import { answerWith, upgradeAnswer, type AnswerKind } from './answers.ts'
+import { answerWith, statusOf, upgradeAnswer, type AnswerKind } from './answers.ts'
 import { edgeFields, TRUSTED_FIELDS } from './edge-fields.ts'
 import { createFaultCatcher, ThrownError, type Flight } from './fault-catcher.ts'
 import type { Runtime } from './runtime.ts'
@@ -140,6 +140,7 @@ async function answerFailure(
 ): Promise<void> {
   const { fault, answer, isNews } = await judge(error, context, { options, end })
   if (fault !== undefined && isNews) options.report(fault)
+  outgoing.statusCode = statusOf(answer)
   if (fault === undefined || !context.explain(fault, outgoing)) answerWith(answer, outgoing)
 }
 

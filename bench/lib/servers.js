@@ -1,0 +1,207 @@
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+
+import { benchRoot, findProgram, peerProgram, peersRoot, projectRoot } from './places.js'
+import { scratchCopy, scratchFolder } from './scratch.js'
+
+/*
+ * Everything that is measured. Each entry says
+ *   label      what the tables call it
+ *   missing()  why it cannot run here, or undefined
+ *   prepare()  makes its folder, once
+ *   start({ folder, port, morePorts, profile })  the command that serves on the port, and may take more
+ *   body       what it must answer to GET /
+ *   save(folder, n)  changes the code and returns the body that shows it, where it reloads
+ */
+
+const LAMBDA_BODY = '{"ok":true}'
+const TEXT_BODY = 'hello'
+const app = (name) => join(benchRoot, 'apps', name)
+
+const flexi = {
+  missing: () => (existsSync(join(projectRoot, 'dist')) ? undefined : 'flexi is not built: npm run build'),
+  start: ({ folder, port, profile }) => ({
+    command: process.execPath,
+    args: [...profiled(profile), join(projectRoot, 'bin', 'run.js'), 'dev', folder, '--port', String(port)],
+    cwd: folder,
+  }),
+}
+
+const serverlessOffline = {
+  missing: () => missingPeer('osls'),
+  body: LAMBDA_BODY,
+  prepare: () => {
+    const folder = scratchCopy('serverless-offline', app('lambda-offline'))
+    symlinkSync(join(peersRoot, 'node_modules'), join(folder, 'node_modules'))
+    return folder
+  },
+}
+
+function offlineCommand({ folder, port, morePorts }, ...flags) {
+  const [lambda, websocket, alb] = morePorts
+  const ports = ['--httpPort', port, '--lambdaPort', lambda, '--websocketPort', websocket, '--albPort', alb]
+  return {
+    command: peerProgram('osls'),
+    args: ['offline', 'start', '--host', '127.0.0.1', ...ports.map(String), ...flags],
+    cwd: folder,
+    // It keeps artifacts in the user's home; those of this run go with its folder.
+    env: { SLS_NOTIFICATIONS_MODE: 'off', SLS_TELEMETRY_DISABLED: '1', HOME: join(folder, '.home') },
+  }
+}
+
+function plain(label, script, body) {
+  return {
+    label,
+    body,
+    missing: () => undefined,
+    prepare: () => scratchFolder('plain'),
+    start: ({ folder, port }) => ({
+      command: process.execPath,
+      args: [join(app('plain'), script), String(port), body],
+      cwd: folder,
+    }),
+  }
+}
+
+function nginx(body) {
+  return {
+    label: 'nginx, static answer, one worker',
+    body,
+    missing: () => (findProgram('nginx') === undefined ? 'nginx is not on this machine' : undefined),
+    prepare: () => scratchFolder('nginx'),
+    start: ({ folder, port }) => {
+      const config = readFileSync(join(app('plain'), 'nginx.conf'), 'utf8')
+      writeFileSync(join(folder, 'nginx.conf'), config.replace('PORT', String(port)).replace('BODY', body))
+      return { command: findProgram('nginx'), args: ['-p', folder, '-c', 'nginx.conf'], cwd: folder }
+    },
+  }
+}
+
+export const SERVERS = {
+  'flexi-lambda': {
+    ...flexi,
+    label: 'flexi dev, Lambda (TypeScript)',
+    body: LAMBDA_BODY,
+    prepare: () => scratchCopy('lambda', app('lambda')),
+    save: (folder, n) => saveHandler(join(folder, 'src', 'hello.ts'), 'export const handler', n),
+  },
+  'flexi-workers': {
+    ...flexi,
+    label: 'flexi dev, Worker',
+    body: TEXT_BODY,
+    prepare: () => scratchCopy('workers', app('workers')),
+    save: saveWorker,
+  },
+  'flexi-native': {
+    ...flexi,
+    label: 'flexi dev, native library (C)',
+    body: TEXT_BODY,
+    missing: () => flexi.missing() ?? missingForNative(),
+    prepare: prepareNative,
+    save: (folder, n) => {
+      copyFileSync(join(folder, `prebuilt${n % 2}.so`), join(folder, 'libhello.so'))
+      return `${TEXT_BODY} ${n % 2}`
+    },
+  },
+  'serverless-offline': {
+    ...serverlessOffline,
+    label: 'serverless-offline 14.8.2, default',
+    start: offlineCommand,
+  },
+  'serverless-offline-in-process': {
+    ...serverlessOffline,
+    label: 'serverless-offline --useInProcess',
+    start: (where) => offlineCommand(where, '--useInProcess'),
+  },
+  'serverless-offline-reload': {
+    ...serverlessOffline,
+    label: 'serverless-offline --reloadHandler',
+    start: (where) => offlineCommand(where, '--reloadHandler'),
+    save: (folder, n) => saveHandler(join(folder, 'hello.js'), 'exports.handler', n),
+  },
+  'wrangler-dev': {
+    label: 'wrangler dev 4.86.0',
+    body: TEXT_BODY,
+    missing: () => missingPeer('wrangler'),
+    prepare: () => scratchCopy('wrangler', app('workers')),
+    start: ({ folder, port }) => ({
+      command: peerProgram('wrangler'),
+      args: ['dev', '--ip', '127.0.0.1', '--port', String(port), '--show-interactive-dev-session=false'],
+      cwd: folder,
+      // Its logs and its registry of running Workers belong to this run, not to the user's home.
+      env: { WRANGLER_SEND_METRICS: 'false', XDG_CONFIG_HOME: join(folder, '.home') },
+    }),
+    save: saveWorker,
+  },
+  miniflare: {
+    label: 'miniflare alone',
+    body: TEXT_BODY,
+    missing: () => undefined,
+    prepare: () => scratchCopy('miniflare', app('workers')),
+    start: ({ folder, port }) => ({
+      command: process.execPath,
+      args: [join(app('plain'), 'miniflare.js'), String(port), folder],
+      cwd: folder,
+    }),
+  },
+  workerd: {
+    label: 'workerd alone',
+    body: TEXT_BODY,
+    missing: () => undefined,
+    prepare: () => scratchCopy('workerd', app('workers')),
+    start: ({ folder, port }) => ({
+      command: createRequire(import.meta.url)('workerd').default,
+      args: ['serve', 'workerd.capnp', '--socket-addr', `http=127.0.0.1:${port}`],
+      cwd: folder,
+    }),
+  },
+  'node-http': plain('node:http, static answer', 'node-http.js', TEXT_BODY),
+  'node-http-json': plain('node:http, static answer', 'node-http.js', LAMBDA_BODY),
+  hono: plain('@hono/node-server, static answer', 'hono.js', TEXT_BODY),
+  'hono-json': plain('@hono/node-server, static answer', 'hono.js', LAMBDA_BODY),
+  nginx: nginx(TEXT_BODY),
+  'nginx-json': nginx(LAMBDA_BODY),
+}
+
+/** V8 writes the profile of flexi's own process, not of its children, when it ends. */
+function profiled(folder) {
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`]
+}
+
+function missingPeer(program) {
+  return existsSync(peerProgram(program)) ? undefined : 'not installed: npm run bench -- --install'
+}
+
+function missingForNative() {
+  if (findProgram('cc') === undefined) return 'no C compiler (cc) on this machine'
+  return existsSync(join(projectRoot, 'include', 'flexi.h')) ? undefined : 'include/flexi.h is not there'
+}
+
+/** Three libraries that differ in their answer: the one served first, and two to put in its place. */
+function prepareNative() {
+  const folder = scratchCopy('native', app('native'))
+  const answers = {
+    'libhello.so': TEXT_BODY,
+    'prebuilt0.so': `${TEXT_BODY} 0`,
+    'prebuilt1.so': `${TEXT_BODY} 1`,
+  }
+  for (const [file, answer] of Object.entries(answers)) {
+    const include = `-I${join(projectRoot, 'include')}`
+    const flags = ['-shared', '-fPIC', '-O2', include, `-DANSWER="${answer}"`, '-o', file, 'hello.c']
+    execFileSync(findProgram('cc'), flags, { cwd: folder })
+  }
+  return folder
+}
+
+function saveHandler(file, name, n) {
+  writeFileSync(file, `${name} = async () => ({ ok: true, save: ${n} })\n`)
+  return `{"ok":true,"save":${n}}`
+}
+
+function saveWorker(folder, n) {
+  const code = `export default {\n  fetch() {\n    return new Response('${TEXT_BODY} ${n}')\n  },\n}\n`
+  writeFileSync(join(folder, 'src', 'index.js'), code)
+  return `${TEXT_BODY} ${n}`
+}
