@@ -1,5 +1,4 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises'
-import { basename, dirname, join, sep } from 'node:path'
+import { basename, dirname } from 'node:path'
 
 import { configError, errorMessage, FlexiError } from '../core/errors.ts'
 import type { DevEvent, FunctionSummary, RouteSummary } from '../core/events.ts'
@@ -10,6 +9,7 @@ import type { Project } from '../core/project.ts'
 import { emulators } from '../emulators/registry.ts'
 import type { RouteTable } from '../gateway/route-table.ts'
 import type { Change, Watcher } from '../watch/watcher.ts'
+import { changedSince, covers, makeStateDirectory } from './files.ts'
 import { bindRoutes, openDestinations, summariseRoutes, type Destinations } from './routing.ts'
 import { functionScope } from './scope.ts'
 import { errorEvent, ServedFunction } from './served-function.ts'
@@ -18,6 +18,8 @@ export interface LiveProjectOptions {
   readonly directory: AbsolutePath
   readonly mode: 'dev' | 'serve'
   readonly threads: number
+  /** `/_flexi` */
+  readonly controlPrefix: string
   readonly inspectPort?: number | undefined
   readonly log: Logger
   readonly origin: () => string | undefined
@@ -88,7 +90,7 @@ export class LiveProject implements AsyncDisposable {
     return this.#project.functions.map(({ name, provider }) => ({
       name,
       provider,
-      url: `${url}/_flexi/f/${name}/`,
+      url: `${url}${this.#options.controlPrefix}/f/${name}/`,
     }))
   }
 
@@ -278,23 +280,4 @@ function mergeFailures(failures: readonly unknown[]): unknown {
     faults.push(...failure.faults)
   }
   return configError(faults)
-}
-
-/** `.flexi/` keeps builds and local state: nothing of it belongs into anyone's repository. */
-async function makeStateDirectory(directory: AbsolutePath): Promise<void> {
-  const state = join(directory, '.flexi')
-  await mkdir(state, { recursive: true })
-  await writeFile(join(state, '.gitignore'), '*\n')
-}
-
-async function changedSince(files: readonly AbsolutePath[], time: number): Promise<AbsolutePath[]> {
-  const stats = await Promise.all(files.map((file) => stat(file).catch(() => undefined)))
-  return files.filter((_file, index) => {
-    const found = stats[index]
-    return found?.isFile() === true && found.mtimeMs > time
-  })
-}
-
-function covers(watched: readonly string[], path: string): boolean {
-  return watched.some((wanted) => path === wanted || path.startsWith(wanted + sep))
 }

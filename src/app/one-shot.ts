@@ -72,11 +72,12 @@ export async function invokeFunction(options: InvokeOptions): Promise<InvokeResu
   await using source = await openSource(config, options, options.onEvent)
   await using pool = new Pool({ name: config.name, log: silentLogger })
   await pool.replace(await source.build())
-  if (options.request !== undefined) return invokeByHttp(pool, { ...options, request: options.request })
+  const asked = options.request ?? (await defaultRequest(pool, options.payload))
+  if (asked !== undefined) return await invokeByHttp(pool, { ...options, request: asked })
   const timeoutMs = options.timeoutMs ?? config.timeoutMs ?? 900_000
   const signal = AbortSignal.timeout(timeoutMs)
   const { clientContext } = options
-  return pool.invoke(options.payload, {
+  return await pool.invoke(options.payload, {
     id: randomUUID(),
     deadline: Date.now() + timeoutMs,
     signal,
@@ -110,6 +111,12 @@ function unknownFunction(name: string, functions: readonly FunctionConfig[]): Fl
   return new FlexiError('FLEXI_FUNCTION_UNKNOWN', `no function is called ${name}`, { hint })
 }
 
+/** What a function that takes no events is asked when nobody says: its address, with the payload as content. */
+async function defaultRequest(pool: Pool, payload: Uint8Array): Promise<InvokeOptions['request']> {
+  if (await pool.takesEvents()) return undefined
+  return { method: payload.length === 0 ? 'GET' : 'POST', path: '/', fields: {} }
+}
+
 /** Providers that know no events are asked over HTTP, through the same gateway that serves them. */
 async function invokeByHttp(
   pool: Pool,
@@ -125,7 +132,7 @@ async function invokeByHttp(
     onAccess: () => undefined,
   })
   const { method, path, fields } = options.request
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     const outgoing = request(
       `${gateway.url}/_flexi/f/${options.name}${path}`,
       { method, headers: { ...fields } },

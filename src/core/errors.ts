@@ -85,13 +85,6 @@ export function configError(faults: readonly Fault[]): FlexiError {
   )
 }
 
-/** What crosses a process boundary in place of an Error, whose own fields a structured clone would drop. */
-export interface ErrorRecord {
-  readonly name: string
-  readonly message: string
-  readonly stack?: string
-}
-
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

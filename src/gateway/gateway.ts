@@ -24,9 +24,6 @@ import { ServerState } from './server-state.ts'
 import { replayWithoutUpgrade, wantsWebSocket } from './upgrade.ts'
 import { controlFetcher, openControl, overSockets, type ControlEnv } from './web.ts'
 
-export type { ControlEnv } from './web.ts'
-export type { NoRouteAnswer } from './no-route.ts'
-
 export interface GatewayOptions {
   readonly host: string
   /** 0 takes any free port. */

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 
 import { errorMessage, FlexiError } from '../core/errors.ts'
 import type { RequestContext, SocketFetcher } from '../core/fetcher.ts'
-import type { Code, Instance, InvokeContext, InvokeResult } from '../core/function.ts'
+import type { Code, InvokeContext, InvokeResult } from '../core/function.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
 import { Generation, type Slot } from './generation.ts'
@@ -108,6 +108,13 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     } finally {
       this.#release(slot)
     }
+  }
+
+  /** Whether `invoke` works: some providers answer HTTP only. Waits for an instance. */
+  async takesEvents(): Promise<boolean> {
+    const slot = this.#take() ?? (await this.#wait(() => false))
+    this.#release(slot)
+    return slot.instance.invoke !== undefined
   }
 
   upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, context: RequestContext): void {
@@ -280,5 +287,3 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     for (const waiter of this.#queue.splice(0)) waiter.reject(error)
   }
 }
-
-export type { Instance }

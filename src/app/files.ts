@@ -1,0 +1,25 @@
+import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { join, sep } from 'node:path'
+
+import type { AbsolutePath } from '../core/place.ts'
+
+/** `.flexi/` keeps builds and local state: nothing of it belongs into anyone's repository. */
+export async function makeStateDirectory(directory: AbsolutePath): Promise<void> {
+  const state = join(directory, '.flexi')
+  await mkdir(state, { recursive: true })
+  await writeFile(join(state, '.gitignore'), '*\n')
+}
+
+/** Those that were written after a moment, in ms since the epoch. */
+export async function changedSince(files: readonly AbsolutePath[], time: number): Promise<AbsolutePath[]> {
+  const stats = await Promise.all(files.map((file) => stat(file).catch(() => undefined)))
+  return files.filter((_file, index) => {
+    const found = stats[index]
+    return found?.isFile() === true && found.mtimeMs > time
+  })
+}
+
+/** Is the path one of these, or below one? */
+export function covers(watched: readonly string[], path: string): boolean {
+  return watched.some((wanted) => path === wanted || path.startsWith(wanted + sep))
+}

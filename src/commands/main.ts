@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { flush } from '@oclif/core/flush'
+import type * as Interfaces from '@oclif/core/interfaces'
+import { run } from '@oclif/core/run'
+import { settings } from '@oclif/core/settings'
+
+import { FlexiError } from '../core/errors.ts'
+import { closest } from '../core/suggest.ts'
+import { failureOf, printFailure } from './failure.ts'
+import { COMMANDS } from './index.ts'
+
+interface PackageJson extends Interfaces.PJSON {
+  readonly version: string
+  readonly bugs?: { readonly url?: string }
+}
+
+/**
+ * The command line: parses, runs, prints, and ends the process with an exit code of core's table.
+ * `root` is the folder of flexi's package.json.
+ */
+export async function main(argv: readonly string[], root: string): Promise<never> {
+  const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as PackageJson
+  const about = { version: pjson.version, reportTo: pjson.bugs?.url, json: wantsJson(argv), root }
+  const fail = (error: unknown): never => process.exit(printFailure(failureOf(error), about))
+  process.on('uncaughtException', fail)
+  // A NODE_ENV of "test" or "development" would make oclif look for TypeScript sources of ours.
+  settings.enableAutoTranspile = false
+  try {
+    const words = helpAsFlag(argv)
+    refuseUnknownCommand(words[0])
+    await run(words, { root, pjson, userPlugins: false, devPlugins: false })
+    await flush()
+  } catch (error) {
+    return fail(error)
+  }
+  // Explicit, so that a handle somebody forgot can't keep a finished command alive.
+  process.exit()
+}
+
+/** Known before anything is parsed, since parsing may be what fails. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return argv.slice(0, end === -1 ? undefined : end).includes('--json')
+}
+
+/** `flexi help dev` → `flexi dev --help`. */
+function helpAsFlag(argv: readonly string[]): string[] {
+  return argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv]
+}
+
+function refuseUnknownCommand(word: string | undefined): void {
+  if (word === undefined || word.startsWith('-')) return
+  const names = Object.keys(COMMANDS)
+  if (names.includes(word)) return
+  const near = closest(word, names)
+  throw new FlexiError('FLEXI_USAGE', `there is no command "${word}"`, {
+    hint: near === undefined ? 'Run "flexi --help" for the list.' : `Did you mean "flexi ${near}"?`,
+  })
+}

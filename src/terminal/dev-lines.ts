@@ -1,0 +1,104 @@
+import type { DevEvent } from '../core/events.ts'
+import { LOG_LEVELS, type LogLevel } from '../core/log.ts'
+import { projectLines } from './banner.ts'
+import { duration } from './duration.ts'
+import { reportLines } from './error-report.ts'
+import { functionFaultLines, type FaultStyle } from './faults.ts'
+import { nameColour, type Paint } from './paint.ts'
+import { printable, printableOutput } from './printable.ts'
+
+type EventOf<Name extends DevEvent['event']> = Extract<DevEvent, { event: Name }>
+
+/** Events that are shown as lines of their own; `ready` has its banner and `request` its access line. */
+export type LineEvent = Exclude<DevEvent, { event: 'ready' | 'request' }>
+
+/** What a person sees of an event. Pure: the same event and style give the same lines. */
+export function eventLines(event: LineEvent, style: FaultStyle): string[] {
+  switch (event.event) {
+    case 'reload':
+      return [reloadLine(event, style)]
+    case 'configuration':
+      return configurationLines(event, style.paint)
+    case 'error':
+      return errorLines(event, style)
+    case 'fault':
+      return functionFaultLines(event, style)
+    case 'log':
+      return [outputLine(event, style.paint)]
+    case 'warning':
+      return [warningLine(event, style.paint)]
+    case 'closing':
+      // Who asked for the end knows; the session says so when it takes long.
+      return []
+  }
+}
+
+/** Which `--log-level` an event needs to be seen. */
+function eventLevel(event: DevEvent): Exclude<LogLevel, 'silent'> {
+  switch (event.event) {
+    case 'error':
+    case 'fault':
+      return 'error'
+    case 'warning':
+      return 'warn'
+    case 'log':
+      return event.level
+    case 'ready':
+    case 'request':
+    case 'reload':
+    case 'configuration':
+    case 'closing':
+      return 'info'
+  }
+}
+
+export function isShown(event: DevEvent, level: LogLevel): boolean {
+  return LOG_LEVELS[eventLevel(event)] >= LOG_LEVELS[level]
+}
+
+/** `↻ hello  src/hello.ts  14 ms` */
+function reloadLine(event: EventOf<'reload'>, { paint, directory }: FaultStyle): string {
+  const name = paint[nameColour(event.function)](printable(event.function))
+  const files = event.files.map((file) =>
+    printable(file.startsWith(`${directory}/`) ? file.slice(directory.length + 1) : file),
+  )
+  const shown = files.length > 3 ? [...files.slice(0, 3), `and ${files.length - 3} more`] : files
+  return [
+    `${paint.green('↻')} ${name}`,
+    ...(shown.length === 0 ? [] : [shown.join(', ')]),
+    paint.dim(duration(event.durationMs)),
+  ].join('  ')
+}
+
+function configurationLines(event: EventOf<'configuration'>, paint: Paint): string[] {
+  return [
+    `${paint.green('↻')} configuration  ${paint.dim(duration(event.durationMs))}`,
+    '',
+    ...projectLines({ ...event, paint }),
+  ]
+}
+
+function errorLines(event: EventOf<'error'>, style: FaultStyle): string[] {
+  const { function: name, ...report } = event
+  return reportLines(
+    name === undefined ? report : { ...report, message: `${name}: ${report.message}` },
+    style,
+  )
+}
+
+/** `hello │ what it printed`; standard error is marked, and what the platform says (START, REPORT) is dim. */
+function outputLine(event: EventOf<'log'>, paint: Paint): string {
+  const name = paint[nameColour(event.function)](printable(event.function))
+  const text = printableOutput(event.text, paint.isColorSupported)
+  if (event.stream === 'platform') return `${name} ${paint.dim('│')} ${paint.dim(text)}`
+  const bar =
+    event.level === 'error' ? paint.red('│') : event.level === 'warn' ? paint.yellow('│') : paint.dim('│')
+  return `${name} ${bar} ${text}`
+}
+
+function warningLine(event: EventOf<'warning'>, paint: Paint): string {
+  const name =
+    event.function === undefined ? '' : `${paint[nameColour(event.function)](printable(event.function))}  `
+  const [first = '', ...more] = event.message.split('\n').map(printable)
+  return [`${paint.yellow('⚠')} ${name}${first}`, ...more.map((line) => `  ${line}`)].join('\n')
+}
