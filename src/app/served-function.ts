@@ -5,6 +5,7 @@ import type { DevEvent } from '../core/events.ts'
 import type { Code, Emulator, FunctionConfig, FunctionScope, FunctionSource } from '../core/function.ts'
 import type { AbsolutePath } from '../core/place.ts'
 import { Pool } from '../instances/pool.ts'
+import { changedSince } from './files.ts'
 
 export interface ServedFunctionOptions {
   readonly emulator: Emulator
@@ -60,7 +61,7 @@ export class ServedFunction implements AsyncDisposable {
   /**
    * Builds what changed and swaps to it. Changes that come in meanwhile are built once more after it, so the last one always counts.
    */
-  rebuild(files: readonly string[], at: number): Promise<void> {
+  rebuild(files: readonly AbsolutePath[], at: number): Promise<void> {
     if (this.#dirty) return this.#building
     this.#dirty = true
     this.#building = this.#building.then(async () => {
@@ -100,16 +101,18 @@ export class ServedFunction implements AsyncDisposable {
     await this.#source[Symbol.asyncDispose]()
   }
 
-  async #rebuildNow(files: readonly string[], at: number): Promise<void> {
+  async #rebuildNow(files: readonly AbsolutePath[], at: number): Promise<void> {
     try {
       const code = await this.#source.build()
       if (code.revision === this.#revision && !this.#failed) return
       await this.#serve(code, true)
+      // Editors write beside the file and rename: those names mean nothing to anyone.
+      const named = await changedSince(files, 0)
       this.#options.onEvent({
         event: 'reload',
         function: this.name,
         revision: code.revision,
-        files: files.map((file) => relative(this.#options.directory, file)),
+        files: (named.length > 0 ? named : files).map((file) => relative(this.#options.directory, file)),
         durationMs: performance.now() - at,
       })
     } catch (error) {

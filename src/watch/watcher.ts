@@ -5,7 +5,7 @@ import type { AbsolutePath } from '../core/place.ts'
 
 /** What changed in one burst, and when its first event came in (`performance.now()`), so that a reload can say how long it took. */
 export interface Change {
-  readonly paths: ReadonlySet<string>
+  readonly paths: ReadonlySet<AbsolutePath>
   readonly at: number
 }
 
@@ -65,7 +65,7 @@ export async function watchFolder(options: WatcherOptions): Promise<Watcher> {
 
 /** Editors write in bursts, and linkers in pieces: one change is handed out once it has been quiet for a moment. */
 function createBurst(options: WatcherOptions): { push(path: string): void; stop(): void } {
-  let paths = new Set<string>()
+  let paths = new Set<AbsolutePath>()
   let at = 0
   let timer: NodeJS.Timeout | undefined
   const flush = (): void => {
@@ -76,7 +76,7 @@ function createBurst(options: WatcherOptions): { push(path: string): void; stop(
   return {
     push(path) {
       if (paths.size === 0) at = performance.now()
-      paths.add(path)
+      paths.add(path as AbsolutePath)
       clearTimeout(timer)
       timer = setTimeout(flush, options.debounceMs ?? LIMITS.debounceMs)
     },

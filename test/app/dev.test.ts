@@ -245,7 +245,7 @@ describe('the end', () => {
     })
     await using flexi = await startFlexi(folder.path)
     const slow = text(flexi.url)
-    await expect.poll(() => flexi.events.some((event) => event.event === 'log')).toBe(true)
+    await flexi.event('log', ({ text: line }) => line.startsWith('START '))
     flexi.signal('SIGTERM')
     expect(await slow).toBe('done')
     expect(await flexi.exited).toEqual({ code: 0, signal: null })

@@ -1,0 +1,50 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+import type { FlexiError } from '../../core/errors.ts'
+import type { RequestContext } from '../../core/fetcher.ts'
+import type { Code, FunctionFault, Instance } from '../../core/function.ts'
+import type { Revision } from '../../core/place.ts'
+import type { Definition } from './definition.ts'
+import { frontEndOf } from './instance.ts'
+
+export interface LambdaCodeOptions {
+  readonly definition: Definition
+  readonly revision: Revision
+  readonly start: () => Promise<Instance>
+}
+
+/** Built code as the pool takes it: one invocation at a time an environment. */
+export function lambdaCode({ definition, revision, start }: LambdaCodeOptions): Code {
+  const debugged = definition.scope.inspectPort !== undefined
+  return {
+    revision,
+    concurrency: 1,
+    // A debugger has one port: a second environment could not be attached to.
+    instancesMax: debugged ? 1 : undefined,
+    exclusive: debugged,
+    start,
+    refuse,
+  }
+}
+
+function refuse(
+  error: FlexiError,
+  { outgoing, context }: { incoming: IncomingMessage; outgoing: ServerResponse; context: RequestContext },
+): void {
+  const fault = faultOf(error)
+  if (fault !== undefined && context.explain({ ...fault, requestId: context.id }, outgoing)) return
+  const { status, fields, body } = frontEndOf(context).refuse(
+    error.code === 'FLEXI_QUEUE_FULL' ? 'throttled' : 'function-error',
+  )
+  const retry = error.retryAfterSeconds === undefined ? [] : ['retry-after', String(error.retryAfterSeconds)]
+  const length = ['content-length', String(Buffer.byteLength(body))]
+  outgoing.writeHead(status, [...fields, ...length, ...retry, 'x-amzn-requestid', context.id])
+  outgoing.end(body)
+}
+
+/** The cause of a failed Init is its `Failure`. */
+function faultOf({ cause }: FlexiError): FunctionFault | undefined {
+  return typeof cause === 'object' && cause !== null && 'fault' in cause
+    ? (cause.fault as FunctionFault)
+    : undefined
+}

@@ -1,0 +1,70 @@
+import type { FunctionConfig } from '../../../core/function.ts'
+import type { AbsolutePath, Fault } from '../../../core/place.ts'
+import type { RouteRule } from '../../../core/route.ts'
+import { filesNear, findHandlerFile } from '../handler-file.ts'
+import { faultAt, type YamlNode } from './yaml-file.ts'
+
+/** What one file of a provider's tool yields. */
+export interface Findings {
+  readonly functions: FunctionConfig[]
+  readonly routes: RouteRule[]
+  readonly files: AbsolutePath[]
+  readonly faults: Fault[]
+}
+
+export function noFindings(): Findings {
+  return { functions: [], routes: [], files: [], faults: [] }
+}
+
+/** The same thing is said once, however many functions it concerns. */
+export function sayOnce(findings: Findings, fault: Fault): void {
+  const { line, column } = fault.place
+  const said = findings.faults.some(
+    ({ place, message }) => place.line === line && place.column === column && message === fault.message,
+  )
+  if (!said) findings.faults.push(fault)
+}
+
+/** A function's name is also a host label: what no label may have becomes a dash. */
+export function functionName(name: string): string {
+  return name.replace(/[^A-Za-z0-9_-]/g, '-')
+}
+
+const RUNS = /^(nodejs\d+\.x|python3(\.\d+)?|provided(\.\w+)?)$/
+
+/** A runtime that runs here, or none; otherwise undefined and a warning. */
+export function checkRuntime(
+  runtime: string | undefined,
+  node: YamlNode,
+  findings: Findings,
+): { readonly runtime: string | undefined } | undefined {
+  if (runtime === undefined || RUNS.test(runtime)) return { runtime }
+  findings.faults.push(
+    faultAt(node, `functions of the runtime ${runtime} do not run here; it is left out`, {
+      severity: 'warning',
+      hint: 'What runs: nodejs, python3 and provided.',
+    }),
+  )
+  return undefined
+}
+
+/** Does the handler lead to a file? A fault says what there is instead. */
+export function checkHandler(
+  {
+    handler,
+    runtime,
+    directory,
+  }: { readonly handler: string; readonly runtime: string | undefined; readonly directory: string },
+  node: YamlNode,
+): Fault | undefined {
+  if (runtime?.startsWith('provided') === true) return undefined
+  const python = runtime?.startsWith('python') === true
+  const found =
+    findHandlerFile(handler, directory, python) ??
+    (runtime === undefined ? findHandlerFile(handler, directory, true) : undefined)
+  if (found !== undefined) return undefined
+  const near = filesNear(handler, directory)
+  const hint =
+    near.length === 0 ? `There is no code in that folder.` : `There is: ${near.slice(0, 8).join(', ')}.`
+  return faultAt(node, `no file for the handler "${handler}" in ${directory}`, { hint })
+}

@@ -1,0 +1,53 @@
+import type { ChildExit } from '../../../instances/child.ts'
+import type { ConsoleLevel, LogFormat } from '../protocol.ts'
+
+/** One event on its way into user code. */
+export interface Invocation {
+  /** Lambda's awsRequestId. */
+  readonly id: string
+  /** The event's JSON, in parts that are sent as one. */
+  readonly event: string | Uint8Array
+  /** Milliseconds since the epoch. */
+  readonly deadline: number
+  /** X-Ray's header value. */
+  readonly trace: string
+  /** JSON text. */
+  readonly clientContext?: string | undefined
+}
+
+/** What came of an invocation. `error` bodies are Lambda error objects as JSON, and reach the caller untouched. */
+export type Outcome =
+  | { readonly kind: 'result'; readonly payload: Buffer }
+  | { readonly kind: 'error'; readonly payload: Buffer }
+  /** The chunks were the result. `error` is set when the stream broke. */
+  | { readonly kind: 'streamed'; readonly error: Buffer | undefined }
+
+/** What an environment says. Between two invocations, and before the first, only `printed` and `gone` come. */
+export interface EnvironmentEvents {
+  streamStarted(contentType: string): void
+  /** `taken` is called when the bytes were passed on; the sender waits when too many are under way. */
+  streamChunk(bytes: Buffer, taken: () => void): void
+  done(outcome: Outcome): void
+  /** An error that nobody caught; the environment ends after it. */
+  fatal(payload: Buffer): void
+  printed(line: PrintedLine): void
+  gone(exit: ChildExit): void
+}
+
+export interface PrintedLine {
+  readonly stream: 'stdout' | 'stderr'
+  /** Undefined for what was written past the console: it has no level of its own. */
+  readonly level: ConsoleLevel | undefined
+  readonly text: string
+  readonly format: LogFormat
+}
+
+/** One execution environment, whatever runs in it. It takes one invocation at a time. */
+export interface Environment {
+  readonly pid: number | undefined
+  /** Loads the code. Resolves when it can take an invocation, or with the error body when it cannot. */
+  initialise(events: EnvironmentEvents): Promise<{ readonly error: Buffer | undefined }>
+  invoke(invocation: Invocation): void
+  /** Ends it at once, with everything it started. Resolves when it is gone. */
+  kill(): Promise<void>
+}

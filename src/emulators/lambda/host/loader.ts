@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs'
+import Module, { createRequire } from 'node:module'
+import { dirname, extname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+import type { HandlerCode, HostInit } from '../protocol.ts'
+import { runtimeError } from './errors.ts'
+
+export type Handler = (event: unknown, context: unknown, callback: unknown) => unknown
+
+/**
+ * Loads the module and takes the handler out of it.
+ * @throws Error named Runtime.UserCodeSyntaxError, Runtime.ImportModuleError or Runtime.HandlerNotFound; or what the module throws.
+ */
+export async function loadHandler(init: HostInit): Promise<Handler> {
+  const module = await loadModule(init.code)
+  const found = lookUp(module, init.exportPath) ?? lookUp(property(module, 'default'), init.exportPath)
+  if (typeof found === 'function') return found as Handler
+  if (found !== undefined) {
+    throw runtimeError('Runtime.HandlerNotFound', `${init.handler} is not a function but ${describe(found)}`)
+  }
+  const names = exportedFunctions(module)
+  const there =
+    names.length === 0 ? 'The module exports no function.' : `The module exports: ${names.join(', ')}.`
+  throw runtimeError('Runtime.HandlerNotFound', `${init.handler} is undefined or not exported. ${there}`)
+}
+
+async function loadModule(code: HandlerCode): Promise<unknown> {
+  try {
+    if (code.kind === 'text') return compile(code.path, code.text)
+    if (isEsModule(code.path)) return await import(pathToFileURL(code.path).href)
+    return createRequire(code.path)(code.path)
+  } catch (error) {
+    if (error instanceof SyntaxError) throw runtimeError('Runtime.UserCodeSyntaxError', String(error), error)
+    if (isModuleNotFound(error)) throw runtimeError('Runtime.ImportModuleError', String(error), error)
+    throw error
+  }
+}
+
+/** Runs a bundle as the file it would have been: requires, `__dirname` and source maps work as from there. */
+function compile(path: string, text: string): unknown {
+  const module = new Module(path) as Module & { _compile(text: string, path: string): void }
+  module.filename = path
+  module.paths = (Module as unknown as { _nodeModulePaths(from: string): string[] })._nodeModulePaths(
+    dirname(path),
+  )
+  module._compile(text, path)
+  module.loaded = true
+  return module.exports
+}
+
+/** `.js` is what the nearest package.json says, looked for up to the folder that packages are in. */
+function isEsModule(path: string): boolean {
+  const extension = extname(path)
+  if (extension !== '.js') return extension === '.mjs'
+  for (let directory = dirname(path); !directory.endsWith('/node_modules'); directory = dirname(directory)) {
+    const type = packageType(join(directory, 'package.json'))
+    if (type !== undefined) return type === 'module'
+    if (directory === dirname(directory)) return false
+  }
+  return false
+}
+
+function packageType(path: string): string | undefined {
+  try {
+    const { type } = JSON.parse(readFileSync(path, 'utf8')) as { type?: unknown }
+    return typeof type === 'string' ? type : 'commonjs'
+  } catch {
+    return undefined
+  }
+}
+
+function isModuleNotFound(error: unknown): boolean {
+  return property(error, 'code') === 'MODULE_NOT_FOUND'
+}
+
+function lookUp(value: unknown, path: string): unknown {
+  return path.split('.').reduce((found, name) => property(found, name), value)
+}
+
+function property(value: unknown, name: string): unknown {
+  if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return undefined
+  return (value as Record<string, unknown>)[name]
+}
+
+function describe(value: unknown): string {
+  return value === null
+    ? 'null'
+    : Array.isArray(value)
+      ? 'an array'
+      : `${/^[aeiou]/.test(typeof value) ? 'an' : 'a'} ${typeof value}`
+}
+
+function exportedFunctions(module: unknown): string[] {
+  if (typeof module !== 'object' || module === null) return []
+  return Object.keys(module).filter((name) => typeof property(module, name) === 'function')
+}

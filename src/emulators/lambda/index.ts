@@ -1,0 +1,61 @@
+import { stat } from 'node:fs/promises'
+import { extname, resolve } from 'node:path'
+
+import type { Emulator, FunctionConfig, FunctionScope, FunctionSource } from '../../core/function.ts'
+import type { Definition } from './definition.ts'
+import { detectFunctions } from './detect/detect.ts'
+import { findHandlerFile } from './handler-file.ts'
+import { DEFAULT_MEMORY_MB, DEFAULT_TIMEOUT_MS } from './limits.ts'
+import { parseOptions } from './options.ts'
+
+/** AWS Lambda: Node handlers in a host of ours, Python and custom runtimes through the Runtime API. */
+export const lambda: Emulator = { name: 'lambda', detect: detectFunctions, recognise, open }
+
+const HANDLER_EXTENSIONS = new Set(['.ts', '.mts', '.cts', '.tsx', '.jsx', '.js', '.mjs', '.cjs', '.py'])
+
+/** `./file.ts` is a file that is there; `src/file.handler` an export of one. */
+async function recognise(
+  target: string,
+  directory: string,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  if (/\s|^\w+:\/\//.test(target) || target.includes('..')) return undefined
+  const handler = target.replace(/^\.\//, '')
+  if (HANDLER_EXTENSIONS.has(extname(handler))) {
+    const found = await stat(resolve(directory, handler)).catch(() => undefined)
+    return found?.isFile() === true ? { handler } : undefined
+  }
+  if (!/[^/]\.\w/.test(handler)) return undefined
+  return (findHandlerFile(handler, directory) ?? findHandlerFile(handler, directory, true)) === undefined
+    ? undefined
+    : { handler }
+}
+
+/** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
+async function open(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource> {
+  const definition: Definition = {
+    name: config.name,
+    options: parseOptions(config),
+    taskRoot: config.directory,
+    origin: config.origin,
+    environment: config.environment,
+    timeoutMs: config.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    memoryMb: config.memoryMb ?? DEFAULT_MEMORY_MB,
+    scope,
+  }
+  if (runsOnNode(definition)) {
+    const { NodeSource } = await import('./node-source.ts')
+    return new NodeSource(definition)
+  }
+  const { RuntimeSource } = await import('./runtime-source.ts')
+  return new RuntimeSource(definition)
+}
+
+/** The runtime decides; without one the handler's file does. */
+function runsOnNode({ options, taskRoot }: Definition): boolean {
+  if (options.runtime !== undefined) return options.runtime.startsWith('nodejs')
+  if (extname(options.handler) === '.py') return false
+  return (
+    findHandlerFile(options.handler, taskRoot) !== undefined ||
+    findHandlerFile(options.handler, taskRoot, true) === undefined
+  )
+}

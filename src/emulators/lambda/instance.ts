@@ -1,0 +1,164 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+import { FlexiError } from '../../core/errors.ts'
+import type { RequestContext } from '../../core/fetcher.ts'
+import type { FunctionFault, Instance, InvokeContext, InvokeResult } from '../../core/function.ts'
+import type { Definition } from './definition.ts'
+import type { Caller, Execution, Settled } from './execution.ts'
+import { functionUrl } from './front-ends/function-url.ts'
+import { routeOptions, type FrontEnd, type FrontEndRequest } from './front-ends/front-end.ts'
+import { httpApi } from './front-ends/http-api.ts'
+import { restApi } from './front-ends/rest-api.ts'
+import { HttpCaller } from './http-caller.ts'
+import { SIX_MIB } from './limits.ts'
+import { readBody, tooLarge } from './request-body.ts'
+import { newTrace, traceOf } from './trace.ts'
+
+const FRONT_ENDS = { 'function-url': functionUrl, 'http-api': httpApi, 'rest-api': restApi } as const
+
+/** A function's own address is a function URL; a route says itself what it is. */
+export function frontEndOf(context: RequestContext): FrontEnd {
+  return FRONT_ENDS[routeOptions(context)?.frontEnd ?? 'function-url']
+}
+
+interface HttpExchange {
+  readonly frontEnd: FrontEnd
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  readonly context: RequestContext
+}
+
+/** An environment that answers HTTP and takes plain invocations. */
+export class LambdaInstance implements Instance {
+  readonly #execution: Execution
+  readonly #definition: Definition
+
+  constructor(execution: Execution, definition: Definition) {
+    this.#execution = execution
+    this.#definition = definition
+  }
+
+  get closed(): Promise<Error | undefined> {
+    return this.#execution.closed
+  }
+
+  handle(incoming: IncomingMessage, outgoing: ServerResponse, context: RequestContext): Promise<void> {
+    const frontEnd = frontEndOf(context)
+    const exchange = { frontEnd, incoming, outgoing, context }
+    const body = readBody(incoming, frontEnd.requestBytesMax)
+    return body === undefined
+      ? this.#answer(exchange, undefined)
+      : body.then((bytes) => this.#answer(exchange, bytes))
+  }
+
+  async invoke(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult> {
+    const event = parseableEvent(payload)
+    const caller = new PayloadCaller()
+    const { id, clientContext } = context
+    this.#execution.run(
+      { id, event, trace: environmentTrace(newTrace(id, Date.now()), id), clientContext },
+      caller,
+    )
+    const outcome = await caller.outcome
+    // What the handler wrote past the console comes through a pipe, which is read a turn later.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+    const log = `${caller.log.join('\n')}\n`
+    const contentType = 'application/json'
+    switch (outcome.kind) {
+      case 'result':
+        return { payload: outcome.payload, contentType, log }
+      case 'streamed':
+        return { payload: Buffer.concat(caller.chunks), contentType: caller.contentType, log }
+      case 'failed':
+        return { payload: outcome.payload, contentType, functionError: 'Unhandled', log }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#execution.dispose()
+  }
+
+  #answer({ frontEnd, incoming, outgoing, context }: HttpExchange, body: Buffer | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const { httpVersion } = incoming
+      const { name: functionName } = this.#definition
+      const trace = traceOf(context)
+      const request: FrontEndRequest = { context, httpVersion, body, trace, functionName }
+      const event = frontEnd.event(request)
+      // An event has the limit of an invocation, and Base64 makes a body a third larger.
+      if (event.length > SIX_MIB) throw tooLarge(SIX_MIB)
+      const malformed = (message: string): FunctionFault => this.#malformed(message, context.id)
+      const caller = new HttpCaller({ frontEnd, request, outgoing, malformed, finished: resolve })
+      // The invocation goes on when the client leaves, as it does in the cloud: handlers rely on being run to their end.
+      this.#execution.run({ id: context.id, event, trace: environmentTrace(trace, context.id) }, caller)
+    })
+  }
+
+  #malformed(message: string, requestId: string): FunctionFault {
+    const fault: FunctionFault = {
+      function: this.#definition.name,
+      kind: 'result',
+      name: 'Function.ResultMalformed',
+      message,
+      requestId,
+      hint: 'Return { statusCode, headers, body }, with a text as the body.',
+    }
+    this.#definition.scope.report(fault)
+    return fault
+  }
+}
+
+/** Waits for an invocation on behalf of one who takes the payload as it is. */
+class PayloadCaller implements Caller {
+  readonly chunks: Buffer[] = []
+  readonly log: string[] = []
+  contentType = 'application/octet-stream'
+  readonly outcome: Promise<Settled>
+  #settle: (outcome: Settled) => void = () => undefined
+
+  constructor() {
+    this.outcome = new Promise((resolve) => {
+      this.#settle = resolve
+    })
+  }
+
+  streamStarted(contentType: string): void {
+    this.contentType = contentType
+  }
+
+  streamChunk(bytes: Buffer, taken: () => void): void {
+    this.chunks.push(bytes)
+    taken()
+  }
+
+  settled(outcome: Settled): void {
+    this.#settle(outcome)
+  }
+
+  logged(line: string): void {
+    this.log.push(line)
+  }
+}
+
+/** What `_X_AMZN_TRACE_ID` is for the handler: the root with a segment of its own, and nothing sampled. */
+function environmentTrace(trace: string, id: string): string {
+  return trace.includes('Parent=')
+    ? trace
+    : `${trace};Parent=${id.slice(24, 36)}${id.slice(19, 23)};Sampled=0`
+}
+
+/** An empty payload is an empty event. @throws FlexiError FLEXI_BAD_REQUEST when it is no JSON. */
+function parseableEvent(payload: Uint8Array): Uint8Array | string {
+  if (payload.length === 0) return '{}'
+  if (payload.length > SIX_MIB) throw tooLarge(SIX_MIB)
+  try {
+    JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString())
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new FlexiError('FLEXI_BAD_REQUEST', `Could not parse request body into json: ${reason}`, {
+      hint: 'An event is JSON: {"key": "value"}.',
+      cause,
+    })
+  }
+  return payload
+}

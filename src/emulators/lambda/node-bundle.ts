@@ -1,0 +1,151 @@
+import { readFileSync } from 'node:fs'
+import { dirname, extname, join, resolve, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+import type { BuildOptions, OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuild'
+
+import type { AbsolutePath } from '../../core/place.ts'
+
+/** How Node will take the bundle. */
+export type ModuleFormat = 'cjs' | 'esm'
+
+/** The extension decides; `.ts` and `.js` are what the nearest package.json says. */
+export function moduleFormat(file: string): ModuleFormat {
+  const extension = extname(file)
+  if (extension === '.mts' || extension === '.mjs') return 'esm'
+  if (extension === '.cts' || extension === '.cjs') return 'cjs'
+  for (
+    let directory = dirname(file);
+    !directory.endsWith(`${sep}node_modules`);
+    directory = dirname(directory)
+  ) {
+    const type = packageType(join(directory, 'package.json'))
+    if (type !== undefined) return type === 'module' ? 'esm' : 'cjs'
+    if (directory === dirname(directory)) return 'cjs'
+  }
+  return 'cjs'
+}
+
+function packageType(path: string): string | undefined {
+  try {
+    const { type } = JSON.parse(readFileSync(path, 'utf8')) as { type?: unknown }
+    return typeof type === 'string' ? type : 'commonjs'
+  } catch {
+    return undefined
+  }
+}
+
+/** Where the compiled file would lie, had it been compiled beside its source: what `__filename` says and source maps start from. */
+export function compiledPath(file: string, format: ModuleFormat): AbsolutePath {
+  return `${file.slice(0, file.length - extname(file).length)}${format === 'esm' ? '.mjs' : '.js'}` as AbsolutePath
+}
+
+export interface NodeBundleOptions {
+  readonly file: AbsolutePath
+  readonly format: ModuleFormat
+  /** The folder Node will resolve package names from. */
+  readonly resolvedFrom: string
+}
+
+/** Settings for running: packages stay where they are, so that a rebuild costs the user's own files only. */
+export function runSettings({ file, format, resolvedFrom }: NodeBundleOptions): BuildOptions {
+  return {
+    ...commonSettings(file, format),
+    sourcemap: 'inline',
+    sourcesContent: false,
+    // Node resolves sources against the folder the bundle lies in; this says where they are whatever that is.
+    sourceRoot: `${pathToFileURL(dirname(file)).href}/`,
+    plugins: [packagesOutside(resolvedFrom, format)],
+  }
+}
+
+/** Settings for shipping: everything in one file but what the runtime brings. */
+export function shipSettings({ file, format }: Pick<NodeBundleOptions, 'file' | 'format'>): BuildOptions {
+  return {
+    ...commonSettings(file, format),
+    sourcemap: 'linked',
+    sourcesContent: true,
+    define: {},
+    external: ['@aws-sdk/*'],
+  }
+}
+
+function commonSettings(file: AbsolutePath, format: ModuleFormat): BuildOptions {
+  const url = JSON.stringify(pathToFileURL(compiledPath(file, format)).href)
+  return {
+    outfile: compiledPath(file, format),
+    format,
+    platform: 'node',
+    target: `node${process.versions.node}`,
+    // Without the bundlers' own condition `module`, esbuild finds the files that Node would.
+    conditions: [],
+    charset: 'utf8',
+    legalComments: 'none',
+    // Code that asks where it is must not be told where the bundle lies.
+    define: {
+      'import.meta.url': url,
+      ...(format === 'esm'
+        ? {
+            'import.meta.dirname': JSON.stringify(dirname(file)),
+            'import.meta.filename': JSON.stringify(compiledPath(file, format)),
+          }
+        : {}),
+    },
+  }
+}
+
+const OURS = Symbol('our own resolve')
+const NODE_RUNS = /^\.(?:js|mjs|cjs|json|node)$/
+
+/**
+ * Leaves packages to Node. A package that lies outside of node_modules is a neighbour in a workspace: its source is the user's too,
+ * so it is bundled, watched and reloaded like the rest.
+ */
+function packagesOutside(resolvedFrom: string, format: ModuleFormat): Plugin {
+  return {
+    name: 'packages-outside',
+    setup(build) {
+      build.onResolve({ filter: /^[^./]/ }, (args) => resolvePackage(build, args, { resolvedFrom, format }))
+      // An addon is loaded by Node from where it lies.
+      build.onResolve({ filter: /^\..*\.node$/ }, ({ path, resolveDir }) => ({
+        path: resolve(resolveDir, path),
+        external: true,
+      }))
+    },
+  }
+}
+
+interface ResolveOptions {
+  readonly resolvedFrom: string
+  readonly format: ModuleFormat
+}
+
+async function resolvePackage(
+  build: PluginBuild,
+  args: OnResolveArgs,
+  options: ResolveOptions,
+): Promise<OnResolveResult | undefined> {
+  if (args.kind === 'entry-point' || args.pluginData === OURS) return undefined
+  const { importer, kind, namespace, resolveDir } = args
+  const found = await build.resolve(args.path, { importer, kind, namespace, resolveDir, pluginData: OURS })
+  // What is not there is the run time's to report: AWS's own packages are often not installed.
+  if (found.errors.length > 0) return { path: args.path, external: true }
+  if (found.external) return { path: found.path, external: true }
+  const inPackages = found.path.lastIndexOf(`${sep}node_modules${sep}`)
+  if (inPackages === -1 || !NODE_RUNS.test(extname(found.path))) return undefined
+  const visible =
+    !args.path.startsWith('#') &&
+    `${options.resolvedFrom}${sep}`.startsWith(found.path.slice(0, inPackages + 1))
+  if (visible) return { path: args.path, external: true }
+  return { path: options.format === 'esm' ? pathToFileURL(found.path).href : found.path, external: true }
+}
+
+/**
+ * CommonJS that was bundled into an ES module requires by a function that no ES module has.
+ * It goes in front of the first line, which keeps every mapped line where it is.
+ */
+export function withRequire(text: string, file: AbsolutePath): string {
+  if (!text.includes('__require')) return text
+  const from = JSON.stringify(pathToFileURL(file).href)
+  return `import{createRequire as __flexiCreateRequire}from'node:module';var require=__flexiCreateRequire(${from});${text}`
+}

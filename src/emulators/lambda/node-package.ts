@@ -1,0 +1,46 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, relative } from 'node:path'
+
+import { openBundle } from '../../build/bundle.ts'
+import type { PackagedFile } from '../../core/function.ts'
+import type { AbsolutePath } from '../../core/place.ts'
+import type { Definition } from './definition.ts'
+import { splitHandler, type HandlerFile } from './handler-file.ts'
+import { compiledPath, moduleFormat, shipSettings } from './node-bundle.ts'
+
+/** Writes what a deployment would ship: one bundle under the handler's name, and its source map. */
+export async function packageNode(
+  handler: HandlerFile,
+  definition: Definition,
+  directory: AbsolutePath,
+): Promise<readonly PackagedFile[]> {
+  const { taskRoot, options } = definition
+  const format = moduleFormat(handler.file)
+  await using bundle = await openBundle({
+    entry: handler.file,
+    directory: taskRoot,
+    esbuild: shipSettings({ file: handler.file, format }),
+  })
+  const result = await bundle.build()
+  const inputs = result.inputs.map((input) => relative(taskRoot, input))
+  const extension = format === 'esm' ? '.mjs' : '.js'
+  const { module } = splitHandler(options.handler, false)
+  const stem = join(dirname(module || options.handler), moduleName(module, handler.file))
+  const compiled = basename(compiledPath(handler.file, format))
+  return Promise.all(
+    result.files.map(async ({ path, contents }) => {
+      const map = path.endsWith('.map')
+      const target = `${stem}${extension}${map ? '.map' : ''}`
+      const text = Buffer.from(contents)
+        .toString()
+        .replace(`sourceMappingURL=${compiled}.map`, `sourceMappingURL=${basename(stem)}${extension}.map`)
+      await mkdir(dirname(join(directory, target)), { recursive: true })
+      await writeFile(join(directory, target), text)
+      return { path: target, bytes: Buffer.byteLength(text), inputs: map ? [] : inputs }
+    }),
+  )
+}
+
+function moduleName(module: string, file: string): string {
+  return module === '' ? basename(file).replace(/\.[^.]+$/, '') : basename(module)
+}

@@ -1,0 +1,57 @@
+import { VERSION } from './definition.ts'
+
+/** What a REPORT line tells. */
+export interface Report {
+  readonly id: string
+  readonly durationMs: number
+  readonly memoryMb: number
+  readonly memoryUsedMb: number
+  /** Set on the first invocation of an environment. */
+  readonly initMs: number | undefined
+  /** `timeout`, or `error` and its type. */
+  readonly status: string | undefined
+}
+
+export function startLine(id: string): string {
+  return `START RequestId: ${id} Version: ${VERSION}`
+}
+
+export function endLine(id: string): string {
+  return `END RequestId: ${id}`
+}
+
+/** Lambda's last line of an invocation; its fields are separated by tabs, and one ends it. */
+export function reportLine(report: Report): string {
+  const { id, durationMs, memoryMb, memoryUsedMb, initMs, status } = report
+  const init = initMs === undefined ? '' : `Init Duration: ${initMs.toFixed(2)} ms\t`
+  const end = status === undefined ? '' : `${status}\t`
+  return `REPORT RequestId: ${id}\tDuration: ${durationMs.toFixed(2)} ms\tBilled Duration: ${Math.ceil(durationMs)} ms\tMemory Size: ${memoryMb} MB\tMax Memory Used: ${memoryUsedMb} MB\t${init}${end}`
+}
+
+/** `nodejs20.x`, `20.20.2` → `INIT_START Runtime Version: nodejs:20.v20.20.2` */
+export function initStartLine(name: string, version: string): string {
+  const runtime = name.replace(/^([a-z]+)(\d+(?:\.\d+)?)(?:\.x)?$/, '$1:$2')
+  return `INIT_START Runtime Version: ${runtime}.v${version}\tRuntime Version ARN: arn:aws:lambda:local::runtime:${runtime}`
+}
+
+export function timeoutMessage(timeoutMs: number): string {
+  return `Task timed out after ${(timeoutMs / 1000).toFixed(2)} seconds`
+}
+
+const SIGNALS: Readonly<Record<string, string>> = {
+  SIGABRT: 'aborted',
+  SIGBUS: 'bus error',
+  SIGFPE: 'floating point exception',
+  SIGILL: 'illegal instruction',
+  SIGINT: 'interrupt',
+  SIGKILL: 'killed',
+  SIGSEGV: 'segmentation fault',
+  SIGTERM: 'terminated',
+}
+
+/** How Lambda words the end of a runtime process. */
+export function exitMessage(code: number | null, signal: string | null): string {
+  if (signal !== null) return `Runtime exited with error: signal: ${SIGNALS[signal] ?? signal}`
+  if (code === 0 || code === null) return 'Runtime exited without providing a reason'
+  return `Runtime exited with error: exit status ${code}`
+}
