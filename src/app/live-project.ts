@@ -18,6 +18,7 @@ export interface LiveProjectOptions {
   readonly directory: AbsolutePath
   readonly mode: 'dev' | 'serve'
   readonly threads: number
+  readonly preallocationKb: number
   /** `/_flexi` */
   readonly controlPrefix: string
   readonly inspectPort?: number | undefined

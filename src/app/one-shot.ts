@@ -96,6 +96,7 @@ function openSource(
     directory: options.directory,
     mode: 'serve',
     threads: settings.threads,
+    preallocationKb: settings.responsePreallocationKb,
     origin: () => undefined,
     log: eventLogger('warn', onEvent),
     onEvent,

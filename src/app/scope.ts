@@ -9,6 +9,7 @@ export interface ScopeOptions {
   readonly directory: AbsolutePath
   readonly mode: 'dev' | 'serve'
   readonly threads: number
+  readonly preallocationKb: number
   readonly origin: () => string | undefined
   readonly log: Logger
   readonly onEvent: (event: DevEvent) => void
@@ -20,6 +21,7 @@ export function functionScope(name: string, options: ScopeOptions, inspectPort?:
     mode: options.mode,
     stateDirectory: join(options.directory, '.flexi') as AbsolutePath,
     threads: options.threads,
+    preallocationKb: options.preallocationKb,
     inspectPort,
     endpoints: () => ({ origin: options.origin() }),
     output: (line) => options.onEvent({ event: 'log', function: name, ...line }),

@@ -26,6 +26,7 @@ export class ServedFunction implements AsyncDisposable {
   #dirty = false
   /** True while what was last shown for this function is an error: an unchanged revision is then news. */
   #failed = false
+  #shown: unknown
 
   private constructor(config: FunctionConfig, source: FunctionSource, options: ServedFunctionOptions) {
     this.name = config.name
@@ -127,7 +128,10 @@ export class ServedFunction implements AsyncDisposable {
   }
 
   #fail(error: unknown): void {
+    // A source that could not even try again throws what it threw before: its reader knows.
+    if (this.#failed && error === this.#shown) return
     this.#failed = true
+    this.#shown = error
     const failure =
       error instanceof FlexiError ? error : new FlexiError('FLEXI_BUG', errorMessage(error), { cause: error })
     this.pool.fail(failure)

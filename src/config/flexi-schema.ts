@@ -86,6 +86,17 @@ function functionSchema(z: typeof Zod) {
       .positive('must be a whole number above 0')
       .optional()
       .describe('native: calls at once. Default: as many as the server has.'),
+    zig: z
+      .enum(['0.13', '0.14'], 'must be "0.13" or "0.14"')
+      .optional()
+      .describe('native: the allocator that zigInit gets, of Zig up to 0.13 or of later ones.'),
+    preallocationKb: z
+      .int('must be a whole number')
+      .nonnegative('must be a whole number')
+      .optional()
+      .describe(
+        'native: KiB of the arena that each thread starts with. Default: RESPONSE_PREALLOCATION_KB, or 8.',
+      ),
   }
   return z
     .looseObject({ ...common, ...ofProviders }, 'must be an object')

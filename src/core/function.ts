@@ -55,6 +55,8 @@ export interface FunctionScope {
   readonly stateDirectory: AbsolutePath
   /** SERVER_THREAD_COUNT: how many calls of a native library run at once. */
   readonly threads: number
+  /** RESPONSE_PREALLOCATION_KB: KiB of the arena that a native library's thread starts with; 8 when undefined. */
+  readonly preallocationKb?: number | undefined
   /** DevTools port of the function, when `--inspect` is given. */
   readonly inspectPort?: number | undefined
   /** Addresses known once the server listens. Read at each start of an instance, not before. */

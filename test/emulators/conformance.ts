@@ -108,7 +108,15 @@ export async function serveFunction(
     onAccess: () => undefined,
   })
   origin = gateway.url
-  await pool.replace(await source.build())
+  try {
+    await pool.replace(await source.build())
+  } catch (error) {
+    await gateway[Symbol.asyncDispose]()
+    await pool[Symbol.asyncDispose]()
+    await source[Symbol.asyncDispose]()
+    await rm(directory, { recursive: true, force: true })
+    throw error
+  }
   const agent = new Agent({ keepAlive: true, maxSockets: 256 })
   return {
     directory,

@@ -8,7 +8,7 @@ export const native: Emulator = {
   detect: () => Promise.resolve({ functions: [], routes: [], files: [], faults: [] }),
   recognise: (target) => Promise.resolve(isLibraryName(target) ? { library: target } : undefined),
   async open(config, scope) {
-    const options = parseOptions(config, scope.threads)
+    const options = parseOptions(config, scope)
     const { NativeSource } = await import('./source.ts')
     return new NativeSource(config, scope, options)
   },

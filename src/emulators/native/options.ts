@@ -1,7 +1,7 @@
 import { basename, resolve } from 'node:path'
 
 import { configError } from '../../core/errors.ts'
-import type { FunctionConfig } from '../../core/function.ts'
+import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
 import type { AbsolutePath, Fault } from '../../core/place.ts'
 import { closest } from '../../core/suggest.ts'
 import type { ZigVtable } from './wire.ts'
@@ -29,7 +29,10 @@ const PREALLOCATION_KB_MAX = 1024 * 1024
 type Report = (message: string, hint: string) => void
 
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
-export function parseOptions(config: FunctionConfig, threadsDefault: number): NativeOptions {
+export function parseOptions(
+  config: FunctionConfig,
+  scope: Pick<FunctionScope, 'threads' | 'preallocationKb'>,
+): NativeOptions {
   const faults: Fault[] = []
   const report: Report = (message, hint) => {
     faults.push({ place: config.origin, message: `${config.name}: ${message}`, hint })
@@ -41,13 +44,15 @@ export function parseOptions(config: FunctionConfig, threadsDefault: number): Na
     build: parseBuild(build, report),
     watch: parseWatch(watch, report),
     threads:
-      parseWhole({ name: 'threads', value: threads, min: 1, max: THREADS_MAX }, report) ?? threadsDefault,
+      parseWhole({ name: 'threads', value: threads, min: 1, max: THREADS_MAX }, report) ?? scope.threads,
     zig: parseZig(zig, report),
     preallocationKb:
       parseWhole(
         { name: 'preallocationKb', value: preallocationKb, min: 0, max: PREALLOCATION_KB_MAX },
         report,
-      ) ?? preallocationFromEnvironment(),
+      ) ??
+      scope.preallocationKb ??
+      PREALLOCATION_KB_DEFAULT,
   }
   if (faults.length > 0) throw configError(faults)
   return options
@@ -99,12 +104,6 @@ function parseZig(value: unknown, report: Report): ZigVtable | undefined {
     'Write "0.13" for Zig up to 0.13, "0.14" for later ones.',
   )
   return undefined
-}
-
-/** FlexiLib's variable. What is no number is left to the server's settings to refuse. */
-function preallocationFromEnvironment(): number {
-  const value = process.env['RESPONSE_PREALLOCATION_KB']
-  return value !== undefined && /^\d{1,7}$/.test(value) ? Number(value) : PREALLOCATION_KB_DEFAULT
 }
 
 /** `lib/libfib.so`, `libfib.so.1`, `fib.dylib`. */
