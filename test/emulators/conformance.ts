@@ -195,9 +195,11 @@ const pattern = (bytes: number): Buffer =>
 export function conforms(name: string, provider: Conformance): void {
   describe(`${name} conforms`, () => {
     let served: Served
-    let spareFiles: string[] = []
+    let temporary: string
     beforeAll(async () => {
-      spareFiles = await temporaryFiles()
+      // A temporary folder of our own: what is left in it was left by us.
+      temporary = await mkdtemp(join(tmpdir(), 'flexi-conformance-'))
+      process.env['TMPDIR'] = temporary
       served = await serveFunction(provider.emulator, (directory) => provider.install(directory))
     })
     afterEach(() => void (served.faults.length = 0))
@@ -393,17 +395,10 @@ export function conforms(name: string, provider: Conformance): void {
     test('disposing leaves no child process and no temporary file', async () => {
       await served[Symbol.asyncDispose]()
       await expect.poll(children, { timeout: 5000 }).toEqual([])
-      await expect.poll(temporaryFiles, { timeout: 5000 }).toEqual(spareFiles)
+      await expect.poll(() => readdir(temporary), { timeout: 5000 }).toEqual([])
+      await rm(temporary, { recursive: true })
     })
   })
-}
-
-/** What lies in the temporary folder under our names, this suite's own folders apart. */
-async function temporaryFiles(): Promise<string[]> {
-  const names = await readdir(tmpdir())
-  return names
-    .filter((name) => name.startsWith('flexi-') && !/^flexi-(conformance|test|bench)-/.test(name))
-    .toSorted()
 }
 
 /** For `edit`: replaces the version a fixture answers. */
