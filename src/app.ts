@@ -10,7 +10,7 @@ import { emulators } from './emulators/registry.ts'
 import { openGateway } from './gateway/gateway.ts'
 
 export { flexilibLine } from './gateway/access-log.ts'
-export { buildProject, invokeFunction, type BuildReport, type InvokeOptions } from './app/one-shot.ts'
+export { buildProject, invokeFunction, type InvokeOptions } from './app/one-shot.ts'
 
 /** Event sources that `flexi events` knows. */
 export async function listEvents(): Promise<

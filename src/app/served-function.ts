@@ -14,6 +14,11 @@ export interface ServedFunctionOptions {
   readonly onEvent: (event: DevEvent) => void
 }
 
+interface News {
+  /** Whether the provider reported a fault since the last start began. */
+  reported: boolean
+}
+
 /** One function of the running project: its source, what was last built of it, and the pool that runs it. */
 export class ServedFunction implements AsyncDisposable {
   readonly name: string
@@ -27,8 +32,15 @@ export class ServedFunction implements AsyncDisposable {
   /** True while what was last shown for this function is an error: an unchanged revision is then news. */
   #failed = false
   #shown: unknown
+  readonly #news: News
 
-  private constructor(config: FunctionConfig, source: FunctionSource, options: ServedFunctionOptions) {
+  private constructor(
+    config: FunctionConfig,
+    source: FunctionSource,
+    options: ServedFunctionOptions,
+    news: News,
+  ) {
+    this.#news = news
     this.name = config.name
     this.#config = config
     this.#source = source
@@ -38,7 +50,16 @@ export class ServedFunction implements AsyncDisposable {
 
   /** Validates the function's options; builds and starts nothing. @throws FlexiError FLEXI_CONFIG. */
   static async open(config: FunctionConfig, options: ServedFunctionOptions): Promise<ServedFunction> {
-    return new ServedFunction(config, await options.emulator.open(config, options.scope), options)
+    const news: News = { reported: false }
+    const scope: FunctionScope = {
+      ...options.scope,
+      report: (fault) => {
+        news.reported = true
+        options.scope.report(fault)
+      },
+    }
+    const own = { ...options, scope }
+    return new ServedFunction(config, await options.emulator.open(config, scope), own, news)
   }
 
   get config(): FunctionConfig {
@@ -122,6 +143,7 @@ export class ServedFunction implements AsyncDisposable {
   }
 
   async #serve(code: Code, warm: boolean): Promise<void> {
+    this.#news.reported = false
     await this.pool.replace(code, { warm })
     this.#revision = code.revision
     this.#failed = false
@@ -135,6 +157,8 @@ export class ServedFunction implements AsyncDisposable {
     const failure =
       error instanceof FlexiError ? error : new FlexiError('FLEXI_BUG', errorMessage(error), { cause: error })
     this.pool.fail(failure)
+    // A provider that has shown the stack of a failed start has said it better.
+    if (failure.code === 'FLEXI_FUNCTION_INIT' && this.#news.reported) return
     this.#options.onEvent(errorEvent(failure, this.name))
   }
 }

@@ -13,7 +13,7 @@ export interface BundleOptions {
   readonly esbuild: BuildOptions
 }
 
-export interface BundleFile {
+interface BundleFile {
   /** Where esbuild would have written it. */
   readonly path: AbsolutePath
   readonly contents: Uint8Array
@@ -103,7 +103,7 @@ export function buildError(faults: readonly Fault[]): FlexiError {
 }
 
 /** esbuild's messages as faults. Its columns count bytes from 0, ours characters from 1. */
-export function faultOf(message: Message, directory: string, severity: Fault['severity'] = 'error'): Fault {
+function faultOf(message: Message, directory: string, severity: Fault['severity'] = 'error'): Fault {
   const { location } = message
   const hint = location?.suggestion || message.notes.map((note) => note.text).find((text) => text !== '')
   const end = hint === undefined ? {} : { hint: location?.suggestion ? `Write ${hint}` : hint }
@@ -129,7 +129,7 @@ export function faultOf(message: Message, directory: string, severity: Fault['se
 }
 
 /** The messages of an esbuild failure; undefined for any other error. */
-export function buildMessages(error: unknown): readonly Message[] | undefined {
+function buildMessages(error: unknown): readonly Message[] | undefined {
   return error instanceof Error && 'errors' in error && Array.isArray(error.errors) ? error.errors : undefined
 }
 

@@ -69,7 +69,14 @@ function functionSchema(z: typeof Zod) {
       .describe('Environment variables. They win over those of "env_file".'),
     env_file: text(z).optional().describe('A file of NAME=value lines.'),
   }
-  const ofProviders = {
+  return z
+    .looseObject({ ...common, ...providerKeys(z) }, 'must be an object')
+    .describe('One function. Keys that are not listed are for its provider.')
+}
+
+/** What each provider understands, listed for editors; a provider checks its own. */
+function providerKeys(z: typeof Zod) {
+  return {
     handler: text(z).optional().describe('lambda: module and export, for example "src/hello.handler".'),
     runtime: text(z).optional().describe('lambda: for example "nodejs20.x" or "python3.12".'),
     entry: text(z).optional().describe('lambda: the source that the module of the handler is compiled from.'),
@@ -98,9 +105,6 @@ function functionSchema(z: typeof Zod) {
         'native: KiB of the arena that each thread starts with. Default: RESPONSE_PREALLOCATION_KB, or 8.',
       ),
   }
-  return z
-    .looseObject({ ...common, ...ofProviders }, 'must be an object')
-    .describe('One function. Keys that are not listed are for its provider.')
 }
 
 function routeSchema(z: typeof Zod) {

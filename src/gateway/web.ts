@@ -9,7 +9,7 @@ import type { Exchange } from './context.ts'
 import { answerError } from './errors.ts'
 
 /** What a control route finds in `c.env`. */
-export interface ControlBindings {
+interface ControlBindings {
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
   readonly context: RequestContext

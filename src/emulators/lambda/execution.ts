@@ -1,5 +1,4 @@
 import { FlexiError } from '../../core/errors.ts'
-import type { FunctionFault, OutputLine } from '../../core/function.ts'
 import { LIMITS } from '../../core/limits.ts'
 import type { ChildExit } from '../../instances/child.ts'
 import type { Definition } from './definition.ts'
@@ -19,6 +18,7 @@ import {
   tooLargeFailure,
   type Failure,
 } from './fault.ts'
+import { InvocationLog, type LogOwner } from './invocation-log.ts'
 import { RESPONSE_BYTES_MAX } from './limits.ts'
 import { createMemoryMeter, type MemoryMeter } from './memory-meter.ts'
 import { endLine, initStartLine, reportLine, startLine, timeoutMessage } from './report.ts'
@@ -47,8 +47,7 @@ export interface ExecutionOptions {
   readonly timed: boolean
 }
 
-interface Current {
-  readonly id: string
+interface Current extends LogOwner {
   readonly caller: Caller
   readonly startedAt: number
 }
@@ -56,22 +55,17 @@ interface Current {
 /** What the process of a runtime needs besides the function's own memory: our bootstrap, source maps, shared libraries' pages. */
 const OVERHEAD_MB = 24
 
-const OUTPUT_LEVELS = {
-  TRACE: 'debug',
-  DEBUG: 'debug',
-  INFO: 'info',
-  WARN: 'warn',
-  ERROR: 'error',
-  FATAL: 'error',
-} as const
+const GONE: ChildExit = { code: null, signal: 'SIGKILL', error: undefined }
 
 /** The life of one environment: Init, then invocations one after the other, each with its limits and its log lines. */
 export class Execution {
   readonly closed: Promise<Error | undefined>
   readonly #options: ExecutionOptions
   readonly #startedAt = performance.now()
+  readonly #log: InvocationLog
   #meter: MemoryMeter | undefined
   #current: Current | undefined
+  #answer: Settled | undefined
   #timer: NodeJS.Timeout | undefined
   #requestId: string | undefined
   /** Undefined until the code is loaded. */
@@ -85,6 +79,7 @@ export class Execution {
 
   private constructor(options: ExecutionOptions) {
     this.#options = options
+    this.#log = new InvocationLog((line) => options.definition.scope.output(line))
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
@@ -97,28 +92,20 @@ export class Execution {
     return execution
   }
 
-  /** The environment is there and may be given an invocation. */
-  get ended(): boolean {
-    return this.#ended
-  }
-
   /** Runs one invocation. The caller hears of it once and only once. */
   run(invocation: Omit<Invocation, 'deadline'>, caller: Caller): void {
     const { timeoutMs } = this.#options.definition
     const { id } = invocation
     this.#requestId = id
-    this.#current = { id, caller, startedAt: performance.now() }
+    const logged = caller.logged === undefined ? undefined : (line: string): void => caller.logged?.(line)
+    const current: Current = { id, caller, startedAt: performance.now(), logged }
+    this.#current = current
+    if (!this.#ended) this.#options.environment.invoke({ ...invocation, deadline: Date.now() + timeoutMs })
+    this.#log.flush()
+    this.#log.platform(startLine(id), current)
+    if (this.#ended) this.#settle({ kind: 'failed', ...exitFailure(this.#options.definition, id, GONE) })
+    else this.#meter?.work()
     if (this.#options.timed && this.#timer === undefined) this.#watchTime(timeoutMs)
-    this.#platform(startLine(id))
-    if (this.#ended) {
-      this.#settle({
-        kind: 'failed',
-        ...exitFailure(this.#options.definition, id, { code: null, signal: 'SIGKILL', error: undefined }),
-      })
-      return
-    }
-    this.#meter?.work()
-    this.#options.environment.invoke({ ...invocation, deadline: Date.now() + timeoutMs })
   }
 
   async dispose(): Promise<void> {
@@ -128,7 +115,7 @@ export class Execution {
 
   async #initialise(): Promise<void> {
     const { environment, runtime, timed, definition } = this.#options
-    this.#platform(initStartLine(runtime.name, runtime.version))
+    this.#log.platform(initStartLine(runtime.name, runtime.version), undefined)
     let timer: NodeJS.Timeout | undefined
     const refused = new Promise<Failure>((resolve) => {
       this.#failInit = resolve
@@ -171,7 +158,7 @@ export class Execution {
       streamStarted: (contentType) => this.#current?.caller.streamStarted(contentType),
       streamChunk: (bytes, taken) =>
         this.#current === undefined ? taken() : this.#current.caller.streamChunk(bytes, taken),
-      done: (outcome) => this.#settle(this.#asSettled(outcome)),
+      done: (outcome) => this.#answered(this.#asSettled(outcome)),
       fatal: (payload) => this.#died(payload),
       printed: (line) => this.#printed(line),
       gone: (exit) => this.#gone(exit),
@@ -237,35 +224,60 @@ export class Execution {
 
   #timedOut(current: Current): void {
     const { definition, environment } = this.#options
-    this.#platform(`${new Date().toISOString()} ${current.id} ${timeoutMessage(definition.timeoutMs)}`)
+    this.#log.platform(
+      `${new Date().toISOString()} ${current.id} ${timeoutMessage(definition.timeoutMs)}`,
+      current,
+    )
     this.#settle({ kind: 'failed', ...timeoutFailure(definition, current.id) })
     this.#end(new Error(timeoutMessage(definition.timeoutMs)))
     void environment.kill()
   }
 
-  #settle(outcome: Settled): void {
+  /** Whoever keeps the log waits a turn: what was written past the console comes through a pipe of its own, and may be read later. */
+  #answered(outcome: Settled): void {
+    if (this.#current?.logged === undefined) this.#settle(outcome)
+    else {
+      this.#answer = outcome
+      setImmediate(() => this.#settle(outcome))
+    }
+  }
+
+  #settle(end: Settled): void {
     const current = this.#current
     if (current === undefined) return
-    this.#meter?.rest()
-    const failed = outcome.kind === 'failed'
-    if (failed) this.#options.definition.scope.report(outcome.fault)
-    this.#platform(endLine(current.id))
-    this.#platform(
-      reportLine({
-        id: current.id,
-        durationMs:
-          failed && outcome.fault.kind === 'timeout'
-            ? this.#options.definition.timeoutMs
-            : performance.now() - current.startedAt,
-        memoryMb: this.#options.definition.memoryMb,
-        memoryUsedMb: Math.min(this.#meter?.usedMb ?? 0, this.#options.definition.memoryMb),
-        initMs: this.#cold ? this.#initMs : undefined,
-        status: failed ? statusOf(outcome.fault.kind, outcome.fault.name) : undefined,
-      }),
-    )
-    this.#cold = false
+    // An answer that is there counts, whatever happened to the environment since.
+    const outcome = this.#answer ?? end
+    this.#answer = undefined
     this.#current = undefined
+    this.#meter?.rest()
+    const durationMs = performance.now() - current.startedAt
+    const initMs = this.#cold ? this.#initMs : undefined
+    this.#cold = false
+    this.#log.soon(() => this.#report(current, outcome, { durationMs, initMs }))
+    if (outcome.kind === 'failed') {
+      this.#log.flush()
+      this.#options.definition.scope.report(outcome.fault)
+    }
     current.caller.settled(outcome)
+  }
+
+  #report(
+    current: Current,
+    outcome: Settled,
+    took: { readonly durationMs: number; readonly initMs: number | undefined },
+  ): void {
+    const { memoryMb, timeoutMs } = this.#options.definition
+    const fault = outcome.kind === 'failed' ? outcome.fault : undefined
+    const report = reportLine({
+      id: current.id,
+      durationMs: fault?.kind === 'timeout' ? timeoutMs : took.durationMs,
+      memoryMb,
+      memoryUsedMb: Math.min(this.#meter?.usedMb ?? 0, memoryMb),
+      initMs: took.initMs,
+      fault,
+    })
+    this.#log.platform(endLine(current.id), current)
+    this.#log.platform(report, current)
   }
 
   #end(error: Error | undefined): void {
@@ -276,28 +288,9 @@ export class Execution {
     this.#resolveClosed(error)
   }
 
-  #printed({ stream, level, text, format }: PrintedLine): void {
-    if (stream === 'stderr' && text.includes('JavaScript heap out of memory')) this.#outOfMemory = true
-    const requestId = this.#requestId
-    if (format === 'notice') this.#output({ stream: 'platform', level: 'debug', text, requestId })
-    else this.#output({ stream, level: level === undefined ? 'info' : OUTPUT_LEVELS[level], text, requestId })
-    const caller = this.#current?.caller
-    if (caller?.logged === undefined) return
-    const prefix =
-      level === undefined || format === 'whole' ? '' : `${new Date().toISOString()}\t${requestId}\t${level}\t`
-    caller.logged(prefix + text)
+  #printed(line: PrintedLine): void {
+    if (line.stream === 'stderr' && line.text.includes('JavaScript heap out of memory'))
+      this.#outOfMemory = true
+    this.#log.printed(line, this.#current ?? (this.#requestId === undefined ? {} : { id: this.#requestId }))
   }
-
-  #platform(text: string): void {
-    this.#output({ stream: 'platform', level: 'debug', text, requestId: this.#current?.id })
-    this.#current?.caller.logged?.(text)
-  }
-
-  #output(line: OutputLine): void {
-    this.#options.definition.scope.output(line)
-  }
-}
-
-function statusOf(kind: FunctionFault['kind'], name: string): string {
-  return kind === 'timeout' ? 'Status: timeout' : `Status: error\tError Type: ${name}`
 }

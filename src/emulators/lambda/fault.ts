@@ -107,7 +107,7 @@ export function tooLargeFailure(
   }
 }
 
-export function errorPayload(errorType: string, errorMessage: string): Buffer {
+function errorPayload(errorType: string, errorMessage: string): Buffer {
   return Buffer.from(JSON.stringify({ errorType, errorMessage }))
 }
 

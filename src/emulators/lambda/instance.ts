@@ -60,8 +60,8 @@ export class LambdaInstance implements Instance {
       caller,
     )
     const outcome = await caller.outcome
-    // What the handler wrote past the console comes through a pipe, which is read a turn later.
-    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+    // The last lines are said a turn later.
+    await new Promise((resolve) => setImmediate(resolve))
     const log = `${caller.log.join('\n')}\n`
     const contentType = 'application/json'
     switch (outcome.kind) {

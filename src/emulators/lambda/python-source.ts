@@ -96,8 +96,8 @@ const executables = new Map<string, string>()
 async function check(interpreter: string, taskRoot: string, file: string): Promise<Checked> {
   const script = join(FOLDER, 'check.py')
   const known = executables.get(interpreter) ?? interpreter
-  // -I: nothing of the user's is imported, -S: no packages are looked for; both save time.
-  const { stdout } = await run(known, ['-I', '-S', script, taskRoot, file], { timeout: CHECK_MS })
+  // -B: no bytecode beside our own files; -I: nothing of the user's is imported; -S: no packages are looked for.
+  const { stdout } = await run(known, ['-B', '-I', '-S', script, taskRoot, file], { timeout: CHECK_MS })
   const report = JSON.parse(stdout) as Report
   // A virtual environment is found by the name it was started with, which its own interpreter tells truly.
   const resolved = report.executable === '' ? interpreter : report.executable

@@ -1,3 +1,4 @@
+import type { FunctionFault } from '../../core/function.ts'
 import { VERSION } from './definition.ts'
 
 /** What a REPORT line tells. */
@@ -8,8 +9,7 @@ export interface Report {
   readonly memoryUsedMb: number
   /** Set on the first invocation of an environment. */
   readonly initMs: number | undefined
-  /** `timeout`, or `error` and its type. */
-  readonly status: string | undefined
+  readonly fault: Pick<FunctionFault, 'kind' | 'name'> | undefined
 }
 
 export function startLine(id: string): string {
@@ -22,9 +22,12 @@ export function endLine(id: string): string {
 
 /** Lambda's last line of an invocation; its fields are separated by tabs, and one ends it. */
 export function reportLine(report: Report): string {
-  const { id, durationMs, memoryMb, memoryUsedMb, initMs, status } = report
+  const { id, durationMs, memoryMb, memoryUsedMb, initMs, fault } = report
   const init = initMs === undefined ? '' : `Init Duration: ${initMs.toFixed(2)} ms\t`
-  const end = status === undefined ? '' : `${status}\t`
+  const end =
+    fault === undefined
+      ? ''
+      : `Status: ${fault.kind === 'timeout' ? 'timeout' : `error\tError Type: ${fault.name}`}\t`
   return `REPORT RequestId: ${id}\tDuration: ${durationMs.toFixed(2)} ms\tBilled Duration: ${Math.ceil(durationMs)} ms\tMemory Size: ${memoryMb} MB\tMax Memory Used: ${memoryUsedMb} MB\t${init}${end}`
 }
 

@@ -183,10 +183,16 @@ export function format1Answer(
   if (!isRecord(value) || !hasOnlyKnownKeys(value)) return undefined
   const status = statusCode(value['statusCode'] ?? 200)
   const fields = format1Fields(value)
+  const body = bodyOf(value, decodesBase64 || wantsBinary(request))
+  return status === undefined || fields === undefined || body === undefined
+    ? undefined
+    : { status, fields, body }
+}
+
+function bodyOf(value: Readonly<Record<string, unknown>>, decodes: boolean): Buffer | string | undefined {
   const body = value['body'] ?? ''
-  if (status === undefined || fields === undefined || typeof body !== 'string') return undefined
-  const isBinary = value['isBase64Encoded'] === true && (decodesBase64 || wantsBinary(request))
-  return { status, fields, body: isBinary ? Buffer.from(body, 'base64') : body }
+  if (typeof body !== 'string') return undefined
+  return decodes && value['isBase64Encoded'] === true ? Buffer.from(body, 'base64') : body
 }
 
 function hasOnlyKnownKeys(value: object): boolean {

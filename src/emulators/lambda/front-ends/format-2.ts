@@ -8,6 +8,7 @@ import {
   joinedFields,
   parseResult,
   queryValues,
+  quoted,
   requestTime,
   splitTarget,
   statusCode,
@@ -33,21 +34,21 @@ export function format2Event(request: FrontEndRequest, format: Format2): string 
   const { context } = request
   const { path, query } = splitTarget(context.raw.target)
   const fields = joinedFields(request)
-  const routeKey = JSON.stringify(format.routeKey)
-  const rawPath = JSON.stringify(format.stage === '$default' ? path : `/${format.stage}${path}`)
-  const cookie = fields['cookie']
-  const host = fields['host'] ?? ''
+  const routeKey = quoted(format.routeKey)
+  const rawPath = quoted(format.stage === '$default' ? path : `/${format.stage}${path}`)
+  const cookie = fields.get('cookie')
+  const host = fields.get('host') ?? ''
   return (
-    `{"version":"2.0","routeKey":${routeKey},"rawPath":${rawPath},"rawQueryString":${JSON.stringify(query)},` +
+    `{"version":"2.0","routeKey":${routeKey},"rawPath":${rawPath},"rawQueryString":${quoted(query)},` +
     (cookie === undefined ? '' : `"cookies":${JSON.stringify(cookieList(cookie))},`) +
-    `"headers":${JSON.stringify(fields)},` +
+    `"headers":${fields.json},` +
     (query === '' ? '' : queryParameters(query)) +
-    `"requestContext":{"accountId":"${format.accountId}","apiId":${JSON.stringify(format.apiId)},"domainName":${JSON.stringify(host)},` +
-    `"domainPrefix":${JSON.stringify(format.apiId)},"http":{"method":"${context.raw.method}","path":${rawPath},"protocol":"HTTP/${request.httpVersion}",` +
-    `"sourceIp":"${context.clientAddress}","userAgent":${JSON.stringify(fields['user-agent'] ?? '')}},"requestId":"${context.id}",` +
-    `"routeKey":${routeKey},"stage":${JSON.stringify(format.stage)},"time":"${requestTime(context.receivedAt)}","timeEpoch":${Math.floor(context.receivedAt)}},` +
+    `"requestContext":{"accountId":"${format.accountId}","apiId":${quoted(format.apiId)},"domainName":${quoted(host)},` +
+    `"domainPrefix":${quoted(format.apiId)},"http":{"method":"${context.raw.method}","path":${rawPath},"protocol":"HTTP/${request.httpVersion}",` +
+    `"sourceIp":"${context.clientAddress}","userAgent":${quoted(fields.get('user-agent') ?? '')}},"requestId":"${context.id}",` +
+    `"routeKey":${routeKey},"stage":${quoted(format.stage)},"time":"${requestTime(context.receivedAt)}","timeEpoch":${Math.floor(context.receivedAt)}},` +
     pathParameters(format) +
-    bodyPart(request.body, fields['content-type'])
+    bodyPart(request.body, fields.get('content-type'))
   )
 }
 

@@ -74,39 +74,86 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ])
 
-const lowerCase = new Map<string, string>()
-const NAMES_MAX = 500
+/** What the endpoint writes itself. */
+const ADDED = new Set(['x-forwarded-for', 'x-forwarded-port', 'x-forwarded-proto', 'x-amzn-trace-id'])
 
-/** A lower-case name; the same few come with every request. Empty for a field that is not passed on. */
-function fieldName(name: string): string {
-  const known = lowerCase.get(name)
-  if (known !== undefined) return known
-  const lower = name.toLowerCase()
-  const passed = HOP_BY_HOP.has(lower) ? '' : lower
-  if (lowerCase.size < NAMES_MAX) lowerCase.set(name, passed)
-  return passed
+/** A field's lower-case name, and the name as a JSON key. */
+interface FieldName {
+  readonly lower: string
+  readonly key: string
 }
 
-export type Fields = Record<string, string>
+const fieldNames = new Map<string, FieldName | undefined>()
+const NAMES_MAX = 500
+
+/** The same few names come with every request. Undefined for a field that is not passed on. */
+function fieldName(name: string): FieldName | undefined {
+  if (fieldNames.has(name)) return fieldNames.get(name)
+  const lower = name.toLowerCase()
+  const known =
+    HOP_BY_HOP.has(lower) || ADDED.has(lower) ? undefined : { lower, key: `${JSON.stringify(lower)}:` }
+  if (fieldNames.size < NAMES_MAX) fieldNames.set(name, known)
+  return known
+}
 
 /** Fields as format 2.0 has them: lower-case names, duplicates joined, and what the endpoint adds. */
-export function joinedFields(request: FrontEndRequest): Fields {
+export interface JoinedFields {
+  /** A JSON object. It is written as text, field by field: an object would be built only to be written. */
+  readonly json: string
+  get(name: string): string | undefined
+}
+
+export function joinedFields(request: FrontEndRequest): JoinedFields {
   const { raw, clientAddress, protocol } = request.context
-  const { fields } = raw
-  const joined: Fields = Object.create(null)
+  const { names, values } = joinDuplicates(raw.fields)
+  const get = (name: string): string | undefined => values[indexOfName(names, name)]
+  let json = '{'
+  for (const [index, { key }] of names.entries()) json += `${key}${quoted(values[index] ?? '')},`
+  const port = portOf(get('host')) ?? DEFAULT_PORTS[protocol]
+  json +=
+    `"x-forwarded-for":${quoted(forwardedFor(raw.fields, clientAddress))},"x-forwarded-port":"${port}",` +
+    `"x-forwarded-proto":"${protocol}","x-amzn-trace-id":${quoted(request.trace)}}`
+  return { json, get }
+}
+
+/** Names and values at the same places of two lists. */
+function joinDuplicates(fields: readonly string[]): {
+  readonly names: FieldName[]
+  readonly values: string[]
+} {
+  const names: FieldName[] = []
+  const values: string[] = []
   for (let index = 0; index < fields.length; index += 2) {
     const name = fieldName(fields[index] ?? '')
-    if (name === '') continue
+    if (name === undefined) continue
     const value = fields[index + 1] ?? ''
-    const before = joined[name]
-    joined[name] = before === undefined ? value : before + (name === 'cookie' ? '; ' : ',') + value
+    const before = indexOfName(names, name.lower)
+    if (before === -1) {
+      names.push(name)
+      values.push(value)
+    } else values[before] += (name.lower === 'cookie' ? '; ' : ',') + value
   }
-  const forwarded = joined['x-forwarded-for']
-  joined['x-forwarded-for'] = forwarded === undefined ? clientAddress : `${forwarded}, ${clientAddress}`
-  joined['x-forwarded-port'] = portOf(joined['host']) ?? DEFAULT_PORTS[protocol]
-  joined['x-forwarded-proto'] = protocol
-  joined['x-amzn-trace-id'] = request.trace
-  return joined
+  return { names, values }
+}
+
+function indexOfName(names: readonly FieldName[], wanted: string): number {
+  for (let index = 0; index < names.length; index += 1) if (names[index]?.lower === wanted) return index
+  return -1
+}
+
+/** The addresses the request says it came through, and the one it came from. */
+function forwardedFor(fields: readonly string[], clientAddress: string): string {
+  const through: string[] = []
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index] ?? ''
+    if (name.length === 15 && name.toLowerCase() === 'x-forwarded-for') through.push(fields[index + 1] ?? '')
+  }
+  return through.length === 0 ? clientAddress : `${through.join(',')}, ${clientAddress}`
+}
+
+/** JSON of a text; most need only their quotes. */
+export function quoted(text: string): string {
+  return /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/.test(text) ? `"${text}"` : JSON.stringify(text)
 }
 
 export const DEFAULT_PORTS = { http: '80', https: '443' } as const

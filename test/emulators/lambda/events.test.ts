@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import { gunzipSync } from 'node:zlib'
+
+import { describe, expect, test } from 'vitest'
+
+import { listEvents, sampleEvent } from '../../../src/emulators/lambda/events/index.ts'
+import { openFunction } from './harness.ts'
+
+describe('sample events', () => {
+  test('there is one of every source that Lambda users meet', () => {
+    expect(listEvents().map(({ source }) => source)).toEqual([
+      'aws:function-url',
+      'aws:http-api',
+      'aws:rest-api',
+      'aws:alb',
+      'aws:sqs',
+      'aws:sns',
+      'aws:s3',
+      'aws:eventbridge',
+      'aws:schedule',
+      'aws:cognito',
+      'aws:dynamodb',
+      'aws:kinesis',
+      'aws:logs',
+    ])
+    expect(listEvents().every(({ description }) => description.length > 10)).toBe(true)
+  })
+
+  test.each(listEvents().map(({ source }) => source))('%s is fresh JSON each time', (source) => {
+    const event = sampleEvent(source)
+    expect(JSON.parse(JSON.stringify(event))).toEqual(event)
+    expect(sampleEvent(source)).not.toBe(event)
+  })
+
+  test('the prefix may be left out', () => {
+    expect(Object.keys(sampleEvent('sqs'))).toEqual(['Records'])
+  })
+
+  test('a value is replaced by its path or its short name, and what follows from it is corrected', () => {
+    const body = 'hello'
+    const record = { body, md5OfBody: createHash('md5').update(body).digest('hex') }
+    expect(sampleEvent('aws:sqs', { body })).toMatchObject({ Records: [record] })
+    expect(sampleEvent('aws:sqs', { 'Records.0.body': body })).toMatchObject({ Records: [record] })
+  })
+
+  test('values keep the kind they have: numbers and objects are read as JSON, texts are texts', () => {
+    expect(sampleEvent('aws:eventbridge', { detail: '{"a":1}' })['detail']).toEqual({ a: 1 })
+    expect(sampleEvent('aws:function-url', { 'requestContext.timeEpoch': '5', path: '7' })).toMatchObject({
+      requestContext: { timeEpoch: 5 },
+      rawPath: '7',
+    })
+  })
+
+  test('maps of free names may grow, the event itself may not', () => {
+    expect(sampleEvent('aws:http-api', { 'headers.x-new': 'a' })).toMatchObject({ headers: { 'x-new': 'a' } })
+    expect(() => sampleEvent('aws:http-api', { haeders: 'a' })).toThrow(/has no haeders/)
+    expect(() => sampleEvent('aws:sqs', { 'Records.5.body': 'a' })).toThrow(/has no Records.5.body/)
+  })
+
+  test('what is encoded in the event is encoded', () => {
+    expect(sampleEvent('aws:s3', { key: 'a b/ü.txt' })).toMatchObject({
+      Records: [{ s3: { object: { key: 'a+b/%C3%BC.txt' } } }],
+    })
+    expect(sampleEvent('aws:kinesis', { data: 'x' })).toMatchObject({
+      Records: [{ kinesis: { data: 'eA==' } }],
+    })
+    const { awslogs } = sampleEvent('aws:logs', { message: 'boom' }) as unknown as {
+      awslogs: { data: string }
+    }
+    expect(gunzipSync(Buffer.from(awslogs.data, 'base64')).toString()).toContain('"message":"boom"')
+  })
+
+  test('an unknown source is answered with the nearest', () => {
+    const unknown = (source: string): unknown => {
+      try {
+        return sampleEvent(source)
+      } catch (error) {
+        return error
+      }
+    }
+    expect(unknown('aws:sqz')).toMatchObject({ code: 'FLEXI_NO_INPUT', hint: 'Did you mean aws:sqs?' })
+    expect(unknown('kinessis')).toMatchObject({ hint: 'Did you mean aws:kinesis?' })
+    expect(unknown('azure:blob')).toMatchObject({ hint: expect.stringContaining('aws:function-url, ') })
+  })
+
+  test('a function can be invoked with every one', async () => {
+    await using opened = await openFunction(
+      { 'app.mjs': 'export const handler = async (event) => Object.keys(event)' },
+      { handler: 'app.handler' },
+    )
+    for (const { source } of listEvents()) {
+      const event = sampleEvent(source)
+      expect((await opened.invoke(event)).value).toEqual(Object.keys(event))
+    }
+  })
+})
