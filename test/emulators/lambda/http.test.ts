@@ -197,7 +197,11 @@ describe('an app of hono/aws-lambda', () => {
   afterAll(() => served[Symbol.asyncDispose]())
 
   test('answers as if it were called directly', async () => {
-    const part = fc.stringMatching(/^[\w%.~ü -]{0,8}$/).map((text) => encodeURIComponent(text))
+    const part = fc
+      .stringMatching(/^[\w%.~ü -]{0,8}$/)
+      // A URL object takes dot segments away; the raw path of a request keeps them.
+      .filter((text) => text !== '.' && text !== '..')
+      .map((text) => encodeURIComponent(text))
     const request = fc.record({
       method: fc.constantFrom('GET', 'POST', 'PUT', 'DELETE', 'PATCH'),
       path: fc.array(part, { maxLength: 3 }).map((parts) => parts.join('/')),
