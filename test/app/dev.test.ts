@@ -31,7 +31,7 @@ const lambda = (answer: string): string =>
   `export const handler = async (event: { rawPath: string }) => ({ statusCode: 200, body: ${JSON.stringify(answer)} + event.rawPath })\n`
 const worker = (answer: string): string =>
   `export default { fetch: (request: Request) => new Response(${JSON.stringify(answer)} + new URL(request.url).pathname) }\n`
-const wrangler = JSON.stringify({ name: 'edge', main: 'src/index.ts', compatibility_date: '2026-11-01' })
+const wrangler = JSON.stringify({ name: 'edge', main: 'src/index.ts', compatibility_date: '2026-10-01' })
 
 describe('the tour', () => {
   test.skipIf(!hasCompiler)(

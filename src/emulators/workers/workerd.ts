@@ -10,7 +10,7 @@ const require = createRequire(import.meta.url)
 
 export interface Workerd {
   readonly path: string
-  /** The newest date its behaviour is defined for: `2026-11-17`. */
+  /** The newest date its behaviour is defined for: `2026-10-23`. */
   readonly compatibilityDate: string
 }
 
