@@ -20,6 +20,7 @@ export const ERROR_CODES = {
   FLEXI_FUNCTION_MEMORY: { status: 502, exit: 1 },
   FLEXI_FUNCTION_RESULT: { status: 502, exit: 1 },
   FLEXI_QUEUE_FULL: { status: 503, exit: 69 },
+  FLEXI_NOT_STARTED: { status: 503, exit: 1 },
   FLEXI_SHUTTING_DOWN: { status: 503, exit: 69 },
   FLEXI_BODY_TOO_LARGE: { status: 413, exit: 1 },
   FLEXI_BAD_REQUEST: { status: 400, exit: 1 },

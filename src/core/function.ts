@@ -97,6 +97,11 @@ export interface Code {
   readonly revision: Revision
   /** Requests one instance serves at once: 1 for Lambda, Infinity for an isolate. */
   readonly concurrency: number
+  /**
+   * An instance may be handed one request more than it serves while it answers within a moment: it begins with the end of the one
+   * before, without a wait for us. Where that lasts, `handle` rejects with FLEXI_NOT_STARTED, and the request goes to another instance.
+   */
+  readonly ahead?: boolean | undefined
   /** Instances at once, `LIMITS.instancesMax` when undefined. */
   readonly instancesMax?: number | undefined
   /** True when two revisions may not live at the same time (they own files): the old one is drained and closed before the new one starts. */

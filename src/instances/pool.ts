@@ -37,6 +37,8 @@ export interface PoolState {
 
 interface Waiter {
   readonly since: number
+  /** Takes only an instance that is free. */
+  readonly first: boolean
   /** The client left while waiting: its turn is passed on. */
   gone(): boolean
   resolve(slot: Slot): void
@@ -79,25 +81,31 @@ export class Pool implements SocketFetcher, AsyncDisposable {
 
   async handle(incoming: IncomingMessage, outgoing: ServerResponse, context: RequestContext): Promise<void> {
     context.note(this.#notes)
-    let slot: Slot
-    try {
-      slot = this.#take() ?? (await this.#wait(() => outgoing.destroyed))
-    } catch (error) {
-      const code = this.#current?.code
-      if (code?.refuse === undefined || !(error instanceof FlexiError)) throw error
-      code.refuse(error, { incoming, outgoing, context })
-      return
-    }
-    // The lease ends when the exchange does, not when its head is out: the body may still be streaming.
-    try {
-      await slot.instance.handle(incoming, outgoing, context)
-    } finally {
-      this.#release(slot)
+    let slot: Slot | undefined = this.#take()
+    for (let handedBack = false; ; handedBack = true) {
+      try {
+        slot ??= await this.#wait(() => outgoing.destroyed, handedBack)
+      } catch (error) {
+        const code = this.#current?.code
+        if (code?.refuse === undefined || !(error instanceof FlexiError)) throw error
+        code.refuse(error, { incoming, outgoing, context })
+        return
+      }
+      // The lease ends when the exchange does, not when its head is out: the body may still be streaming.
+      try {
+        await slot.instance.handle(incoming, outgoing, context)
+        return
+      } catch (error) {
+        if (!(error instanceof FlexiError) || error.code !== 'FLEXI_NOT_STARTED') throw error
+      } finally {
+        this.#release(slot)
+      }
+      slot = undefined
     }
   }
 
   async invoke(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult> {
-    const slot = this.#take() ?? (await this.#wait(() => context.signal.aborted))
+    const slot = this.#take(false) ?? (await this.#wait(() => context.signal.aborted, true))
     try {
       if (slot.instance.invoke === undefined) {
         throw new FlexiError('FLEXI_USAGE', `${this.#name} answers HTTP only`, {
@@ -112,7 +120,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
 
   /** Whether `invoke` works: some providers answer HTTP only. Waits for an instance. */
   async takesEvents(): Promise<boolean> {
-    const slot = this.#take() ?? (await this.#wait(() => false))
+    const slot = this.#take(false) ?? (await this.#wait(() => false))
     this.#release(slot)
     return slot.instance.invoke !== undefined
   }
@@ -209,10 +217,10 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       .finally(() => this.#draining.delete(generation))
   }
 
-  #take(): Slot | undefined {
+  #take(ahead = true): Slot | undefined {
     // Whoever waits goes first.
     if (this.#queue.length > 0 || this.#gated) return undefined
-    return this.#current?.take()
+    return this.#current?.take(ahead)
   }
 
   #release(slot: Slot): void {
@@ -220,12 +228,16 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     if (this.#queue.length > 0) this.#serveQueue()
   }
 
-  #wait(gone: () => boolean): Promise<Slot> {
+  /** `first`: for one that was promised an instance before; it takes only a free one. */
+  #wait(gone: () => boolean, first = false): Promise<Slot> {
     const refusal = this.#refusal()
     if (refusal !== undefined) return Promise.reject(refusal)
     const turn = new Promise<Slot>((resolve, reject) => {
-      this.#queue.push({ since: performance.now(), gone, resolve, reject })
+      const waiter = { since: performance.now(), first, gone, resolve, reject }
+      if (first) this.#queue.unshift(waiter)
+      else this.#queue.push(waiter)
     })
+    if (first) this.#serveQueue()
     if (!this.#gated) this.#current?.startFirst()
     this.#queueTimer ??= setTimeout(() => this.#tendQueue(), this.#limits.scaleOutAfterMs)
     return turn
@@ -248,7 +260,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   #serveQueue(): void {
     if (this.#gated || this.#current === undefined) return
     for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
-      const slot = head.gone() ? undefined : this.#current.take()
+      const slot = head.gone() ? undefined : this.#current.take(!head.first)
       if (slot === undefined && !head.gone()) {
         this.#current.startFirst()
         return

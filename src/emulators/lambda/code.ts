@@ -10,15 +10,18 @@ import { frontEndOf } from './instance.ts'
 export interface LambdaCodeOptions {
   readonly definition: Definition
   readonly revision: Revision
+  /** Its environments take one invocation ahead. */
+  readonly ahead?: boolean | undefined
   readonly start: () => Promise<Instance>
 }
 
 /** Built code as the pool takes it: one invocation at a time an environment. */
-export function lambdaCode({ definition, revision, start }: LambdaCodeOptions): Code {
+export function lambdaCode({ definition, revision, ahead, start }: LambdaCodeOptions): Code {
   const debugged = definition.scope.inspectPort !== undefined
   return {
     revision,
     concurrency: 1,
+    ahead,
     // A debugger has one port: a second environment could not be attached to.
     instancesMax: debugged ? 1 : undefined,
     exclusive: debugged,

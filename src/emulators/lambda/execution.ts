@@ -27,6 +27,8 @@ import { endLine, initStartLine, reportLine, startLine, timeoutMessage } from '.
 export type Settled =
   | { readonly kind: 'result'; readonly payload: Buffer }
   | { readonly kind: 'streamed' }
+  /** It has not begun here, and may be run elsewhere. */
+  | { readonly kind: 'recalled' }
   | ({ readonly kind: 'failed' } & Failure)
 
 /** Who waits for an invocation. */
@@ -52,6 +54,16 @@ interface Current extends LogOwner {
   readonly startedAt: number
 }
 
+/** Handed over ahead: begins when the current one ends. */
+interface Next {
+  readonly id: string
+  readonly caller: Caller
+  readonly timer: NodeJS.Timeout
+}
+
+/** What is handed over ahead is wanted back after so long: the one before takes its time, and another environment has some. */
+const RECALL_MS = 5
+
 /** What the process of a runtime needs besides the function's own memory: our bootstrap, source maps, shared libraries' pages. */
 const OVERHEAD_MB = 24
 
@@ -65,6 +77,7 @@ export class Execution {
   readonly #log: InvocationLog
   #meter: MemoryMeter | undefined
   #current: Current | undefined
+  #next: Next | undefined
   #answer: Settled | undefined
   #timer: NodeJS.Timeout | undefined
   #requestId: string | undefined
@@ -92,15 +105,35 @@ export class Execution {
     return execution
   }
 
-  /** Runs one invocation. The caller hears of it once and only once. */
+  /** Runs one invocation, or keeps it for when the one before has ended. The caller hears of it once and only once. */
   run(invocation: Omit<Invocation, 'deadline'>, caller: Caller): void {
+    const { definition, environment } = this.#options
+    const isAhead = this.#current !== undefined
+    if (isAhead && !this.#takesAhead(caller)) {
+      caller.settled({ kind: 'recalled' })
+      return
+    }
+    if (!this.#ended) environment.invoke({ ...invocation, deadline: Date.now() + definition.timeoutMs })
+    if (isAhead) {
+      const timer = setTimeout(() => environment.recall?.(), RECALL_MS)
+      this.#next = { id: invocation.id, caller, timer }
+    } else this.#begin(invocation.id, caller)
+  }
+
+  /** Who keeps the log waits a turn for its last lines, in which the next one must not begin. */
+  #takesAhead(caller: Caller): boolean {
+    const unlogged = caller.logged === undefined && this.#current?.logged === undefined
+    return (
+      unlogged && !this.#ended && this.#next === undefined && this.#options.environment.recall !== undefined
+    )
+  }
+
+  #begin(id: string, caller: Caller): void {
     const { timeoutMs } = this.#options.definition
-    const { id } = invocation
     this.#requestId = id
     const logged = caller.logged === undefined ? undefined : (line: string): void => caller.logged?.(line)
     const current: Current = { id, caller, startedAt: performance.now(), logged }
     this.#current = current
-    if (!this.#ended) this.#options.environment.invoke({ ...invocation, deadline: Date.now() + timeoutMs })
     this.#log.flush()
     this.#log.platform(startLine(id), current)
     if (this.#ended) this.#settle({ kind: 'failed', ...exitFailure(this.#options.definition, id, GONE) })
@@ -158,7 +191,11 @@ export class Execution {
       streamStarted: (contentType) => this.#current?.caller.streamStarted(contentType),
       streamChunk: (bytes, taken) =>
         this.#current === undefined ? taken() : this.#current.caller.streamChunk(bytes, taken),
-      done: (outcome) => this.#answered(this.#asSettled(outcome)),
+      done: (outcome) => {
+        this.#answered(this.#asSettled(outcome))
+        this.#beginNext()
+      },
+      recalled: () => this.#handBack(),
       fatal: (payload) => this.#died(payload),
       printed: (line) => this.#printed(line),
       gone: (exit) => this.#gone(exit),
@@ -242,6 +279,22 @@ export class Execution {
     }
   }
 
+  #beginNext(): void {
+    const next = this.#next
+    if (next === undefined || this.#current !== undefined) return
+    this.#next = undefined
+    clearTimeout(next.timer)
+    this.#begin(next.id, next.caller)
+  }
+
+  #handBack(): void {
+    const next = this.#next
+    if (next === undefined) return
+    this.#next = undefined
+    clearTimeout(next.timer)
+    next.caller.settled({ kind: 'recalled' })
+  }
+
   #settle(end: Settled): void {
     const current = this.#current
     if (current === undefined) return
@@ -284,6 +337,7 @@ export class Execution {
     if (this.#ended) return
     this.#ended = true
     clearTimeout(this.#timer)
+    this.#handBack()
     this.#meter?.stop()
     this.#resolveClosed(error)
   }

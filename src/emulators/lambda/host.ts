@@ -35,6 +35,7 @@ const log: Log = patchConsole({
 
 function receive(frame: Frame): void {
   if (frame.kind === TO_HOST.invoke) invoker?.invoke(frame)
+  else if (frame.kind === TO_HOST.recall) invoker?.recall(frame.id)
   else if (frame.kind === TO_HOST.taken) invoker?.taken(Number(frame.payload.toString('latin1')))
   else if (frame.kind === TO_HOST.init) void initialise(JSON.parse(frame.payload.toString()) as HostInit)
 }

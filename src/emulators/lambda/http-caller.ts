@@ -18,6 +18,8 @@ export interface HttpCallerOptions {
   readonly outgoing: ServerResponse
   /** A result that makes no response. */
   malformed(message: string): FunctionFault
+  /** The invocation has not begun here. */
+  handedBack(): void
   /** The exchange is over, as far as the environment is concerned. */
   finished(): void
 }
@@ -57,12 +59,16 @@ export class HttpCaller implements Caller {
   }
 
   settled(outcome: Settled): void {
+    if (outcome.kind === 'recalled') {
+      this.#options.handedBack()
+      return
+    }
     this.#options.finished()
     // The next invocation goes out first: its environment works while this answer is written.
     setImmediate(() => this.#deliver(outcome))
   }
 
-  #deliver(outcome: Settled): void {
+  #deliver(outcome: Exclude<Settled, { kind: 'recalled' }>): void {
     const { outgoing, frontEnd } = this.#options
     if (outcome.kind === 'failed') this.#fail(outcome.fault)
     else if (outcome.kind === 'result') this.#answer(outcome.payload)

@@ -16,6 +16,13 @@ import { newTrace, traceOf } from './trace.ts'
 
 const FRONT_ENDS = { 'function-url': functionUrl, 'http-api': httpApi, 'rest-api': restApi } as const
 
+/** Bodies of requests that were handed back: what was read once cannot be read again. */
+const handedBack = new WeakMap<IncomingMessage, Promise<Buffer | undefined>>()
+
+function notStarted(): FlexiError {
+  return new FlexiError('FLEXI_NOT_STARTED', 'the environment was busy with another invocation')
+}
+
 /** A function's own address is a function URL; a route says itself what it is. */
 export function frontEndOf(context: RequestContext): FrontEnd {
   return FRONT_ENDS[routeOptions(context)?.frontEnd ?? 'function-url']
@@ -45,7 +52,7 @@ export class LambdaInstance implements Instance {
   handle(incoming: IncomingMessage, outgoing: ServerResponse, context: RequestContext): Promise<void> {
     const frontEnd = frontEndOf(context)
     const exchange = { frontEnd, incoming, outgoing, context }
-    const body = readBody(incoming, frontEnd.requestBytesMax)
+    const body = handedBack.get(incoming) ?? readBody(incoming, frontEnd.requestBytesMax)
     return body === undefined
       ? this.#answer(exchange, undefined)
       : body.then((bytes) => this.#answer(exchange, bytes))
@@ -71,6 +78,8 @@ export class LambdaInstance implements Instance {
         return { payload: Buffer.concat(caller.chunks), contentType: caller.contentType, log }
       case 'failed':
         return { payload: outcome.payload, contentType, functionError: 'Unhandled', log }
+      case 'recalled':
+        throw notStarted()
     }
   }
 
@@ -79,7 +88,7 @@ export class LambdaInstance implements Instance {
   }
 
   #answer({ frontEnd, incoming, outgoing, context }: HttpExchange, body: Buffer | undefined): Promise<void> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const { httpVersion } = incoming
       const { name: functionName } = this.#definition
       const trace = traceOf(context)
@@ -88,7 +97,18 @@ export class LambdaInstance implements Instance {
       // An event has the limit of an invocation, and Base64 makes a body a third larger.
       if (event.length > SIX_MIB) throw tooLarge(SIX_MIB)
       const malformed = (message: string): FunctionFault => this.#malformed(message, context.id)
-      const caller = new HttpCaller({ frontEnd, request, outgoing, malformed, finished: resolve })
+      const giveBack = (): void => {
+        handedBack.set(incoming, Promise.resolve(body))
+        reject(notStarted())
+      }
+      const caller = new HttpCaller({
+        frontEnd,
+        request,
+        outgoing,
+        malformed,
+        finished: resolve,
+        handedBack: giveBack,
+      })
       // The invocation goes on when the client leaves, as it does in the cloud: handlers rely on being run to their end.
       this.#execution.run({ id: context.id, event, trace: environmentTrace(trace, context.id) }, caller)
     })

@@ -60,6 +60,7 @@ export class NodeSource implements FunctionSource {
     this.#missing = []
     this.#bundle = bundle
     return lambdaCode({
+      ahead: true,
       definition: this.#definition,
       revision: hash.digest('hex').slice(0, 16) as Revision,
       start: () => this.#start(code, handler),

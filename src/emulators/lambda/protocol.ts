@@ -6,6 +6,8 @@ export const TO_HOST = {
   invoke: 2,
   /** Payload: how many bytes of a stream were passed on, as decimal text. */
   taken: 3,
+  /** The invocation of this number is wanted back, if it has not begun. */
+  recall: 4,
 } as const
 
 export const FROM_HOST = {
@@ -25,6 +27,8 @@ export const FROM_HOST = {
   log: 8,
   /** Payload: LambdaError as JSON. Nobody caught it, and the process ends after it. */
   fatal: 9,
+  /** The invocation of this number has not begun, and will not. */
+  recalled: 10,
 } as const
 
 /** `text` still wants its time and request before it, `whole` is a line, `notice` is text that repeats what a failure already tells. */

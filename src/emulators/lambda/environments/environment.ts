@@ -31,6 +31,7 @@ export interface EnvironmentEvents {
   /** An error that nobody caught; the environment ends after it. */
   fatal(payload: Buffer): void
   printed(line: PrintedLine): void
+  recalled(): void
   gone(exit: ChildExit): void
 }
 
@@ -48,6 +49,11 @@ export interface Environment {
   /** Loads the code. Resolves when it can take an invocation, or with the error body when it cannot. */
   initialise(events: EnvironmentEvents): Promise<{ readonly error: Buffer | undefined }>
   invoke(invocation: Invocation): void
+  /**
+   * Wants the invocation back that was handed over last, while another one runs. `recalled` tells when it had not begun; nothing tells
+   * when it had. Absent where only one may be handed over at a time.
+   */
+  recall?(): void
   /** Ends it at once, with everything it started. Resolves when it is gone. */
   kill(): Promise<void>
 }

@@ -87,6 +87,7 @@ export function nodeEnvironment(process_: NodeProcess, init: HostInit): Environm
       const payload = typeof event === 'string' ? head + event : [head, event]
       process_.child.channel?.send(TO_HOST.invoke, number, payload)
     },
+    recall: () => void process_.child.channel?.send(TO_HOST.recall, number),
     async kill() {
       process_.child.kill()
       await process_.child.exited
@@ -133,6 +134,7 @@ function frameReceivers(
       initialised({ error: payload })
       events.fatal(payload)
     },
+    [FROM_HOST.recalled]: () => events.recalled(),
     [FROM_HOST.ready]: () => initialised({ error: undefined }),
     [FROM_HOST.initError]: ({ payload }) => initialised({ error: payload }),
   }

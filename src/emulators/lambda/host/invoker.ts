@@ -32,6 +32,8 @@ export class Invoker {
   readonly #options: InvokerOptions
   readonly #streaming: { readonly highWaterMark: number | undefined } | undefined
   #running: Running | undefined
+  /** Came ahead: it begins when the running one has ended. */
+  readonly #waiting: Frame[] = []
   #requestId: string | undefined
   #trace = ''
 
@@ -49,7 +51,20 @@ export class Invoker {
     return this.#requestId
   }
 
-  invoke({ id, payload }: Frame): void {
+  invoke(frame: Frame): void {
+    if (this.#running === undefined && this.#waiting.length === 0) this.#begin(frame)
+    else this.#waiting.push(frame)
+  }
+
+  /** Gives back what has not begun; what has begun is answered as ever. */
+  recall(id: number): void {
+    const index = this.#waiting.findIndex((frame) => frame.id === id)
+    if (index === -1) return
+    this.#waiting.splice(index, 1)
+    this.#options.channel.send(FROM_HOST.recalled, id)
+  }
+
+  #begin({ id, payload }: Frame): void {
     const end = payload.indexOf(LINE_FEED)
     const head = parseHead(payload.toString('latin1', 0, end))
     this.#requestId = head.id
@@ -167,6 +182,13 @@ export class Invoker {
     this.#running = undefined
     this.#options.socket.ref()
     send()
+    // A turn later, so that what the last one left behind gets its turn first, as it does when the next one comes from outside.
+    if (this.#waiting.length > 0) setImmediate(() => this.#beginNext())
+  }
+
+  #beginNext(): void {
+    const frame = this.#running === undefined ? this.#waiting.shift() : undefined
+    if (frame !== undefined) this.#begin(frame)
   }
 }
 
