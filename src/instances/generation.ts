@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { errorMessage, FlexiError } from '../core/errors.ts'
 import type { Code, Instance } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
-import type { PoolLimits } from './pool.ts'
+import type { PoolLimits } from './pool-options.ts'
 
 /** A lease longer than this is taken for waiting: on a database, on another service, on a timer. */
 const SLOW_LEASE_MS = 20

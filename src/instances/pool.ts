@@ -7,43 +7,9 @@ import type { Code, InvokeContext, InvokeResult } from '../core/function.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
 import { Generation, type Slot } from './generation.ts'
+import type { PoolLimits, PoolOptions, PoolState, Waiter } from './pool-options.ts'
 
-export interface PoolOptions {
-  readonly name: string
-  readonly log: Logger
-  readonly limits?: Partial<PoolLimits>
-}
-
-export type PoolLimits = Record<
-  | 'instancesMax'
-  | 'queueLengthMax'
-  | 'queueWaitMs'
-  | 'scaleOutAfterMs'
-  | 'idleInstanceMs'
-  | 'drainMs'
-  | 'restartDelayMs'
-  | 'restartDelayMaxMs',
-  number
->
-
-export interface PoolState {
-  readonly revision: string | undefined
-  readonly instances: number
-  readonly inFlight: number
-  readonly queued: number
-  /** Generations that still finish what they hold. */
-  readonly draining: number
-}
-
-interface Waiter {
-  readonly since: number
-  /** Takes only an instance that is free. */
-  readonly first: boolean
-  /** The client left while waiting: its turn is passed on. */
-  gone(): boolean
-  resolve(slot: Slot): void
-  reject(error: FlexiError): void
-}
+export type { PoolOptions } from './pool-options.ts'
 
 /** All instances of one function. Leases one a request, starts more when a queue forms, and swaps revisions without dropping a request. */
 export class Pool implements SocketFetcher, AsyncDisposable {
@@ -86,9 +52,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       try {
         slot ??= await this.#wait(() => outgoing.destroyed, handedBack)
       } catch (error) {
-        const code = this.#current?.code
-        if (code?.refuse === undefined || !(error instanceof FlexiError)) throw error
-        code.refuse(error, { incoming, outgoing, context })
+        this.#refuse(error, { incoming, outgoing, context })
         return
       }
       // The lease ends when the exchange does, not when its head is out: the body may still be streaming.
@@ -215,6 +179,13 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       .then(() => generation.dispose())
       .catch((error: unknown) => this.#log.warn('instance.dispose', { error: errorMessage(error) }))
       .finally(() => this.#draining.delete(generation))
+  }
+
+  /** As the provider would, where it says how; else the gateway answers. */
+  #refuse(error: unknown, exchange: Parameters<NonNullable<Code['refuse']>>[1]): void {
+    const code = this.#current?.code
+    if (code?.refuse === undefined || !(error instanceof FlexiError)) throw error
+    code.refuse(error, exchange)
   }
 
   #take(ahead = true): Slot | undefined {

@@ -1,44 +1,21 @@
 import { FlexiError } from '../../core/errors.ts'
 import { LIMITS } from '../../core/limits.ts'
 import type { ChildExit } from '../../instances/child.ts'
+import { Ahead } from './ahead.ts'
 import type { Definition } from './definition.ts'
-import type {
-  Environment,
-  EnvironmentEvents,
-  Invocation,
-  Outcome,
-  PrintedLine,
-} from './environments/environment.ts'
+import type { Environment, EnvironmentEvents, Invocation, PrintedLine } from './environments/environment.ts'
 import {
   exitFailure,
   failureOf,
   initTimeoutFailure,
   memoryFailure,
   timeoutFailure,
-  tooLargeFailure,
   type Failure,
 } from './fault.ts'
 import { InvocationLog, type LogOwner } from './invocation-log.ts'
-import { RESPONSE_BYTES_MAX } from './limits.ts'
 import { createMemoryMeter, type MemoryMeter } from './memory-meter.ts'
+import { settledOf, type Caller, type Settled } from './settled.ts'
 import { endLine, initStartLine, reportLine, startLine, timeoutMessage } from './report.ts'
-
-/** What came of an invocation, as its caller is told. */
-export type Settled =
-  | { readonly kind: 'result'; readonly payload: Buffer }
-  | { readonly kind: 'streamed' }
-  /** It has not begun here, and may be run elsewhere. */
-  | { readonly kind: 'recalled' }
-  | ({ readonly kind: 'failed' } & Failure)
-
-/** Who waits for an invocation. */
-export interface Caller {
-  streamStarted(contentType: string): void
-  streamChunk(bytes: Buffer, taken: () => void): void
-  settled(outcome: Settled): void
-  /** Gets every line of the log, as Lambda writes it. */
-  logged?(line: string): void
-}
 
 export interface ExecutionOptions {
   readonly definition: Definition
@@ -54,16 +31,6 @@ interface Current extends LogOwner {
   readonly startedAt: number
 }
 
-/** Handed over ahead: begins when the current one ends. */
-interface Next {
-  readonly id: string
-  readonly caller: Caller
-  readonly timer: NodeJS.Timeout
-}
-
-/** What is handed over ahead is wanted back after so long: the one before takes its time, and another environment has some. */
-const RECALL_MS = 5
-
 /** What the process of a runtime needs besides the function's own memory: our bootstrap, source maps, shared libraries' pages. */
 const OVERHEAD_MB = 24
 
@@ -77,7 +44,7 @@ export class Execution {
   readonly #log: InvocationLog
   #meter: MemoryMeter | undefined
   #current: Current | undefined
-  #next: Next | undefined
+  readonly #ahead: Ahead
   #answer: Settled | undefined
   #timer: NodeJS.Timeout | undefined
   #requestId: string | undefined
@@ -92,6 +59,7 @@ export class Execution {
 
   private constructor(options: ExecutionOptions) {
     this.#options = options
+    this.#ahead = new Ahead(options.environment)
     this.#log = new InvocationLog((line) => options.definition.scope.output(line))
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
@@ -115,17 +83,14 @@ export class Execution {
     }
     if (!this.#ended) environment.invoke({ ...invocation, deadline: Date.now() + definition.timeoutMs })
     if (isAhead) {
-      const timer = setTimeout(() => environment.recall?.(), RECALL_MS)
-      this.#next = { id: invocation.id, caller, timer }
+      this.#ahead.hold(invocation.id, caller)
     } else this.#begin(invocation.id, caller)
   }
 
   /** Who keeps the log waits a turn for its last lines, in which the next one must not begin. */
   #takesAhead(caller: Caller): boolean {
     const unlogged = caller.logged === undefined && this.#current?.logged === undefined
-    return (
-      unlogged && !this.#ended && this.#next === undefined && this.#options.environment.recall !== undefined
-    )
+    return unlogged && !this.#ended && this.#ahead.hasRoom
   }
 
   #begin(id: string, caller: Caller): void {
@@ -187,35 +152,19 @@ export class Execution {
   }
 
   #events(): EnvironmentEvents {
+    const { definition } = this.#options
     return {
       streamStarted: (contentType) => this.#current?.caller.streamStarted(contentType),
       streamChunk: (bytes, taken) =>
         this.#current === undefined ? taken() : this.#current.caller.streamChunk(bytes, taken),
       done: (outcome) => {
-        this.#answered(this.#asSettled(outcome))
+        this.#answered(settledOf(outcome, definition, this.#requestId))
         this.#beginNext()
       },
-      recalled: () => this.#handBack(),
+      recalled: () => this.#ahead.handBack(),
       fatal: (payload) => this.#died(payload),
       printed: (line) => this.#printed(line),
       gone: (exit) => this.#gone(exit),
-    }
-  }
-
-  #asSettled(outcome: Outcome): Settled {
-    const about = { kind: 'throw', requestId: this.#requestId } as const
-    const { definition } = this.#options
-    switch (outcome.kind) {
-      case 'error':
-        return { kind: 'failed', ...failureOf(outcome.payload, definition, about) }
-      case 'streamed':
-        return outcome.error === undefined
-          ? { kind: 'streamed' }
-          : { kind: 'failed', ...failureOf(outcome.error, definition, about) }
-      case 'result':
-        return outcome.payload.length <= RESPONSE_BYTES_MAX
-          ? outcome
-          : { kind: 'failed', ...tooLargeFailure(definition, this.#requestId, outcome.payload.length) }
     }
   }
 
@@ -280,19 +229,8 @@ export class Execution {
   }
 
   #beginNext(): void {
-    const next = this.#next
-    if (next === undefined || this.#current !== undefined) return
-    this.#next = undefined
-    clearTimeout(next.timer)
-    this.#begin(next.id, next.caller)
-  }
-
-  #handBack(): void {
-    const next = this.#next
-    if (next === undefined) return
-    this.#next = undefined
-    clearTimeout(next.timer)
-    next.caller.settled({ kind: 'recalled' })
+    const next = this.#current === undefined ? this.#ahead.take() : undefined
+    if (next !== undefined) this.#begin(next.id, next.caller)
   }
 
   #settle(end: Settled): void {
@@ -337,7 +275,7 @@ export class Execution {
     if (this.#ended) return
     this.#ended = true
     clearTimeout(this.#timer)
-    this.#handBack()
+    this.#ahead.handBack()
     this.#meter?.stop()
     this.#resolveClosed(error)
   }

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 
 import { errorMessage } from '../../core/errors.ts'
 import type { FunctionFault } from '../../core/function.ts'
-import type { Caller, Settled } from './execution.ts'
+import type { Caller, Settled } from './settled.ts'
 import { format2Fields } from './front-ends/format-2.ts'
 import {
   isRecord,

@@ -96,7 +96,6 @@ describe('requests handed to an environment ahead', () => {
       post('down', '?exit=1'),
       ...Array.from({ length: 12 }, (_, index) => post(`q${index}`)),
     ])
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([...Array<number>(12).fill(200), 502])
-    expect(answers[0]?.status).toBe(502)
+    expect(answers.map(({ status }) => status)).toEqual([502, ...Array<number>(12).fill(200)])
   })
 })
