@@ -12,21 +12,6 @@ import { openGateway } from './gateway/gateway.ts'
 export { flexilibLine } from './gateway/access-log.ts'
 export { buildProject, invokeFunction, type InvokeOptions } from './app/one-shot.ts'
 
-/** Event sources that `flexi events` knows. */
-export async function listEvents(): Promise<
-  readonly { readonly source: string; readonly description: string }[]
-> {
-  return (await import('./emulators/lambda/events/index.ts')).listEvents()
-}
-
-/** A sample event; overrides are dotted paths: `Records.0.body`. @throws FlexiError FLEXI_NO_INPUT for an unknown source. */
-export async function sampleEvent(
-  source: string,
-  overrides: Readonly<Record<string, string>>,
-): Promise<unknown> {
-  return (await import('./emulators/lambda/events/index.ts')).sampleEvent(source, overrides)
-}
-
 export interface AppOptions {
   readonly directory: AbsolutePath
   /** `dev` explains faults to browsers and rebuilds; `serve` does neither. */

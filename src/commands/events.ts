@@ -34,15 +34,15 @@ export default class Events extends FlexiCommand {
   async run(): Promise<unknown> {
     const { args, flags } = await this.parse(Events)
     const overrides = assignments('set', flags.set)
-    const { listEvents, sampleEvent } = await import('../app.ts')
+    const { listEvents, sampleEvent } = await import('../app/events.ts')
     if (args.source === undefined) {
-      const sources = await listEvents()
+      const sources = listEvents()
       const rows = sources.map(({ source, description }) => [source, description])
       const paint = paintFor(process.stdout, process.env)
       this.print(table(['SOURCE', 'WHAT IT SENDS'], rows, { paint, indent: 0, columns: [paint.cyan] }))
       return sources
     }
-    const event = await sampleEvent(args.source, overrides)
+    const event = sampleEvent(args.source, overrides)
     this.print([JSON.stringify(event, null, 2)])
     return event
   }

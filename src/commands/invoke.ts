@@ -88,11 +88,10 @@ export default class Invoke extends FlexiCommand {
   async run(): Promise<InvokeJson> {
     const { args, flags } = await this.parse(Invoke)
     const directory = projectDirectory(flags.dir)
-    const { invokeFunction, sampleEvent } = await import('../app.ts')
+    const { invokeFunction } = await import('../app.ts')
+    const { sampleEvent } = await import('../app/events.ts')
     const sample =
-      flags.event === undefined
-        ? undefined
-        : await sampleEvent(flags.event, assignments('set', flags.set ?? []))
+      flags.event === undefined ? undefined : sampleEvent(flags.event, assignments('set', flags.set ?? []))
     const screen = this.#screen(directory)
     const result = await invokeFunction({
       directory,
