@@ -88,7 +88,10 @@ function onClose(this: ClientResponse): void {
 function watchQueued(socket: Socket, outgoing: ClientResponse): void {
   const onGone = (): void => {
     outgoing.destroy()
-    if (outgoing.exchange?.server.open.has(outgoing.exchange) === true) outgoing.emit('close')
+    // Newer versions of Node close it by themselves, a moment later.
+    setImmediate(() => {
+      if (outgoing.exchange?.server.open.has(outgoing.exchange) === true) outgoing.emit('close')
+    })
   }
   socket.once('close', onGone)
   outgoing.once('close', () => socket.off('close', onGone))

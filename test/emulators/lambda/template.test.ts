@@ -33,7 +33,7 @@ describe('the templates pass their own tests, without an installation', () => {
   test('lambda-ts, and its own type check', async () => {
     await withTemplate('lambda-ts', async (directory) => {
       await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', directory])
-      const { stdout } = await run(process.execPath, ['--test', 'test/'], {
+      const { stdout } = await run(process.execPath, ['--test'], {
         cwd: directory,
         env: environment(),
       })
@@ -43,7 +43,7 @@ describe('the templates pass their own tests, without an installation', () => {
 
   test('lambda-js', async () => {
     await withTemplate('lambda-js', async (directory) => {
-      const { stdout } = await run(process.execPath, ['--test', 'test/'], {
+      const { stdout } = await run(process.execPath, ['--test'], {
         cwd: directory,
         env: environment(),
       })

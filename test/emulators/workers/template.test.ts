@@ -20,7 +20,7 @@ test('the template passes its own type check and its own tests, without an insta
     // This process's own test context would make the one inside report to it instead of printing.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env
     const flexi = `${process.execPath} ${join(ROOT, 'bin/run.js')}`
-    const { stdout } = await run(process.execPath, ['--test', 'test/'], {
+    const { stdout } = await run(process.execPath, ['--test'], {
       cwd: directory,
       env: { ...env, FLEXI: flexi },
     })
