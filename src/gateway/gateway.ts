@@ -21,7 +21,7 @@ import { noRouteFetcher, type NoRouteAnswer } from './no-route.ts'
 import { openReserved, type Reserved } from './reserved.ts'
 import { matchRoute, type RouteTable } from './route-table.ts'
 import { ServerState } from './server-state.ts'
-import { replayWithoutUpgrade, wantsWebSocket } from './upgrade.ts'
+import { decideUpgrade, replayWithoutUpgrade, wantsWebSocket, wasDeclined } from './upgrade.ts'
 import { controlFetcher, openControl, overSockets, type ControlEnv } from './web.ts'
 
 export interface GatewayOptions {
@@ -83,6 +83,9 @@ const KEEP_ALIVE_MS = 75_000
 /** Time for a client that is just about to use an idle connection again. */
 const IDLE_GRACE_MS = 100
 
+/** From Node 24 on: what is no WebSocket handshake is a plain request from the start, its content read as ever. Older ones replay it. */
+const UPGRADES: object = { shouldUpgradeCallback: decideUpgrade }
+
 type HttpServer = Server<typeof IncomingMessage, typeof ClientResponse>
 
 class GatewayServer implements Gateway {
@@ -129,6 +132,7 @@ class GatewayServer implements Gateway {
       connectionsCheckingInterval: HEADERS_MS / 4,
       // Checked by checkHead, which also says what is wrong.
       requireHostHeader: false,
+      ...UPGRADES,
     })
     // Node drops fields beyond its limit silently; checkHead refuses such requests.
     server.maxHeadersCount = 0
@@ -162,6 +166,7 @@ class GatewayServer implements Gateway {
 
   readonly #onRequest = (incoming: IncomingMessage, outgoing: ClientResponse): void => {
     const exchange = this.#state.enter(incoming, outgoing)
+    if (wasDeclined(incoming)) outgoing.shouldKeepAlive = false
     const refusal = checkHead(incoming)
     if (refusal === undefined) this.#answer(exchange, outgoing)
     else refuseHead(refusal, outgoing, exchange)

@@ -2,9 +2,13 @@ import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** The only protocol a request may change to: h2c would carry later requests past every route and check. */
-export function wantsWebSocket(incoming: IncomingMessage): boolean {
-  return incoming.method === 'GET' && incoming.headers.upgrade?.toLowerCase() === 'websocket'
+/**
+ * The only protocol a request may change to: h2c would carry later requests past every route and check.
+ * A handshake has no content, and one that has is no handshake: whose bytes they are would depend on the version of Node.
+ */
+export function wantsWebSocket({ method, headers }: IncomingMessage): boolean {
+  const isOffer = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
+  return isOffer && headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0'
 }
 
 export interface UpgradeRequest {
@@ -27,20 +31,48 @@ export function replayWithoutUpgrade(
   { incoming, socket, head, target }: UpgradeRequest,
 ): void {
   const { method = 'GET', httpVersion, rawHeaders } = incoming
+  const fields = withoutOffer(rawHeaders)
   const lines = [`${method} ${target} HTTP/${httpVersion}`]
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] ?? '').toLowerCase()
-    const value = rawHeaders[i + 1] ?? ''
-    if (name === 'connection') lines.push(`${rawHeaders[i]}: ${withoutOffer(value)}`)
-    else if (!OFFER.has(name)) lines.push(`${rawHeaders[i]}: ${value}`)
-  }
+  for (let i = 0; i + 1 < fields.length; i += 2) lines.push(`${fields[i]}: ${fields[i + 1]}`)
   const text = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
   socket.unshift(Buffer.concat([text, head]))
   server.emit('connection', socket)
 }
 
+/**
+ * Asked by Node 24 and later for each request with an Upgrade field. What is no handshake goes on as a plain request,
+ * which then shows no offer, as it does after a replay.
+ */
+export function decideUpgrade(incoming: IncomingMessage): boolean {
+  if (wantsWebSocket(incoming)) return true
+  incoming.rawHeaders = withoutOffer(incoming.rawHeaders)
+  for (const name of OFFER) Reflect.deleteProperty(incoming.headers, name)
+  const { connection } = incoming.headers
+  if (connection !== undefined) incoming.headers.connection = withoutOfferNames(connection)
+  declined.add(incoming)
+  return false
+}
+
+const declined = new WeakSet<IncomingMessage>()
+
+/** Node reads nothing more from a connection on which it declined an offer, so its answer must end it. */
+export function wasDeclined(incoming: IncomingMessage): boolean {
+  return declined.has(incoming)
+}
+
+/** Fields as they came, without those that offer another protocol. */
+function withoutOffer(fields: readonly string[]): string[] {
+  const kept: string[] = []
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const [name = '', value = ''] = [fields[i], fields[i + 1]]
+    if (name.toLowerCase() === 'connection') kept.push(name, withoutOfferNames(value))
+    else if (!OFFER.has(name.toLowerCase())) kept.push(name, value)
+  }
+  return kept
+}
+
 /** `keep-alive, Upgrade` → `keep-alive` */
-function withoutOffer(connection: string): string {
+function withoutOfferNames(connection: string): string {
   const kept = connection.split(',').filter((name) => !OFFER.has(name.trim().toLowerCase()))
   return kept.length === 0 ? 'keep-alive' : kept.join(',').trim()
 }

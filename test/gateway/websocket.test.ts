@@ -214,9 +214,13 @@ describe('an offer that nobody takes is no reason to refuse the request', () => 
     socket.write(`POST /x HTTP/1.1\r\nHost: a\r\n${offer}Content-Length: 7\r\n\r\ncon`)
     socket.write('tentGET /y HTTP/1.1\r\nHost: a\r\n\r\n')
     const received = await answer
-    expect(received).toMatch(/"target":"\/x"[^]*"body":"content"[^]*"target":"\/y"/)
+    expect(received).toMatch(/"target":"\/x"[^]*"body":"content"/)
     expect(received).not.toMatch(/Upgrade|HTTP2-Settings/i)
-    await expect.poll(() => test_.records.map(({ target }) => target)).toEqual(['/x', '/y'])
+    // From Node 24 on nothing more is read from the connection, so the answer says that it ends.
+    const readsOn = Number(process.versions.node.split('.')[0]) < 24
+    expect(received).toMatch(readsOn ? /"target":"\/y"/ : /^Connection: close\r$/m)
+    const targets = readsOn ? ['/x', '/y'] : ['/x']
+    await expect.poll(() => test_.records.map(({ target }) => target)).toEqual(targets)
   })
 
   test('websocket where there is no route, or a bad head, is told as always', async () => {
