@@ -3,7 +3,7 @@ import { relative } from 'node:path'
 import type { RouteSummary } from '../core/events.ts'
 import type { Fetcher, SocketFetcher } from '../core/fetcher.ts'
 import type { AbsolutePath } from '../core/place.ts'
-import type { RouteMatcher, RouteRule, RouteTarget } from '../core/route.ts'
+import { describeTarget, type RouteMatcher, type RouteRule, type RouteTarget } from '../core/route.ts'
 import type { RouteTable } from '../gateway/route-table.ts'
 
 /** What a route can lead to, besides functions: opened once and shared by every table that names it. */
@@ -58,7 +58,7 @@ async function openDestination(
     return staticFolder(target.directory, { stripPrefix })
   }
   const { openUpstream } = await import('../gateway/upstream.ts')
-  return openUpstream(target.origins, {})
+  return openUpstream(target.origins.map(({ url }) => url))
 }
 
 /** The part of the path that a folder's files do not have in their names: `/assets/ = ./public/` serves `/assets/a.css` from `public/a.css`. */
@@ -88,16 +88,8 @@ export async function bindRoutes(
 }
 
 export function summariseRoutes(rules: readonly RouteRule[], directory: AbsolutePath): RouteSummary[] {
-  return rules.map((rule) => ({ pattern: rule.pattern, target: describeTarget(rule.target, directory) }))
-}
-
-function describeTarget(target: RouteTarget, directory: AbsolutePath): string {
-  switch (target.kind) {
-    case 'function':
-      return target.name
-    case 'upstream':
-      return target.origins.join(' ')
-    case 'static':
-      return `./${relative(directory, target.directory)}/`
-  }
+  return rules.map((rule) => ({
+    pattern: rule.pattern,
+    target: describeTarget(rule.target, (path) => `./${relative(directory, path)}/`),
+  }))
 }

@@ -62,7 +62,7 @@ export async function bindRoutes(drafts: readonly RouteDraft[], options: BindOpt
 }
 
 /** FlexiLib takes an entry without a target and fails each of its requests. So does this: nothing ever listens on port 0. */
-const NOTHING: ParsedTarget = { kind: 'upstream', origins: ['http://127.0.0.1:0'] }
+const NOTHING: ParsedTarget = { kind: 'upstream', origins: [{ url: 'http://127.0.0.1:0' }] }
 
 type Code = Extract<ParsedTarget, { kind: 'code' }>
 

@@ -77,7 +77,7 @@ function parseUpstreams(value: string, context: TargetContext): TargetReading {
   if (faults.length > 0) return { target: undefined, faults }
   const origins = addresses.map((address) => {
     const { origin, pathname } = new URL(address)
-    return origin + pathname.replace(/\/$/, '')
+    return { url: origin + pathname.replace(/\/$/, '') }
   })
   return found({ kind: 'upstream', origins })
 }

@@ -19,4 +19,24 @@ export interface Project {
 export interface ServerSettings {
   readonly port?: number | undefined
   readonly host?: string | undefined
+  /** Undefined speaks plain HTTP. */
+  readonly https?: HttpsSettings | undefined
+  /** CIDR blocks and addresses of proxies whose X-Forwarded-* and Forwarded are believed; default none. */
+  readonly trustedProxies?: readonly string[] | undefined
+  /**
+   * `checked` (default): a target with `..`, `//`, `%2e`, `\\` and the like is answered 400 when, made plain, another route would take it:
+   * nobody reaches one route's server through another route. `raw` matches bytes alone, as FlexiLib does.
+   */
+  readonly paths?: 'checked' | 'raw' | undefined
+}
+
+/** Certificates by the names in them; without any, a local authority issues one for each name asked for. */
+export interface HttpsSettings {
+  readonly certificates: readonly CertificateFiles[]
+}
+
+/** PEM files: the certificate with its chain, and its key. */
+export interface CertificateFiles {
+  readonly cert: AbsolutePath
+  readonly key: AbsolutePath
 }

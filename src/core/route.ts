@@ -1,4 +1,5 @@
 import type { AbsolutePath, Place } from './place.ts'
+import type { RequestKey, UpstreamOrigin, UpstreamSettings } from './upstream.ts'
 
 /** Which requests a rule takes. */
 export type RouteMatcher =
@@ -22,7 +23,6 @@ export type RouteMatcher =
     }
   /**
    * API Gateway: segments are literal, `{name}` or a last `{name+}`. `method` undefined is ANY; `segments` undefined is `$default`.
-   * `stage`: first path segment that is not part of the pattern, for REST stages.
    */
   | {
       readonly kind: 'template'
@@ -38,8 +38,50 @@ export type TemplateSegment =
 /** What answers. */
 export type RouteTarget =
   | { readonly kind: 'function'; readonly name: string }
-  | { readonly kind: 'upstream'; readonly origins: readonly string[] }
-  | { readonly kind: 'static'; readonly directory: AbsolutePath }
+  | {
+      readonly kind: 'upstream'
+      readonly origins: readonly UpstreamOrigin[]
+      readonly settings?: UpstreamSettings | undefined
+    }
+  | {
+      readonly kind: 'static'
+      readonly directory: AbsolutePath
+      readonly settings?: StaticSettings | undefined
+    }
+
+/** How a folder is served. */
+export interface StaticSettings {
+  /** File that answers for a folder; default `index.html`, false lists nothing and answers 404. */
+  readonly index?: string | false | undefined
+  /** File of the folder that answers, with 200, for a path that names no file: `index.html` of a single-page app. */
+  readonly fallback?: string | undefined
+  /** Serves `a.js.br`, `a.js.zst` or `a.js.gz` for `a.js` when it is there and the client takes it; default true. */
+  readonly precompressed?: boolean | undefined
+  /** Cache-Control of every file; default `no-cache` with validators, so that an edit is seen at once. */
+  readonly cacheControl?: string | undefined
+}
+
+/** What a route asks of a request before anything answers it. */
+export interface RouteProtection {
+  readonly rate?: RateLimit | undefined
+  /** CIDR blocks and addresses. Without `allow` everyone may ask; `deny` wins. */
+  readonly allow?: readonly string[] | undefined
+  readonly deny?: readonly string[] | undefined
+  /** Bytes of a request's content; beyond it 413. */
+  readonly bodyBytesMax?: number | undefined
+  /** Bytes of a request's fields, names and values; beyond it 431. */
+  readonly fieldBytesMax?: number | undefined
+  /** Compresses answers of types worth it that are not compressed yet. */
+  readonly compress?: boolean | undefined
+}
+
+export interface RateLimit {
+  readonly requests: number
+  readonly perMs: number
+  /** Requests that may come at once above the rate; default 0. */
+  readonly burst?: number | undefined
+  readonly key: RequestKey
+}
 
 /** One rule; the first that matches wins, in the order of the project. */
 export interface RouteRule {
@@ -50,6 +92,7 @@ export interface RouteRule {
   readonly origin: Place
   /** The provider's own data for its events; handed to the fetcher as `context.route.options`. */
   readonly options?: unknown
+  readonly protection?: RouteProtection | undefined
 }
 
 /** `/users/{id}` → segments; `{proxy+}` is greedy and must be last. Leading and trailing slashes are ignored, as API Gateway does. */
@@ -62,4 +105,16 @@ export function parseTemplate(path: string): readonly TemplateSegment[] {
       if (match?.[1] === undefined) return { kind: 'literal', text: segment }
       return match[2] === '+' ? { kind: 'greedy', name: match[1] } : { kind: 'parameter', name: match[1] }
     })
+}
+
+/** What a route leads to, for tables and messages; `folder` writes a path as its reader knows it. */
+export function describeTarget(target: RouteTarget, folder: (path: AbsolutePath) => string): string {
+  switch (target.kind) {
+    case 'function':
+      return target.name
+    case 'upstream':
+      return target.origins.map(({ url }) => url).join(' ')
+    case 'static':
+      return folder(target.directory)
+  }
 }

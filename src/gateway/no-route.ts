@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 
 import { FlexiError } from '../core/errors.ts'
 import type { RequestContext, SocketFetcher } from '../core/fetcher.ts'
-import type { RouteTarget } from '../core/route.ts'
+import { describeTarget } from '../core/route.ts'
 import { wantsPage } from './browser.ts'
 import { noRoutePage, sendPage } from './error-page.ts'
 import type { RouteTable } from './route-table.ts'
@@ -32,7 +32,7 @@ export function noRouteFetcher(options: NoRouteOptions, table: () => RouteTable)
       if (options.mode === 'dev' && wantsPage(incoming)) {
         const routes = table().routes.map(({ rule }) => ({
           pattern: rule.pattern,
-          target: describe(rule.target),
+          target: describeTarget(rule.target, (path) => path),
         }))
         sendPage(outgoing, noRoutePage({ method, target }, routes, { requestId: context.id }))
         return
@@ -48,15 +48,4 @@ function send(outgoing: ServerResponse, answer: NoRouteAnswer): void {
   const type = answer.contentType === undefined ? [] : ['Content-Type', answer.contentType]
   outgoing.writeHead(answer.status, [...type, 'Content-Length', String(Buffer.byteLength(answer.body))])
   outgoing.end(answer.body)
-}
-
-function describe(target: RouteTarget): string {
-  switch (target.kind) {
-    case 'function':
-      return target.name
-    case 'upstream':
-      return target.origins.join(' ')
-    case 'static':
-      return target.directory
-  }
 }

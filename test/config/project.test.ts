@@ -56,8 +56,14 @@ describe('proxy.ini', () => {
       ['/edge', { kind: 'function', name: 'edge' }],
       ['/bare', { kind: 'function', name: 'edge' }],
       ['/named', { kind: 'function', name: 'named' }],
-      ['/up', { kind: 'upstream', origins: ['http://127.0.0.1:3000'] }],
-      ['/more', { kind: 'upstream', origins: ['http://a:1', 'https://b.example/base', 'http://[::1]:3'] }],
+      ['/up', { kind: 'upstream', origins: [{ url: 'http://127.0.0.1:3000' }] }],
+      [
+        '/more',
+        {
+          kind: 'upstream',
+          origins: [{ url: 'http://a:1' }, { url: 'https://b.example/base' }, { url: 'http://[::1]:3' }],
+        },
+      ],
       ['/public', { kind: 'static', directory: join(directory, 'public') }],
       ['/site', { kind: 'static', directory: join(directory, 'site') }],
       ['/dist', { kind: 'static', directory: join(directory, 'dist') }],
@@ -108,7 +114,7 @@ describe('proxy.ini', () => {
     const project = await read({ 'proxy.ini': 'Host: iam = a.so\n/b =\n/ = a.so' })
     expect(targets(project)).toEqual([
       ['Host: iam', { kind: 'function', name: 'a' }],
-      ['/b', { kind: 'upstream', origins: ['http://127.0.0.1:0'] }],
+      ['/b', { kind: 'upstream', origins: [{ url: 'http://127.0.0.1:0' }] }],
       ['/', { kind: 'function', name: 'a' }],
     ])
     expect(project.faults.map(({ severity }) => severity)).toEqual(['warning', 'warning'])
@@ -575,7 +581,7 @@ describe('flexi.jsonc', () => {
       'flexi.jsonc': '{"routes":[{"path":"/","to":"http://a"}]}',
       'flexi.json': '{"routes":[{"path":"/","to":"http://b"}]}',
     })
-    expect(targets(project)).toEqual([['/', { kind: 'upstream', origins: ['http://a'] }]])
+    expect(targets(project)).toEqual([['/', { kind: 'upstream', origins: [{ url: 'http://a' }] }]])
     expect(project.faults.map(({ message }) => message)).toEqual(['not read, because there is a flexi.jsonc'])
   })
 })
