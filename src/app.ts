@@ -1,5 +1,5 @@
 import type { DevEvent, FunctionSummary, RouteSummary } from './core/events.ts'
-import type { LogLevel } from './core/log.ts'
+import { silentLogger, type LogLevel } from './core/log.ts'
 import type { AbsolutePath } from './core/place.ts'
 import type { Project } from './core/project.ts'
 import { LiveProject } from './app/live-project.ts'
@@ -7,7 +7,7 @@ import { eventLogger } from './app/scope.ts'
 import { readProject, type ReadProjectOptions } from './config/project.ts'
 import { readServerSettings } from './config/settings.ts'
 import { emulators } from './emulators/registry.ts'
-import { openGateway } from './gateway/gateway.ts'
+import { openGateway, type Gateway } from './gateway/gateway.ts'
 
 export { flexilibLine } from './gateway/access-log.ts'
 export { buildProject, invokeFunction, type InvokeOptions } from './app/one-shot.ts'
@@ -48,12 +48,14 @@ export interface App extends AsyncDisposable {
  * @throws FlexiError FLEXI_CONFIG, FLEXI_NO_INPUT, FLEXI_PORT_TAKEN.
  */
 export async function startApp(options: AppOptions): Promise<App> {
+  const readAt = Date.now()
   const project = await readProject(projectOptions(options))
   const settings = readServerSettings({
     flags: { port: options.port, host: options.host },
     environment: options.environment,
     project: project.server,
   })
+  const log = eventLogger(options.logLevel ?? 'info', options.onEvent)
   let origin: string | undefined
   const live = await LiveProject.open(project, {
     directory: options.directory,
@@ -62,20 +64,22 @@ export async function startApp(options: AppOptions): Promise<App> {
     preallocationKb: settings.responsePreallocationKb,
     controlPrefix: options.controlPrefix ?? '/_flexi',
     inspectPort: options.inspectPort,
-    log: eventLogger(options.logLevel ?? 'info', options.onEvent),
+    log,
+    readAt,
     origin: () => origin,
     read: () => readProject(projectOptions(options)),
     onEvent: options.onEvent,
   })
+  let gateway: Gateway | undefined
   try {
-    const gateway = await openGateway({
+    gateway = await openGateway({
       host: settings.host,
       port: settings.port,
       portFallback: !options.portIsFixed && settings.port !== 0,
       mode: options.mode,
       directory: options.directory,
-      table: live.table,
-      log: live.log,
+      table: await live.bind(),
+      log,
       controlPrefix: options.controlPrefix,
       onAccess: (record) => options.onEvent({ event: 'request', ...record }),
     })
@@ -85,8 +89,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     // Watched before it says ready: whoever saves from then on is heard.
     if (options.watch) await live.watch()
     options.onEvent(readyEvent(live, gateway.url, options.startedAt))
-    return appOf(live, gateway)
+    return appOf(live, gateway, options.onEvent)
   } catch (error) {
+    await gateway?.[Symbol.asyncDispose]()
     await live[Symbol.asyncDispose]()
     throw error
   }
@@ -106,7 +111,8 @@ export async function checkProject(
     threads: 1,
     preallocationKb: 0,
     controlPrefix: '/_flexi',
-    log: eventLogger('silent', () => undefined),
+    log: silentLogger,
+    readAt: 0,
     origin: () => undefined,
     read: () => Promise.resolve(project),
     onEvent: () => undefined,
@@ -131,7 +137,7 @@ function readyEvent(live: LiveProject, url: string, startedAt: number): DevEvent
   }
 }
 
-function appOf(live: LiveProject, gateway: { readonly url: string } & AsyncDisposable): App {
+function appOf(live: LiveProject, gateway: Gateway, onEvent: AppOptions['onEvent']): App {
   return {
     url: gateway.url,
     get project() {
@@ -145,6 +151,7 @@ function appOf(live: LiveProject, gateway: { readonly url: string } & AsyncDispo
     },
     restart: () => live.restart(),
     async [Symbol.asyncDispose]() {
+      onEvent({ event: 'closing' })
       // The gateway first: it drains what the pools still serve.
       await gateway[Symbol.asyncDispose]()
       await live[Symbol.asyncDispose]()

@@ -1,12 +1,12 @@
 import { basename, dirname } from 'node:path'
 
-import { configError, errorMessage, FlexiError } from '../core/errors.ts'
+import { asFlexiError, configError, FlexiError } from '../core/errors.ts'
 import type { DevEvent, FunctionSummary, RouteSummary } from '../core/events.ts'
-import type { Emulator, FunctionConfig } from '../core/function.ts'
+import type { FunctionConfig } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
 import type { AbsolutePath, Fault } from '../core/place.ts'
 import type { Project } from '../core/project.ts'
-import { emulators } from '../emulators/registry.ts'
+import { emulatorOf } from '../emulators/registry.ts'
 import type { RouteTable } from '../gateway/route-table.ts'
 import type { Change, Watcher } from '../watch/watcher.ts'
 import { changedSince, covers, makeStateDirectory } from './files.ts'
@@ -23,6 +23,8 @@ export interface LiveProjectOptions {
   readonly controlPrefix: string
   readonly inspectPort?: number | undefined
   readonly log: Logger
+  /** When the project that is opened began to be read, in ms since the epoch. */
+  readonly readAt: number
   readonly origin: () => string | undefined
   /** Reads the project's files again. @throws FlexiError FLEXI_CONFIG. */
   readonly read: () => Promise<Project>
@@ -42,17 +44,14 @@ export class LiveProject implements AsyncDisposable {
   readonly #functions = new Map<string, ServedFunction>()
   readonly #destinations: Destinations
   #project: Project
-  #table: RouteTable
   #gateway: { swap(table: RouteTable): void } | undefined
   #watcher: Watcher | undefined
-  #reading: Promise<void> = Promise.resolve()
+  #reading: Promise<unknown> = Promise.resolve()
   #inspectors = 0
-  #startedAt = Date.now()
 
   private constructor(project: Project, options: LiveProjectOptions) {
     this.#project = project
     this.#options = options
-    this.#table = { routes: [], functions: new Map() }
     this.#destinations = openDestinations(this.#functions)
   }
 
@@ -60,27 +59,18 @@ export class LiveProject implements AsyncDisposable {
   static async open(project: Project, options: LiveProjectOptions): Promise<LiveProject> {
     const live = new LiveProject(project, options)
     if (options.mode === 'dev' && project.functions.length > 0) await makeStateDirectory(project.directory)
-    try {
-      for (const served of await live.#openFunctions(project.functions))
-        live.#functions.set(served.name, served)
-      live.#table = await bindRoutes(project.routes, live.#functions, live.#destinations)
-    } catch (error) {
-      await live[Symbol.asyncDispose]()
-      throw error
-    }
+    for (const served of await live.#openFunctions(project.functions))
+      live.#functions.set(served.name, served)
     return live
+  }
+
+  /** Opens what the routes lead to, besides functions. */
+  async bind(): Promise<RouteTable> {
+    return bindRoutes(this.#project.routes, this.#functions, this.#destinations)
   }
 
   get project(): Project {
     return this.#project
-  }
-
-  get table(): RouteTable {
-    return this.#table
-  }
-
-  get log(): Logger {
-    return this.#options.log
   }
 
   get routes(): readonly RouteSummary[] {
@@ -95,14 +85,13 @@ export class LiveProject implements AsyncDisposable {
     }))
   }
 
+  /** From now on this is told of every new table. */
   attach(gateway: { swap(table: RouteTable): void }): void {
     this.#gateway = gateway
-    gateway.swap(this.#table)
   }
 
   /** Builds every function; resolves when each was built or has reported why not. */
   async start(): Promise<void> {
-    this.#startedAt = Date.now()
     this.#warn(this.#project)
     const warm = this.#functions.size <= WARM_FUNCTIONS_MAX
     await Promise.all([...this.#functions.values()].map((served) => served.start({ warm })))
@@ -112,29 +101,25 @@ export class LiveProject implements AsyncDisposable {
     const { watchFolder } = await import('../watch/watcher.ts')
     this.#watcher = await watchFolder({
       directory: this.#project.directory,
-      onChange: (change) => this.#changed(change),
+      onChange: (change) => void this.#react(change),
       onError: (error) => this.#options.log.warn('watch.fail', { error: error.message }),
     })
     this.#watchSources()
     await this.#catchUp()
   }
 
-  /** What was saved after its build began and before anyone watched. */
+  /** What was saved after it was read and before anyone watched. */
   async #catchUp(): Promise<void> {
-    const at = performance.now()
-    const served = [...this.#functions.values()]
-    await Promise.all(
-      served.map(async (one) => {
-        const changed = await changedSince(one.watched(), this.#startedAt)
-        if (changed.length > 0) await one.rebuild(changed, at)
-      }),
-    )
+    const sources = [...this.#functions.values()].flatMap((served) => served.watched())
+    const paths = await changedSince([...sources, ...this.#project.files], this.#options.readAt)
+    if (paths.length > 0) await this.#react({ paths: new Set(paths), at: performance.now() })
   }
 
   async restart(): Promise<void> {
     const at = performance.now()
-    await this.#reread([])
-    await Promise.all([...this.#functions.values()].map((served) => served.rebuild([], at)))
+    this.#reading = this.#reading.then(() => this.#reread())
+    await this.#reading
+    await Promise.all([...this.#functions.values()].map((served) => served.restart(at)))
     this.#watchSources()
   }
 
@@ -145,17 +130,19 @@ export class LiveProject implements AsyncDisposable {
     await this.#destinations[Symbol.asyncDispose]()
   }
 
-  #changed({ paths, at }: Change): void {
+  /** Configuration first: what it adds or changes is then built from the newest sources, and the rest is built after it. */
+  async #react({ paths, at }: Change): Promise<void> {
     const files = [...paths]
     if (files.some((path) => this.#isConfiguration(path))) {
-      this.#reading = this.#reading.then(() => this.#reread(files))
-      return
+      this.#reading = this.#reading.then(() => this.#readChanged())
+      await this.#reading
     }
     const rebuilt = [...this.#functions.values()].map(async (served) => {
       const concerned = files.filter((path) => covers(served.watched(), path))
       if (concerned.length > 0) await served.rebuild(concerned, at)
     })
-    void Promise.all(rebuilt).then(() => this.#watchSources())
+    await Promise.all(rebuilt)
+    this.#watchSources()
   }
 
   #isConfiguration(path: string): boolean {
@@ -169,26 +156,27 @@ export class LiveProject implements AsyncDisposable {
     this.#watcher?.add([...sources, ...this.#project.files])
   }
 
-  async #reread(files: readonly string[]): Promise<void> {
+  async #readChanged(): Promise<void> {
     const at = performance.now()
+    if (!(await this.#reread())) return
+    const url = this.#options.origin() ?? ''
+    this.#options.onEvent({
+      event: 'configuration',
+      functions: this.functions(url),
+      routes: this.routes,
+      durationMs: performance.now() - at,
+    })
+  }
+
+  /** Says whether the files' word counts now. What is wrong with them is an event, and the old serves on. */
+  async #reread(): Promise<boolean> {
     try {
       await this.#adopt(await this.#options.read())
       this.#watchSources()
-      if (files.length === 0) return
-      const url = this.#options.origin() ?? ''
-      const durationMs = performance.now() - at
-      this.#options.onEvent({
-        event: 'configuration',
-        functions: this.functions(url),
-        routes: this.routes,
-        durationMs,
-      })
+      return true
     } catch (error) {
-      const failure =
-        error instanceof FlexiError
-          ? error
-          : new FlexiError('FLEXI_BUG', errorMessage(error), { cause: error })
-      this.#options.onEvent(errorEvent(failure))
+      this.#options.onEvent(errorEvent(asFlexiError(error)))
+      return false
     }
   }
 
@@ -210,9 +198,9 @@ export class LiveProject implements AsyncDisposable {
     )
     for (const served of removed) this.#functions.delete(served.name)
     for (const served of added) this.#functions.set(served.name, served)
-    this.#table = await bindRoutes(project.routes, this.#functions, this.#destinations)
+    const table = await bindRoutes(project.routes, this.#functions, this.#destinations)
     this.#project = project
-    this.#gateway?.swap(this.#table)
+    this.#gateway?.swap(table)
     await Promise.all(changes.map((change) => change.apply()))
     await Promise.all(removed.map((served) => served[Symbol.asyncDispose]()))
     await this.#destinations.keep(project.routes)
@@ -251,10 +239,8 @@ export class LiveProject implements AsyncDisposable {
   #openFunction(config: FunctionConfig): Promise<ServedFunction> {
     const { inspectPort, directory, onEvent } = this.#options
     const port = inspectPort === undefined ? undefined : inspectPort + this.#inspectors++
-    const emulator = (emulators as Readonly<Record<string, Emulator>>)[config.provider]
-    if (emulator === undefined) throw new Error(`provider ${config.provider} is not in the registry`)
     return ServedFunction.open(config, {
-      emulator,
+      emulator: emulatorOf(config.provider),
       directory,
       onEvent,
       scope: functionScope(config.name, this.#options, port),

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { FlexiError } from '../core/errors.ts'
 import type { DevEvent } from '../core/events.ts'
-import type { Emulator, FunctionConfig, InvokeResult, PackagedFile } from '../core/function.ts'
+import type { FunctionConfig, InvokeResult, PackagedFile } from '../core/function.ts'
 import { silentLogger } from '../core/log.ts'
 import type { AbsolutePath } from '../core/place.ts'
 import { closest } from '../core/suggest.ts'
 import { readProject } from '../config/project.ts'
 import { readServerSettings } from '../config/settings.ts'
-import { emulators } from '../emulators/registry.ts'
+import { emulatorOf, emulators } from '../emulators/registry.ts'
 import { Pool } from '../instances/pool.ts'
 import { eventLogger, functionScope } from './scope.ts'
 
@@ -90,7 +90,6 @@ function openSource(
   options: OneShotOptions,
   onEvent: (event: DevEvent) => void = () => undefined,
 ) {
-  const emulator: Emulator = emulators[config.provider as keyof typeof emulators]
   const settings = readServerSettings({ flags: {}, environment: options.environment, project: {} })
   const scope = functionScope(config.name, {
     directory: options.directory,
@@ -101,7 +100,7 @@ function openSource(
     log: eventLogger('warn', onEvent),
     onEvent,
   })
-  return emulator.open(config, scope)
+  return emulatorOf(config.provider).open(config, scope)
 }
 
 function unknownFunction(name: string, functions: readonly FunctionConfig[]): FlexiError {

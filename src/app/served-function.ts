@@ -1,6 +1,6 @@
 import { relative } from 'node:path'
 
-import { errorMessage, FlexiError } from '../core/errors.ts'
+import { asFlexiError, type FlexiError } from '../core/errors.ts'
 import type { DevEvent } from '../core/events.ts'
 import type { Code, Emulator, FunctionConfig, FunctionScope, FunctionSource } from '../core/function.ts'
 import type { AbsolutePath } from '../core/place.ts'
@@ -19,20 +19,30 @@ interface News {
   reported: boolean
 }
 
-/** One function of the running project: its source, what was last built of it, and the pool that runs it. */
+/** Changes that wait for their build. */
+interface Pending {
+  readonly files: Set<AbsolutePath>
+  /** When the first of them was seen, on the clock of `performance.now()`. */
+  readonly at: number
+  readonly done: Promise<void>
+}
+
+/**
+ * One function of the running project: its source, what was last built of it, and the pool that runs it.
+ * What changes it happens one after the other, in the order it was asked for: the last word counts.
+ */
 export class ServedFunction implements AsyncDisposable {
   readonly name: string
   readonly pool: Pool
   readonly #options: ServedFunctionOptions
+  readonly #news: News
   #config: FunctionConfig
   #source: FunctionSource
   #revision: string | undefined
-  #building: Promise<void> = Promise.resolve()
-  #dirty = false
-  /** True while what was last shown for this function is an error: an unchanged revision is then news. */
-  #failed = false
-  #shown: unknown
-  readonly #news: News
+  #turn: Promise<void> = Promise.resolve()
+  #pending: Pending | undefined
+  /** What was last shown for this function, while it is an error: an unchanged revision is then news. */
+  #failure: { readonly error: unknown } | undefined
 
   private constructor(
     config: FunctionConfig,
@@ -71,26 +81,31 @@ export class ServedFunction implements AsyncDisposable {
   }
 
   /** First build. A failure is reported, and answered to requests, until a change mends it. */
-  async start({ warm }: { readonly warm: boolean }): Promise<void> {
-    try {
-      const code = await this.#source.build()
-      await this.#serve(code, warm)
-    } catch (error) {
-      this.#fail(error)
-    }
+  start({ warm }: { readonly warm: boolean }): Promise<void> {
+    return this.#inTurn(async () => this.#serve(await this.#source.build(), warm))
   }
 
   /**
-   * Builds what changed and swaps to it. Changes that come in meanwhile are built once more after it, so the last one always counts.
+   * Builds what changed and swaps to it. Changes that come in before that build begins share it; `files` are named in the event.
    */
   rebuild(files: readonly AbsolutePath[], at: number): Promise<void> {
-    if (this.#dirty) return this.#building
-    this.#dirty = true
-    this.#building = this.#building.then(async () => {
-      this.#dirty = false
-      await this.#rebuildNow(files, at)
-    })
-    return this.#building
+    if (this.#pending === undefined) {
+      const changed = new Set<AbsolutePath>()
+      const done = this.#inTurn(async () => {
+        this.#pending = undefined
+        const code = await this.#source.build()
+        if (code.revision !== this.#revision || this.#failure !== undefined)
+          await this.#reload(code, { files: [...changed], at })
+      })
+      this.#pending = { files: changed, at, done }
+    }
+    for (const file of files) this.#pending.files.add(file)
+    return this.#pending.done
+  }
+
+  /** Builds and starts anew, changed or not. */
+  restart(at: number): Promise<void> {
+    return this.#inTurn(async () => this.#reload(await this.#source.build(), { files: [], at }))
   }
 
   /**
@@ -107,55 +122,58 @@ export class ServedFunction implements AsyncDisposable {
       throw error
     }
     return {
-      apply: async () => {
-        const old = this.#source
-        this.#source = source
-        this.#config = config
-        await this.#serve(code, true).catch((error: unknown) => this.#fail(error))
-        await old[Symbol.asyncDispose]()
-      },
+      apply: () =>
+        this.#inTurn(async () => {
+          const old = this.#source
+          this.#source = source
+          this.#config = config
+          try {
+            await this.#serve(code, true)
+          } finally {
+            await old[Symbol.asyncDispose]()
+          }
+        }),
       abandon: async () => source[Symbol.asyncDispose](),
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pool[Symbol.asyncDispose]()
+    await this.#turn
     await this.#source[Symbol.asyncDispose]()
   }
 
-  async #rebuildNow(files: readonly AbsolutePath[], at: number): Promise<void> {
-    try {
-      const code = await this.#source.build()
-      if (code.revision === this.#revision && !this.#failed) return
-      await this.#serve(code, true)
-      // Editors write beside the file and rename: those names mean nothing to anyone.
-      const named = await changedSince(files, 0)
-      this.#options.onEvent({
-        event: 'reload',
-        function: this.name,
-        revision: code.revision,
-        files: (named.length > 0 ? named : files).map((file) => relative(this.#options.directory, file)),
-        durationMs: performance.now() - at,
-      })
-    } catch (error) {
-      this.#fail(error)
-    }
+  /** Never rejects: what fails is shown. */
+  #inTurn(task: () => Promise<void>): Promise<void> {
+    this.#turn = this.#turn.then(task).catch((error: unknown) => this.#fail(error))
+    return this.#turn
+  }
+
+  async #reload(code: Code, { files, at }: { files: readonly AbsolutePath[]; at: number }): Promise<void> {
+    await this.#serve(code, true)
+    // Editors write beside the file and rename: those names mean nothing to anyone.
+    const named = await changedSince(files, 0)
+    this.#options.onEvent({
+      event: 'reload',
+      function: this.name,
+      revision: code.revision,
+      files: (named.length > 0 ? named : files).map((file) => relative(this.#options.directory, file)),
+      durationMs: performance.now() - at,
+    })
   }
 
   async #serve(code: Code, warm: boolean): Promise<void> {
     this.#news.reported = false
     await this.pool.replace(code, { warm })
     this.#revision = code.revision
-    this.#failed = false
+    this.#failure = undefined
   }
 
   #fail(error: unknown): void {
     // A source that could not even try again throws what it threw before: its reader knows.
-    if (this.#failed && error === this.#shown) return
-    this.#failed = true
-    this.#shown = error
-    const failure =
-      error instanceof FlexiError ? error : new FlexiError('FLEXI_BUG', errorMessage(error), { cause: error })
+    if (this.#failure?.error === error) return
+    this.#failure = { error }
+    const failure = asFlexiError(error)
     this.pool.fail(failure)
     // A provider that has shown the stack of a failed start has said it better.
     if (failure.code === 'FLEXI_FUNCTION_INIT' && this.#news.reported) return

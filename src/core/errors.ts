@@ -89,3 +89,8 @@ export function configError(faults: readonly Fault[]): FlexiError {
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/** What was thrown, in our form; anything else than a FlexiError gets `code`, which is our bug unless a caller knows better. */
+export function asFlexiError(error: unknown, code: ErrorCode = 'FLEXI_BUG'): FlexiError {
+  return error instanceof FlexiError ? error : new FlexiError(code, errorMessage(error), { cause: error })
+}

@@ -53,11 +53,19 @@ export interface RequestContext {
   explain(fault: FunctionFault, outgoing: ServerResponse): boolean
 }
 
+/** Takes over a connection whose client asks for another protocol. A fetcher without it, at that moment, is asked the plain request. */
+export type Upgrade = (
+  incoming: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  context: RequestContext,
+) => void
+
 /** Web-shaped: what tests and fakes implement, and what Hono serves. */
 export interface WebFetcher {
   fetch(request: Request, context: RequestContext): Promise<Response>
   readonly handle?: undefined
-  upgrade?(incoming: IncomingMessage, socket: Duplex, head: Buffer, context: RequestContext): void
+  readonly upgrade?: Upgrade | undefined
 }
 
 /**
@@ -67,7 +75,7 @@ export interface WebFetcher {
 export interface SocketFetcher {
   handle(incoming: IncomingMessage, outgoing: ServerResponse, context: RequestContext): Promise<void>
   readonly fetch?: undefined
-  upgrade?(incoming: IncomingMessage, socket: Duplex, head: Buffer, context: RequestContext): void
+  readonly upgrade?: Upgrade | undefined
 }
 
 /** Everything that answers HTTP: a pool, an upstream, a static folder, a fake. The gateway cannot tell them apart. */

@@ -104,6 +104,8 @@ export interface Code {
   readonly ahead?: boolean | undefined
   /** Instances at once, `LIMITS.instancesMax` when undefined. */
   readonly instancesMax?: number | undefined
+  /** Its instances take connections that change their protocol (WebSocket); default false. */
+  readonly upgrades?: boolean | undefined
   /** True when two revisions may not live at the same time (they own files): the old one is drained and closed before the new one starts. */
   readonly exclusive: boolean
   /**

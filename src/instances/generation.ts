@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { Duplex } from 'node:stream'
 
-import { errorMessage, FlexiError } from '../core/errors.ts'
+import { asFlexiError, errorMessage, type FlexiError } from '../core/errors.ts'
 import type { Code, Instance } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
 import type { PoolLimits } from './pool-options.ts'
@@ -26,7 +26,7 @@ export interface GenerationOptions {
   readonly log: Logger
   /** An instance can take a request: it has started, or one of its leases was returned. */
   onFree(): void
-  onStartFailed(error: FlexiError): void
+  onStartFailed(generation: Generation, error: FlexiError): void
 }
 
 /** The instances of one revision. */
@@ -150,23 +150,30 @@ export class Generation {
     })
   }
 
-  /** Resolves when nothing is in flight, or at the limit. An exclusive revision does not wait for open sockets: its successor must not. */
+  /**
+   * Resolves when nothing is in flight, at the limit, or when it is disposed. An exclusive revision does not wait for open sockets:
+   * its successor must not.
+   */
   async drain(limitMs: number): Promise<void> {
-    const idle = (): boolean => this.#inFlight === 0 && (this.code.exclusive || this.#sockets.size === 0)
-    if (idle()) return
+    if (this.#isDrained()) return
+    let timer: NodeJS.Timeout | undefined
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, limitMs)
+      timer = setTimeout(resolve, limitMs)
       this.#whenIdle = () => {
-        if (!idle()) return
-        clearTimeout(timer)
-        resolve()
+        if (this.#isDrained()) resolve()
       }
     })
+    clearTimeout(timer)
     this.#whenIdle = undefined
+  }
+
+  #isDrained(): boolean {
+    return this.#ending || (this.#inFlight === 0 && (this.code.exclusive || this.#sockets.size === 0))
   }
 
   async dispose(): Promise<void> {
     this.#ending = true
+    this.#whenIdle?.()
     clearInterval(this.#reaper)
     this.#free.length = 0
     const slots = [...this.#slots]
@@ -180,7 +187,7 @@ export class Generation {
   }
 
   #startInBackground(): void {
-    this.start().catch((error: unknown) => this.#options.onStartFailed(asInitError(error)))
+    this.start().catch((error: unknown) => this.#options.onStartFailed(this, asInitError(error)))
   }
 
   #admit(instance: Instance): void {
@@ -238,6 +245,5 @@ export class Generation {
 }
 
 function asInitError(error: unknown): FlexiError {
-  if (error instanceof FlexiError) return error
-  return new FlexiError('FLEXI_FUNCTION_INIT', errorMessage(error), { cause: error })
+  return asFlexiError(error, 'FLEXI_FUNCTION_INIT')
 }

@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
 
 import { errorMessage, FlexiError } from '../core/errors.ts'
-import type { RequestContext, SocketFetcher } from '../core/fetcher.ts'
+import type { RequestContext, SocketFetcher, Upgrade } from '../core/fetcher.ts'
 import type { Code, InvokeContext, InvokeResult } from '../core/function.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
@@ -89,16 +88,18 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     return slot.instance.invoke !== undefined
   }
 
-  upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, context: RequestContext): void {
+  /** Undefined while the code in force knows no other protocol: the offer is then declined, and the request answered as it is. */
+  get upgrade(): Upgrade | undefined {
+    return this.#current?.code.upgrades === true ? this.#upgrade : undefined
+  }
+
+  readonly #upgrade: Upgrade = (incoming, socket, head, context) => {
+    context.note(this.#notes)
     const open = async (): Promise<void> => {
       const slot = this.#take() ?? (await this.#wait(() => socket.destroyed))
       this.#release(slot)
-      if (slot.instance.upgrade === undefined) {
-        socket.end('HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-        return
-      }
       slot.generation.holdSocket(socket)
-      slot.instance.upgrade(incoming, socket, head, context)
+      slot.instance.upgrade?.(incoming, socket, head, context)
     }
     open().catch((error: unknown) => {
       this.#log.warn('upgrade.fail', { error: errorMessage(error) })
@@ -143,7 +144,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       limits: this.#limits,
       log: this.#log,
       onFree: () => this.#serveQueue(),
-      onStartFailed: (error) => this.#startFailed(next, error),
+      onStartFailed: (generation, error) => this.#startFailed(generation, error),
     })
     if (code.exclusive && old !== undefined) await this.#exchangeExclusively(old, next)
     else {

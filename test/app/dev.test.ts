@@ -140,6 +140,20 @@ describe('a save', () => {
     expect(await text(`${flexi.url}/b`)).toBe('b')
   })
 
+  test('of configuration and code at once brings both', async () => {
+    await using folder = await project({
+      'proxy.ini': '/a = ./a.mjs\n',
+      'a.mjs': `export const handler = async () => 'one'`,
+    })
+    await using flexi = await startFlexi(folder.path)
+    await Promise.all([
+      writeFile(join(folder.path, 'proxy.ini'), '/a = ./a.mjs\n/b = ./a.mjs\n'),
+      writeFile(join(folder.path, 'a.mjs'), `export const handler = async () => 'two'`),
+    ])
+    await expect.poll(() => text(`${flexi.url}/b`)).toBe('two')
+    expect(await text(`${flexi.url}/a`)).toBe('two')
+  })
+
   test('under load fails no request, fifty times', async () => {
     await using folder = await project({ 'proxy.ini': '/ = ./hello.ts\n', 'hello.ts': lambda('0') })
     await using flexi = await startFlexi(folder.path)
@@ -237,6 +251,20 @@ describe('every function has an address of its own', () => {
   })
 })
 
+describe('SIGHUP', () => {
+  test('starts every function anew, although nothing changed', async () => {
+    await using folder = await project({
+      'proxy.ini': '/ = ./count.mjs\n',
+      'count.mjs': `let calls = 0\nexport const handler = async () => String(++calls)`,
+    })
+    await using flexi = await startFlexi(folder.path)
+    expect([await text(flexi.url), await text(flexi.url)]).toEqual(['1', '2'])
+    flexi.signal('SIGHUP')
+    await flexi.event('reload')
+    expect(await text(flexi.url)).toBe('1')
+  })
+})
+
 describe('the end', () => {
   test('SIGTERM lets a request finish, exits with 0 and leaves no process', async () => {
     await using folder = await project({
@@ -247,6 +275,7 @@ describe('the end', () => {
     const slow = text(flexi.url)
     await flexi.event('log', ({ text: line }) => line.startsWith('START '))
     flexi.signal('SIGTERM')
+    await flexi.event('closing')
     expect(await slow).toBe('done')
     expect(await flexi.exited).toEqual({ code: 0, signal: null })
     expect(descendants(flexi.pid)).toEqual([])

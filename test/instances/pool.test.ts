@@ -181,6 +181,16 @@ describe('leases', () => {
   })
 })
 
+test('a connection that asks for another protocol is taken only by code that says it can', async () => {
+  const fake = new Fake()
+  const pool = makePool()
+  expect(pool.upgrade).toBeUndefined()
+  await pool.replace(fake.code('r1'))
+  expect(pool.upgrade).toBeUndefined()
+  await pool.replace(fake.code('r2', { upgrades: true }))
+  expect(pool.upgrade).toBeDefined()
+})
+
 describe('replacing code', () => {
   test('requests in flight finish on the old revision, new ones meet the new, and then the old closes', async () => {
     const fake = new Fake()
@@ -238,6 +248,30 @@ describe('replacing code', () => {
     }
     await expect(pool.replace(failing)).rejects.toThrow('no')
     expect(await text(await serve(pool))).toBe('r1#2')
+  })
+
+  test('when the old code cannot start either, requests are told at once', async () => {
+    const fake = new Fake()
+    const pool = makePool()
+    await pool.replace(fake.code('r1', { exclusive: true }))
+    fake.failStarts = new FlexiError('FLEXI_FUNCTION_INIT', 'no')
+    await expect(pool.replace(fake.code('r2', { exclusive: true }))).rejects.toThrow('no')
+    expect(await text(await serve(pool))).toBe('FLEXI_FUNCTION_INIT')
+  })
+
+  test('disposing ends the wait for an old revision that does not finish', async () => {
+    const fake = new Fake()
+    const pool = makePool()
+    await pool.replace(fake.code('r1'))
+    fake.hold = true
+    const stuck = text(await serve(pool)).catch(() => 'cut')
+    await expect.poll(() => fake.held.length).toBe(1)
+    await pool.replace(fake.code('r2'))
+    expect(pool.state().draining).toBe(1)
+    await pool[Symbol.asyncDispose]()
+    await expect.poll(() => pool.state().draining).toBe(0)
+    fake.held[0]?.finish()
+    await stuck
   })
 
   test('an old revision that never finishes is closed at the drain limit', async () => {

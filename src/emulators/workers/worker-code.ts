@@ -43,6 +43,7 @@ export function workerCode(options: WorkerCodeOptions): Code {
     revision: hash(settings.fingerprint, program?.hash ?? '') as Revision,
     concurrency: Infinity,
     instancesMax: 1,
+    upgrades: true,
     // A debugger's port can be listened to once.
     exclusive: settings.bindings.exclusive || scope.inspectPort !== undefined,
     start: () => startWorker(options),
