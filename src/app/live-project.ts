@@ -6,6 +6,7 @@ import type { FunctionConfig } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
 import type { AbsolutePath, Fault } from '../core/place.ts'
 import type { Project } from '../core/project.ts'
+import type { PoolState } from '../instances/pool-options.ts'
 import { emulatorOf } from '../emulators/registry.ts'
 import type { RouteTable } from '../gateway/route-table.ts'
 import type { Change, Watcher } from '../watch/watcher.ts'
@@ -75,6 +76,11 @@ export class LiveProject implements AsyncDisposable {
 
   get routes(): readonly RouteSummary[] {
     return summariseRoutes(this.#project.routes, this.#project.directory)
+  }
+
+  /** For metrics: how every function's pool is. */
+  pools(): ReadonlyMap<string, PoolState> {
+    return new Map([...this.#functions].map(([name, { pool }]) => [name, pool.state()]))
   }
 
   functions(url: string): readonly FunctionSummary[] {

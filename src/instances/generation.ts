@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { asFlexiError, errorMessage, type FlexiError } from '../core/errors.ts'
 import type { Code, Instance } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
-import type { PoolLimits } from './pool-options.ts'
+import type { PoolCounts, PoolLimits } from './pool-options.ts'
 
 /** A lease longer than this is taken for waiting: on a database, on another service, on a timer. */
 const SLOW_LEASE_MS = 20
@@ -24,6 +24,7 @@ export interface Slot {
 export interface GenerationOptions {
   readonly limits: PoolLimits
   readonly log: Logger
+  readonly counts: PoolCounts
   /** An instance can take a request: it has started, or one of its leases was returned. */
   onFree(): void
   onStartFailed(generation: Generation, error: FlexiError): void
@@ -64,9 +65,13 @@ export class Generation {
 
   /** Starts one instance and resolves when it can answer. */
   async start(): Promise<void> {
+    const { counts } = this.#options
+    const startedAt = performance.now()
     this.#starting += 1
     try {
       const instance = await this.code.start()
+      counts.started += 1
+      counts.startedMs += performance.now() - startedAt
       if (this.#ending) {
         await instance[Symbol.asyncDispose]()
         return
@@ -74,6 +79,7 @@ export class Generation {
       this.#admit(instance)
     } catch (error) {
       const failure = asInitError(error)
+      counts.startFailed += 1
       this.#failure = { error: failure, until: performance.now() + this.#delayMs }
       this.#delayMs = Math.min(this.#delayMs * 2, this.#options.limits.restartDelayMaxMs)
       throw failure
@@ -209,6 +215,7 @@ export class Generation {
     const index = this.#free.indexOf(slot)
     if (index !== -1) this.#free.splice(index, 1)
     if (this.#ending) return
+    this.#options.counts.ended += 1
     if (error !== undefined) this.#options.log.debug('instance.closed', { error: errorMessage(error) })
     this.#delayMs =
       livedMs > this.#options.limits.restartDelayMaxMs

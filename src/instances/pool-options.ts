@@ -27,6 +27,24 @@ export interface PoolState {
   readonly queued: number
   /** Generations that still finish what they hold. */
   readonly draining: number
+  readonly counts: Readonly<PoolCounts>
+}
+
+/** Since the pool was made, over all revisions. */
+export interface PoolCounts {
+  /** Instances that could answer (cold starts), and how long they took to, in ms, together. */
+  started: number
+  startedMs: number
+  /** Instances that could not be started. */
+  startFailed: number
+  /** Instances that ended by themselves: crashed, ran out of memory, were ended for a time-out. */
+  ended: number
+  /** Requests turned away because too many waited, or waited too long. */
+  refused: number
+}
+
+export function noCounts(): PoolCounts {
+  return { started: 0, startedMs: 0, startFailed: 0, ended: 0, refused: 0 }
 }
 
 export interface Waiter {

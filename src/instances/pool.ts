@@ -6,7 +6,7 @@ import type { Code, InvokeContext, InvokeResult } from '../core/function.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
 import { Generation, type Slot } from './generation.ts'
-import type { PoolLimits, PoolOptions, PoolState, Waiter } from './pool-options.ts'
+import { noCounts, type PoolLimits, type PoolOptions, type PoolState, type Waiter } from './pool-options.ts'
 
 export type { PoolOptions } from './pool-options.ts'
 
@@ -16,6 +16,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   readonly #log: Logger
   readonly #limits: PoolLimits
   readonly #notes: { readonly function: string }
+  readonly #counts = noCounts()
   readonly #queue: Waiter[] = []
   readonly #draining = new Set<Generation>()
   #current: Generation | undefined
@@ -41,6 +42,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       inFlight: this.#current?.inFlight ?? 0,
       queued: this.#queue.length,
       draining: this.#draining.size,
+      counts: this.#counts,
     }
   }
 
@@ -143,6 +145,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     const next = new Generation(code, {
       limits: this.#limits,
       log: this.#log,
+      counts: this.#counts,
       onFree: () => this.#serveQueue(),
       onStartFailed: (generation, error) => this.#startFailed(generation, error),
     })
@@ -224,6 +227,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       if (failure !== undefined) return failure
     }
     if (this.#queue.length < this.#limits.queueLengthMax) return undefined
+    this.#counts.refused += 1
     return new FlexiError('FLEXI_QUEUE_FULL', `${this.#name} has ${this.#queue.length} requests waiting`, {
       retryAfterSeconds: 1,
     })
@@ -249,6 +253,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     this.#queueTimer = undefined
     const now = performance.now()
     while (this.#queue[0] !== undefined && now - this.#queue[0].since > this.#limits.queueWaitMs) {
+      this.#counts.refused += 1
       const waited = Math.round((now - this.#queue[0].since) / 1000)
       this.#queue.shift()?.reject(
         new FlexiError('FLEXI_QUEUE_FULL', `${this.#name}: no instance came free in ${waited} s`, {

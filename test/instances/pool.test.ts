@@ -181,6 +181,24 @@ describe('leases', () => {
   })
 })
 
+test('counts what it started, what failed to, what ended by itself and whom it turned away', async () => {
+  const fake = new Fake()
+  const pool = makePool({ queueLengthMax: 0 })
+  await pool.replace(fake.code('r1'))
+  fake.failStarts = new FlexiError('FLEXI_FUNCTION_INIT', 'no')
+  await expect(pool.replace(fake.code('r2'))).rejects.toThrow('no')
+  fake.failStarts = undefined
+  fake.hold = true
+  const held = text(await serve(pool))
+  await expect.poll(() => fake.held.length).toBe(1)
+  expect(await text(await serve(pool))).toBe('FLEXI_QUEUE_FULL')
+  fake.held[0]?.finish()
+  await held
+  fake.crash.get('r1#1')?.(new Error('gone'))
+  await expect.poll(() => pool.state().counts.started).toBe(2)
+  expect(pool.state().counts).toMatchObject({ started: 2, startFailed: 1, ended: 1, refused: 1 })
+})
+
 test('a connection that asks for another protocol is taken only by code that says it can', async () => {
   const fake = new Fake()
   const pool = makePool()
