@@ -88,6 +88,20 @@ async function open(workshop: Workshop): Promise<ServedFunction> {
   })
 }
 
+/** A function whose first build has begun; `finish` ends it. */
+async function starting(workshop: Workshop): Promise<{ one: ServedFunction; finish: () => Promise<void> }> {
+  const one = await open(workshop)
+  const started = one.start({ warm: true })
+  await expect.poll(() => workshop.builds.length).toBe(1)
+  return {
+    one,
+    finish: () => {
+      workshop.builds[0]?.finish()
+      return started
+    },
+  }
+}
+
 async function served(one: ServedFunction): Promise<string> {
   const { payload } = await one.pool.invoke(new Uint8Array(), {
     id: '1',
@@ -99,13 +113,11 @@ async function served(one: ServedFunction): Promise<string> {
 
 test('a change during the first build is built after it, so the last save wins', async () => {
   const workshop = new Workshop()
-  await using one = await open(workshop)
-  const started = one.start({ warm: true })
-  await expect.poll(() => workshop.builds.length).toBe(1)
+  const { one, finish } = await starting(workshop)
+  await using _end = one
   workshop.revision = 'r2'
   const rebuilt = one.rebuild([], performance.now())
-  workshop.builds[0]?.finish()
-  await started
+  await finish()
   await expect.poll(() => workshop.builds.length).toBe(2)
   workshop.builds[1]?.finish()
   await rebuilt
@@ -115,11 +127,9 @@ test('a change during the first build is built after it, so the last save wins',
 
 test('a new configuration is not undone by a build that began before it', async () => {
   const workshop = new Workshop()
-  await using one = await open(workshop)
-  const started = one.start({ warm: true })
-  await expect.poll(() => workshop.builds.length).toBe(1)
-  workshop.builds[0]?.finish()
-  await started
+  const { one, finish } = await starting(workshop)
+  await using _end = one
+  await finish()
   workshop.revision = 'old, edited'
   const rebuilt = one.rebuild([], performance.now())
   await expect.poll(() => workshop.builds.length).toBe(2)
@@ -136,15 +146,13 @@ test('a new configuration is not undone by a build that began before it', async 
 
 test('changes that come in while one is built are built together, once, and all named', async () => {
   const workshop = new Workshop()
-  await using one = await open(workshop)
-  const started = one.start({ warm: true })
-  await expect.poll(() => workshop.builds.length).toBe(1)
+  const { one, finish } = await starting(workshop)
+  await using _end = one
   const changes = ['a', 'b', 'c'].map((name) =>
     one.rebuild([join(directory, name) as AbsolutePath], performance.now()),
   )
   workshop.revision = 'r2'
-  workshop.builds[0]?.finish()
-  await started
+  await finish()
   await expect.poll(() => workshop.builds.length).toBe(2)
   workshop.builds[1]?.finish()
   await Promise.all(changes)
@@ -154,11 +162,9 @@ test('changes that come in while one is built are built together, once, and all 
 
 test('a save that changes nothing starts nothing; a restart does', async () => {
   const workshop = new Workshop()
-  await using one = await open(workshop)
-  const started = one.start({ warm: true })
-  await expect.poll(() => workshop.builds.length).toBe(1)
-  workshop.builds[0]?.finish()
-  await started
+  const { one, finish } = await starting(workshop)
+  await using _end = one
+  await finish()
   const rebuilt = one.rebuild([], performance.now())
   await expect.poll(() => workshop.builds.length).toBe(2)
   workshop.builds[1]?.finish()

@@ -1,39 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { dirname, extname, join, resolve, sep } from 'node:path'
+import { dirname, extname, resolve, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 import type { BuildOptions, OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuild'
 
 import type { AbsolutePath } from '../../core/place.ts'
-
-/** How Node will take the bundle. */
-export type ModuleFormat = 'cjs' | 'esm'
-
-/** The extension decides; `.ts` and `.js` are what the nearest package.json says. */
-export function moduleFormat(file: string): ModuleFormat {
-  const extension = extname(file)
-  if (extension === '.mts' || extension === '.mjs') return 'esm'
-  if (extension === '.cts' || extension === '.cjs') return 'cjs'
-  for (
-    let directory = dirname(file);
-    !directory.endsWith(`${sep}node_modules`);
-    directory = dirname(directory)
-  ) {
-    const type = packageType(join(directory, 'package.json'))
-    if (type !== undefined) return type === 'module' ? 'esm' : 'cjs'
-    if (directory === dirname(directory)) return 'cjs'
-  }
-  return 'cjs'
-}
-
-function packageType(path: string): string | undefined {
-  try {
-    const { type } = JSON.parse(readFileSync(path, 'utf8')) as { type?: unknown }
-    return typeof type === 'string' ? type : 'commonjs'
-  } catch {
-    return undefined
-  }
-}
+import type { ModuleFormat } from './module-format.ts'
 
 /** Where the compiled file would lie, had it been compiled beside its source: what `__filename` says and source maps start from. */
 export function compiledPath(file: string, format: ModuleFormat): AbsolutePath {

@@ -6,7 +6,8 @@ import type { PackagedFile } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
 import type { Definition } from './definition.ts'
 import { splitHandler, type HandlerFile } from './handler-file.ts'
-import { compiledPath, moduleFormat, shipSettings } from './node-bundle.ts'
+import { moduleFormat } from './module-format.ts'
+import { compiledPath, shipSettings } from './node-bundle.ts'
 
 /** Writes what a deployment would ship: one bundle under the handler's name, and its source map. */
 export async function packageNode(

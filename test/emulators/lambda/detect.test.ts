@@ -339,7 +339,7 @@ describe('a serverless.yml', () => {
         '${env:TOKEN} has no value here; it is empty',
         '${ssm:/a/b} has no value here; it is empty',
         'cors is not emulated: requests reach the function without it',
-        'httpApi.cors is not emulated',
+        'cors: not emulated for an HTTP API',
         'resources: resources are not emulated',
         'users: events of the kind schedule are not delivered here',
       ].toSorted(),

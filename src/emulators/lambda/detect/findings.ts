@@ -68,3 +68,16 @@ export function checkHandler(
     near.length === 0 ? `There is no code in that folder.` : `There is: ${near.slice(0, 8).join(', ')}.`
   return faultAt(node, `no file for the handler "${handler}" in ${directory}`, { hint })
 }
+
+/** Warns of what is there and is not emulated. @param messages what to say, by key. */
+export function warnOfKeys(
+  find: (key: string) => YamlNode | undefined,
+  messages: Readonly<Record<string, string>>,
+  findings: Findings,
+): void {
+  for (const [key, message] of Object.entries(messages)) {
+    const node = find(key)
+    if (node !== undefined && node.kind !== 'null')
+      findings.faults.push(faultAt(node, `${key}: ${message}`, { severity: 'warning' }))
+  }
+}

@@ -5,7 +5,15 @@ import type { DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { region } from '../definition.ts'
 import { findHandlerFile } from '../handler-file.ts'
-import { checkHandler, checkRuntime, functionName, noFindings, sayOnce, type Findings } from './findings.ts'
+import {
+  checkHandler,
+  checkRuntime,
+  functionName,
+  noFindings,
+  sayOnce,
+  warnOfKeys,
+  type Findings,
+} from './findings.ts'
 import { isMet, textOf, valueOf, type Template } from './intrinsics.ts'
 import { byPriority } from './routes.ts'
 import { addEvents } from './sam-events.ts'
@@ -182,11 +190,7 @@ const IGNORED_PROPERTIES: Readonly<Record<string, string>> = {
 }
 
 function warnOfProperties(property: Property, findings: Findings): void {
-  for (const [name, message] of Object.entries(IGNORED_PROPERTIES)) {
-    const node = property(name)
-    if (node !== undefined)
-      findings.faults.push(faultAt(node, `${name}: ${message}`, { severity: 'warning' }))
-  }
+  warnOfKeys(property, IGNORED_PROPERTIES, findings)
   const authType = property('FunctionUrlConfig')?.get('AuthType')
   if (authType?.value === 'AWS_IAM') {
     findings.faults.push(

@@ -4,7 +4,15 @@ import { dirname, extname } from 'node:path'
 import type { DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { region } from '../definition.ts'
-import { checkHandler, checkRuntime, functionName, noFindings, sayOnce, type Findings } from './findings.ts'
+import {
+  checkHandler,
+  checkRuntime,
+  functionName,
+  noFindings,
+  sayOnce,
+  warnOfKeys,
+  type Findings,
+} from './findings.ts'
 import type { Value } from './value.ts'
 import { byPriority } from './routes.ts'
 import { addServerlessEvents } from './serverless-events.ts'
@@ -91,7 +99,7 @@ function addFunction(context: Context): void {
     memoryMb: Number(textOf(setting('memorySize'), source) ?? DEFAULT_MEMORY_MB),
     options: checked.runtime === undefined ? { handler } : { handler, runtime: checked.runtime },
   })
-  warnOfFunction(node, findings)
+  warnOfKeys((key) => node.get(key), IGNORED, findings)
   addServerlessEvents({ name, node, source, findings })
 }
 
@@ -143,30 +151,19 @@ const IGNORED: Readonly<Record<string, string>> = {
   onError: 'failed events are not sent on',
 }
 
-function warnOfFunction(node: YamlNode, findings: Findings): void {
-  for (const [name, message] of Object.entries(IGNORED)) {
-    const found = node.get(name)
-    if (found !== undefined)
-      findings.faults.push(faultAt(found, `${name}: ${message}`, { severity: 'warning' }))
-  }
-}
-
 const SECTIONS: Readonly<Record<string, string>> = {
   layers: 'layers are not mounted',
   resources: 'resources are not emulated',
   stepFunctions: 'state machines are not run',
 }
 
+const HTTP_API: Readonly<Record<string, string>> = {
+  cors: 'not emulated for an HTTP API',
+  authorizers: 'not emulated for an HTTP API',
+}
+
 function warnOfSections(root: YamlNode, findings: Findings): void {
-  for (const [name, message] of Object.entries(SECTIONS)) {
-    const found = root.get(name)
-    if (found !== undefined && found.kind !== 'null')
-      findings.faults.push(faultAt(found, `${name}: ${message}`, { severity: 'warning' }))
-  }
+  warnOfKeys((key) => root.get(key), SECTIONS, findings)
   const httpApi = root.at('provider', 'httpApi')
-  for (const name of ['cors', 'authorizers']) {
-    const found = httpApi?.get(name)
-    if (found !== undefined)
-      findings.faults.push(faultAt(found, `httpApi.${name} is not emulated`, { severity: 'warning' }))
-  }
+  warnOfKeys((key) => httpApi?.get(key), HTTP_API, findings)
 }

@@ -1,5 +1,6 @@
 import { newTrace } from '../trace.ts'
 import { requestTime } from '../front-ends/front-end.ts'
+import { restIdentity } from '../front-ends/format-1.ts'
 import { ACCOUNT, REGION, type JsonObject, type Sample } from './sample.ts'
 
 const ID = '6f0d8f5c-31a4-4b52-9c6e-5d0f7a1b2c3d'
@@ -144,20 +145,7 @@ function restContext(now: Date, host: string): JsonObject {
     domainPrefix: 'abcdefghij',
     extendedRequestId: 'Kq3xT0aRoAMFvXg=',
     httpMethod: 'POST',
-    identity: {
-      accessKey: null,
-      accountId: null,
-      caller: null,
-      cognitoAuthenticationProvider: null,
-      cognitoAuthenticationType: null,
-      cognitoIdentityId: null,
-      cognitoIdentityPoolId: null,
-      principalOrgId: null,
-      sourceIp: CLIENT,
-      user: null,
-      userAgent: AGENT,
-      userArn: null,
-    },
+    identity: restIdentity(CLIENT, AGENT),
     path: '/prod/people/42',
     protocol: 'HTTP/1.1',
     requestId: ID,

@@ -126,6 +126,24 @@ function matchesType(wanted: string, type: string): boolean {
     : wanted.toLowerCase() === type
 }
 
+/** `requestContext.identity` of a request without credentials. */
+export function restIdentity(sourceIp: string, userAgent: string | undefined): Record<string, string | null> {
+  return {
+    accessKey: null,
+    accountId: null,
+    caller: null,
+    cognitoAuthenticationProvider: null,
+    cognitoAuthenticationType: null,
+    cognitoIdentityId: null,
+    cognitoIdentityPoolId: null,
+    principalOrgId: null,
+    sourceIp,
+    user: null,
+    userAgent: userAgent ?? null,
+    userArn: null,
+  }
+}
+
 interface ContextParts {
   readonly fields: Lists
   readonly path: string
@@ -146,20 +164,7 @@ function requestContext(
     domainPrefix: functionName,
     extendedRequestId: `${context.id.slice(0, 11)}=`,
     httpMethod: context.raw.method,
-    identity: {
-      accessKey: null,
-      accountId: null,
-      caller: null,
-      cognitoAuthenticationProvider: null,
-      cognitoAuthenticationType: null,
-      cognitoIdentityId: null,
-      cognitoIdentityPoolId: null,
-      principalOrgId: null,
-      sourceIp: context.clientAddress,
-      user: null,
-      userAgent: fields.get('User-Agent')?.[0] ?? null,
-      userArn: null,
-    },
+    identity: restIdentity(context.clientAddress, fields.get('User-Agent')?.[0]),
     path: stage === '$default' ? path : `/${stage}${path}`,
     protocol: `HTTP/${httpVersion}`,
     requestId: context.id,

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import Module, { createRequire } from 'node:module'
-import { dirname, extname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
+import { moduleFormat } from '../module-format.ts'
 import type { HandlerCode, HostInit } from '../protocol.ts'
 import { runtimeError } from './errors.ts'
 
@@ -28,7 +28,7 @@ export async function loadHandler(init: HostInit): Promise<Handler> {
 async function loadModule(code: HandlerCode): Promise<unknown> {
   try {
     if (code.kind === 'text') return compile(code.path, code.text)
-    if (isEsModule(code.path)) return await import(pathToFileURL(code.path).href)
+    if (moduleFormat(code.path) === 'esm') return await import(pathToFileURL(code.path).href)
     return createRequire(code.path)(code.path)
   } catch (error) {
     if (error instanceof SyntaxError) throw runtimeError('Runtime.UserCodeSyntaxError', String(error), error)
@@ -47,27 +47,6 @@ function compile(path: string, text: string): unknown {
   module._compile(text, path)
   module.loaded = true
   return module.exports
-}
-
-/** `.js` is what the nearest package.json says, looked for up to the folder that packages are in. */
-function isEsModule(path: string): boolean {
-  const extension = extname(path)
-  if (extension !== '.js') return extension === '.mjs'
-  for (let directory = dirname(path); !directory.endsWith('/node_modules'); directory = dirname(directory)) {
-    const type = packageType(join(directory, 'package.json'))
-    if (type !== undefined) return type === 'module'
-    if (directory === dirname(directory)) return false
-  }
-  return false
-}
-
-function packageType(path: string): string | undefined {
-  try {
-    const { type } = JSON.parse(readFileSync(path, 'utf8')) as { type?: unknown }
-    return typeof type === 'string' ? type : 'commonjs'
-  } catch {
-    return undefined
-  }
 }
 
 function isModuleNotFound(error: unknown): boolean {
