@@ -1,57 +1,93 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "flexi.h"
 
 /*
- * Several threads answer requests at the same time: what belongs to one request is thread-local.
- * It has to last until request_deinit.
+ * What flexi reads after handle_request has returned: it has to last until request_deinit. Several threads answer
+ * requests at the same time, so each has its own.
  */
 static _Thread_local FlexiResponse response;
-static _Thread_local FlexiHeader headers[1];
-static _Thread_local char *text;
+static _Thread_local FlexiHeader custom_header;
+static _Thread_local char *body;
 
-static FlexiResponse *answer(size_t status, const char *body, size_t length) {
-    headers[0] = (FlexiHeader){(uint8_t *)"x-powered-by", 12, (uint8_t *)"C", 1};
-    response = (FlexiResponse){
-        .status = status, .body = (uint8_t *)body, .body_len = length, .headers = headers, .headers_len = 1};
+static FlexiResponse *say(char *text, size_t length) {
+    response.body = (uint8_t *)text;
+    response.body_len = length;
     return &response;
 }
 
-static int is_path(const FlexiRequest *request, const char *path) {
-    size_t length = strlen(path);
-    return request->target_len >= length && memcmp(request->target, path, length) == 0 &&
-           (request->target_len == length || request->target[length] == '?');
+/* The value of the first header of this name, in any case; NULL when there is none. It does not end in a NUL. */
+static const FlexiHeader *find_header(const FlexiRequest *request, const char *name) {
+    size_t length = strlen(name);
+    for (size_t i = 0; i < request->headers_len; i++) {
+        const FlexiHeader *header = &request->headers[i];
+        if (header->name_len == length && strncasecmp((const char *)header->name, name, length) == 0) return header;
+    }
+    return NULL;
 }
 
-/* The request as it came in. */
-static FlexiResponse *echo(const FlexiRequest *request) {
-    size_t size = request->method_len + request->target_len + request->body_len + 3;
-    text = malloc(size);
-    if (text == NULL) return NULL;
-    int length = snprintf(text, size, "%s %.*s\n", request->method, (int)request->target_len, request->target);
-    memcpy(text + length, request->body, request->body_len);
-    return answer(200, text, (size_t)length + request->body_len);
+/* A header's value as a number up to `most`; `otherwise` when it is none. strtol would need a NUL at the end. */
+static size_t number_in(const FlexiHeader *header, size_t most, size_t otherwise) {
+    if (header->value_len == 0) return otherwise;
+    size_t number = 0;
+    for (size_t i = 0; i < header->value_len; i++) {
+        unsigned digit = header->value[i] - (unsigned)'0';
+        if (digit > 9 || number > (most - digit) / 10) return otherwise;
+        number = number * 10 + digit;
+    }
+    return number;
 }
 
 /* Other requests are answered meanwhile, on other threads. */
-static FlexiResponse *slow(void) {
-    nanosleep(&(struct timespec){.tv_nsec = 500 * 1000 * 1000}, NULL);
-    return answer(200, "slept\n", 6);
+static void sleep_ms(size_t milliseconds) {
+    struct timespec left = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000};
+    while (nanosleep(&left, &left) != 0) continue;
+}
+
+/* x-log-this, and after it what the answer says: how many headers came in. */
+static FlexiResponse *answer(const FlexiRequest *request, int failed) {
+    const FlexiHeader *log_this = find_header(request, "x-log-this");
+    size_t prefix = log_this == NULL ? 0 : log_this->value_len;
+    size_t size = prefix + 32;
+    /* Allocated here, freed in request_deinit. NULL is answered with 500, and request_deinit is not called for it. */
+    body = malloc(size);
+    if (body == NULL) return NULL;
+    if (prefix > 0) memcpy(body, log_this->value, prefix);
+    if (failed) return say(body, prefix);
+
+    custom_header = (FlexiHeader){(uint8_t *)"X-custom-foo", 12, (uint8_t *)"bar", 3};
+    response.headers = &custom_header;
+    response.headers_len = 1;
+    int count = snprintf(body + prefix, size - prefix, " %zu", request->headers_len);
+    return say(body, prefix + (size_t)count);
 }
 
 FlexiResponse *handle_request(FlexiRequest *request) {
-    static const char hello[] = "Hello from {{name}}!\n";
-    if (is_path(request, "/echo")) return echo(request);
-    if (is_path(request, "/sleep")) return slow();
-    /* NULL is 500, and a report in the terminal. */
-    if (is_path(request, "/fail")) return NULL;
-    return answer(200, hello, sizeof hello - 1);
+    /* Status 0 is 200, and pointers are not followed where their length is 0. */
+    response = (FlexiResponse){0};
+
+    const FlexiHeader *host = find_header(request, "host");
+    if (host != NULL && host->value_len >= 3 && memcmp(host->value, "iam", 3) == 0) return say("iam response", 12);
+
+    const FlexiHeader *slow = find_header(request, "x-slow");
+    if (slow != NULL) {
+        sleep_ms(number_in(slow, SIZE_MAX, 1000));
+        return say("i am slow\n\n", 11);
+    }
+
+    const FlexiHeader *status = find_header(request, "x-status");
+    if (status != NULL) response.status = number_in(status, 1023, 500);
+    int failed = find_header(request, "x-throw") != NULL;
+    if (failed && (response.status == 0 || response.status == 200)) response.status = 500;
+    return answer(request, failed);
 }
 
+/* On the thread that answered, once flexi has copied the response. */
 void request_deinit(void) {
-    free(text);
-    text = NULL;
+    free(body);
+    body = NULL;
 }

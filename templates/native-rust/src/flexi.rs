@@ -12,6 +12,17 @@ pub struct RawHeader {
     value_len: usize,
 }
 
+impl RawHeader {
+    fn of(name: &str, value: &str) -> Self {
+        RawHeader {
+            name: name.as_ptr(),
+            name_len: name.len(),
+            value: value.as_ptr(),
+            value_len: value.len(),
+        }
+    }
+}
+
 #[repr(C)]
 pub struct RawRequest {
     target: *const u8,
@@ -56,12 +67,19 @@ impl<'a> Request<'a> {
 
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        self.headers().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.headers()
+            .find(|(own, _)| own.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// Every header in the order sent.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.headers.iter().map(|field| unsafe { (text(field.name, field.name_len), bytes(field.value, field.value_len)) })
+        self.headers.iter().map(|field| unsafe {
+            (
+                text(field.name, field.name_len),
+                bytes(field.value, field.value_len),
+            )
+        })
     }
 }
 
@@ -73,11 +91,8 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-impl From<&str> for Response {
-    fn from(text: &str) -> Self {
-        Response { body: text.into(), ..Response::default() }
-    }
-}
+/// What a handler gives back besides its response: any error fails the request.
+pub type Answered = Result<(), Box<dyn std::error::Error>>;
 
 /// A response and the pointers into it.
 struct Held {
@@ -90,34 +105,42 @@ thread_local! {
     static HELD: RefCell<Option<Box<Held>>> = const { RefCell::new(None) };
 }
 
-/// Runs a handler. A panic in it is answered with 500, and does not reach flexi.
+/// Runs a handler. An error, or a panic, is status 500, unless the handler has set another, with the body as far as it came and no
+/// headers. A panic may not leave a C function.
 ///
 /// # Safety
 /// `request` is what flexi gave to `handle_request`, on this thread.
-pub unsafe fn serve(request: *const RawRequest, handler: fn(&Request) -> Response) -> *const RawResponse {
+pub unsafe fn serve(
+    request: *const RawRequest,
+    handler: fn(&Request, &mut Response) -> Answered,
+) -> *const RawResponse {
     let raw = &*request;
     let request = Request {
         method: text(raw.method, raw.method_len),
         target: text(raw.target, raw.target_len),
         body: bytes(raw.body, raw.body_len),
-        headers: if raw.headers_len == 0 { &[] } else { std::slice::from_raw_parts(raw.headers, raw.headers_len) },
+        headers: if raw.headers_len == 0 {
+            &[]
+        } else {
+            std::slice::from_raw_parts(raw.headers, raw.headers_len)
+        },
     };
-    match catch_unwind(AssertUnwindSafe(|| handler(&request))) {
-        Ok(response) => hold(response),
-        Err(_) => hold(Response { status: 500, ..Response::from("the handler panicked\n") }),
+    let mut response = Response::default();
+    let answered = catch_unwind(AssertUnwindSafe(|| handler(&request, &mut response)));
+    if !matches!(answered, Ok(Ok(()))) {
+        if matches!(response.status, 0 | 200) {
+            response.status = 500;
+        }
+        response.headers.clear();
     }
+    hold(response)
 }
 
 fn hold(response: Response) -> *const RawResponse {
     let headers: Vec<RawHeader> = response
         .headers
         .iter()
-        .map(|(name, value)| RawHeader {
-            name: name.as_ptr(),
-            name_len: name.len(),
-            value: value.as_ptr(),
-            value_len: value.len(),
-        })
+        .map(|(name, value)| RawHeader::of(name, value))
         .collect();
     let raw = RawResponse {
         body: response.body.as_ptr(),
@@ -128,7 +151,11 @@ fn hold(response: Response) -> *const RawResponse {
         reason: null(),
         reason_len: 0,
     };
-    let held = Box::new(Held { _response: response, _headers: headers, raw });
+    let held = Box::new(Held {
+        _response: response,
+        _headers: headers,
+        raw,
+    });
     HELD.with(|slot| &slot.borrow_mut().insert(held).raw as *const RawResponse)
 }
 
@@ -151,7 +178,22 @@ unsafe fn text<'a>(start: *const u8, length: usize) -> &'a str {
     std::str::from_utf8(bytes(start, length)).unwrap_or("")
 }
 
+/// Calls a handler as flexi would, without flexi.
 #[cfg(test)]
-pub fn request<'a>(method: &'a str, target: &'a str, body: &'a [u8]) -> Request<'a> {
-    Request { method, target, body, headers: &[] }
+pub fn ask(
+    handler: fn(&Request, &mut Response) -> Answered,
+    headers: &[(&str, &str)],
+) -> (Answered, Response) {
+    let headers: Vec<RawHeader> = headers
+        .iter()
+        .map(|(name, value)| RawHeader::of(name, value))
+        .collect();
+    let mut response = Response::default();
+    let request = Request {
+        method: "GET",
+        target: "/",
+        body: b"",
+        headers: &headers,
+    };
+    (handler(&request, &mut response), response)
 }

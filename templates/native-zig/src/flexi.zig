@@ -35,6 +35,20 @@ pub const Request = extern struct {
     headers_ptr: [*]const Header,
     headers_len: usize,
 
+    /// A request of your own, for tests.
+    pub fn of(verb: [:0]const u8, path_and_query: []const u8, fields: []const Header, content: []const u8) Request {
+        return .{
+            .target_ptr = path_and_query.ptr,
+            .target_len = path_and_query.len,
+            .method_ptr = verb.ptr,
+            .method_len = verb.len,
+            .body_ptr = content.ptr,
+            .body_len = content.len,
+            .headers_ptr = fields.ptr,
+            .headers_len = fields.len,
+        };
+    }
+
     /// Path and query as sent.
     pub fn target(self: Request) []const u8 {
         return self.target_ptr[0..self.target_len];
@@ -78,8 +92,10 @@ pub const RawResponse = extern struct {
     reason_len: usize = 0,
 };
 
+/// What a handler fills in. It may point to constants and to the allocator's memory.
 pub const Response = struct {
-    status: u16 = 200,
+    /// 0 is 200.
+    status: u16 = 0,
     headers: []const Header = &.{},
     body: []const u8 = "",
 };
@@ -94,11 +110,14 @@ comptime {
 threadlocal var arena = std.heap.ArenaAllocator.init(std.heap.page_allocator);
 threadlocal var raw: RawResponse = .{};
 
-/// Runs a handler and turns its response, or its error, into what flexi reads.
-pub fn serve(request: *const Request, handler: fn (std.mem.Allocator, Request) anyerror!Response) *RawResponse {
-    const response = handler(arena.allocator(), request.*) catch |err| Response{
-        .status = 500,
-        .body = @errorName(err),
+const Handler = fn (std.mem.Allocator, Request, *Response) anyerror!void;
+
+/// Runs a handler. An error is status 500, unless the handler has set another, with the body as far as it came and no headers.
+pub fn serve(request: *const Request, handler: Handler) *RawResponse {
+    var response: Response = .{};
+    handler(arena.allocator(), request.*, &response) catch {
+        if (response.status == 0 or response.status == 200) response.status = 500;
+        response.headers = &.{};
     };
     raw = .{
         .body_ptr = response.body.ptr,
