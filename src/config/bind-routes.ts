@@ -5,7 +5,8 @@ import type { Emulator, FunctionConfig } from '../core/function.ts'
 import type { AbsolutePath, Fault, Place } from '../core/place.ts'
 import type { RouteMatcher, RouteRule, RouteTarget } from '../core/route.ts'
 import { closest } from '../core/suggest.ts'
-import { parseTarget, type ParsedTarget } from './proxy-target.ts'
+import { parseOrigins, parseTarget, type OriginDraft, type ParsedTarget } from './proxy-target.ts'
+import { fitSettings, type RouteSettings } from './route-settings.ts'
 
 /** A route as its file says it, with a target that is still text. */
 export interface RouteDraft {
@@ -17,6 +18,9 @@ export interface RouteDraft {
   readonly targetPlace: Place
   /** The source line. */
   readonly text: string
+  /** Upstreams that share the route, when each has a place or a setting of its own. */
+  readonly origins?: readonly OriginDraft[] | undefined
+  readonly settings?: RouteSettings | undefined
 }
 
 interface BindOptions {
@@ -42,6 +46,7 @@ export async function bindRoutes(drafts: readonly RouteDraft[], options: BindOpt
   const readings = await Promise.all(
     drafts.map(async (draft) => {
       if (draft.to === '') return { draft, target: NOTHING, faults: [] }
+      if (draft.origins !== undefined) return { draft, ...parseOrigins(draft.origins) }
       const at = { place: draft.targetPlace, text: draft.text }
       return { draft, ...(await parseTarget(draft.to, { directory, emulators, names, at })) }
     }),
@@ -55,7 +60,7 @@ export async function bindRoutes(drafts: readonly RouteDraft[], options: BindOpt
     faults.push(...wrong)
     if (target === undefined) continue
     const bound = bindTarget(target, functions, directory)
-    if (bound !== undefined) routes.push(ruleOf(draft, bound))
+    if (bound !== undefined) addRule({ routes, faults }, draft, bound)
     else if (!options.mayDefine(nameIn(draft.to))) faults.push(unknownFunction(draft, functions))
   }
   return { routes, functions, faults }
@@ -105,8 +110,16 @@ function bindTarget(
   return config === undefined ? undefined : { kind: 'function', name: config.name }
 }
 
-function ruleOf({ matcher, pattern, origin }: RouteDraft, target: RouteTarget): RouteRule {
-  return { matcher, target, pattern, origin }
+function addRule(
+  { routes, faults }: { readonly routes: RouteRule[]; readonly faults: Fault[] },
+  { matcher, pattern, origin, settings = {} }: RouteDraft,
+  target: RouteTarget,
+): void {
+  const fitted = fitSettings(target, settings)
+  const { protection } = settings
+  faults.push(...fitted.faults)
+  const rule = { matcher, target: fitted.target, pattern, origin }
+  routes.push(protection === undefined ? rule : { ...rule, protection })
 }
 
 /** `hello@live` → `hello` */

@@ -25,7 +25,9 @@ type Check = (rule: unknown, value: unknown, schema: JsonSchema) => boolean
 
 /** Each says nothing about values of other types, as JSON Schema has it. */
 const KEYWORDS: ReadonlyMap<string, Check> = new Map<string, Check>([
-  ['type', (rule, value) => typeOf(value) === rule || (rule === 'number' && typeOf(value) === 'integer')],
+  ['type', (rule, value) => [rule].flat().some((type) => isOfType(value, type))],
+  ['const', (rule, value) => value === rule],
+  ['enum', (rule, value) => listOf(rule).includes(value)],
   [
     'properties',
     (rule, value) =>
@@ -49,15 +51,22 @@ const KEYWORDS: ReadonlyMap<string, Check> = new Map<string, Check>([
   ['pattern', (rule, value) => typeof value !== 'string' || new RegExp(String(rule)).test(value)],
   ['minLength', (rule, value) => typeof value !== 'string' || value.length >= Number(rule)],
   ['minItems', (rule, value) => !Array.isArray(value) || value.length >= Number(rule)],
+  ['maxItems', (rule, value) => !Array.isArray(value) || value.length <= Number(rule)],
   ['minimum', (rule, value) => typeof value !== 'number' || value >= Number(rule)],
   ['maximum', (rule, value) => typeof value !== 'number' || value <= Number(rule)],
   ['exclusiveMinimum', (rule, value) => typeof value !== 'number' || value > Number(rule)],
 ])
 
+function isOfType(value: unknown, type: unknown): boolean {
+  const own = typeOf(value)
+  return own === type || (own === 'integer' && type === 'number')
+}
+
 function typeOf(value: unknown): string | undefined {
   if (Number.isInteger(value)) return 'integer'
   // 1e999 is JSON, and Infinity is what becomes of it.
-  if (value === Infinity || value === -Infinity || value === null) return undefined
+  if (value === Infinity || value === -Infinity) return undefined
+  if (value === null) return 'null'
   return Array.isArray(value) ? 'array' : typeof value
 }
 

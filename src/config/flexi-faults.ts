@@ -1,6 +1,3 @@
-import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-
 import {
   createScanner,
   findNodeAtLocation,
@@ -8,12 +5,8 @@ import {
   type Node,
   type ParseError,
 } from 'jsonc-parser'
-import type { core } from 'zod'
 
 import { placeAt, type Fault } from '../core/place.ts'
-import { closest } from '../core/suggest.ts'
-import { conforms, type JsonSchema } from './conforms.ts'
-import { FLEXI_KEYS, flexiSchema, type FlexiDocument } from './flexi-schema.ts'
 
 /** The text of a flexi.jsonc and its syntax tree: what every fault points into. */
 export interface FlexiSource {
@@ -99,89 +92,4 @@ export function repeatedKeys(source: FlexiSource, node: Node = source.root): Fau
     const message = `the key "${String(key.value)}" is already on line ${first}`
     return [{ ...at, message, hint: 'Rename or remove one of the two.' }, ...inner]
   })
-}
-
-export interface Validation {
-  /** Without the functions, routes and settings that have a fault. */
-  readonly document: FlexiDocument
-  /** Where each route of the document stands in the file's list. */
-  readonly routeIndexes: readonly number[]
-  readonly faults: readonly Fault[]
-}
-
-/** Finds all faults at once, and keeps what has none. */
-export async function validate(source: FlexiSource, value: unknown): Promise<Validation> {
-  const count = findNodeAtLocation(source.root, ['routes'])?.children?.length ?? 0
-  const indexes = Array.from({ length: count }, (_, index) => index)
-  if (conforms(await readSchema(), value))
-    return { document: value as FlexiDocument, routeIndexes: indexes, faults: [] }
-  const { z } = await import('zod')
-  const schema = flexiSchema(z)
-  const issues = schema.safeParse(value).error?.issues ?? []
-  const rest = schema.safeParse(withoutFaulty(value, issues))
-  const faulty = new Set(issues.flatMap(({ path: [part, index] }) => (part === 'routes' ? [index] : [])))
-  return {
-    document: rest.success ? rest.data : {},
-    routeIndexes: indexes.filter((index) => !faulty.has(index)),
-    faults: issues.flatMap((issue) => issueFaults(source, issue)),
-  }
-}
-
-/** The schema that ships with the package. */
-async function readSchema(): Promise<JsonSchema> {
-  const text = await readFile(fileURLToPath(import.meta.resolve('flexi/flexi.schema.json')), 'utf8')
-  return JSON.parse(text) as JsonSchema
-}
-
-/** The same document without each function, route and setting that has an issue. */
-function withoutFaulty(value: unknown, issues: readonly core.$ZodIssue[]): unknown {
-  if (typeof value !== 'object' || value === null) return {}
-  const faulty = new Set(issues.map(({ path }) => JSON.stringify(path.slice(0, 2))))
-  const keep = (...path: Path): boolean => !faulty.has(JSON.stringify(path))
-  const known = Object.entries(value).filter(
-    ([key]) => FLEXI_KEYS.document.some((name) => name === key) && keep(key),
-  )
-  return Object.fromEntries(
-    known.map(([key, part]: [string, unknown]) => {
-      if (Array.isArray(part)) return [key, part.filter((_, index) => keep(key, index))]
-      if (typeof part !== 'object' || part === null) return [key, part]
-      return [key, Object.fromEntries(Object.entries(part).filter(([name]) => keep(key, name)))]
-    }),
-  )
-}
-
-function issueFaults(source: FlexiSource, issue: core.$ZodIssue): Fault[] {
-  const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)))
-  if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => unknownKey(locate(source, [...path, key], 'key'), key, path))
-  if (issue.code === 'invalid_key') {
-    const rule = issue.issues[0]?.message ?? issue.message
-    return [{ ...locate(source, path, 'key'), message: `"${String(path.at(-1))}" ${rule}` }]
-  }
-  const node = findNodeAtLocation(source.root, path)
-  const name = nameOf(path)
-  if (node === undefined)
-    return [
-      { ...locate(source, path), message: `${name} is missing`, hint: `Add ${name}: it ${issue.message}.` },
-    ]
-  const written = source.text.slice(node.offset, node.offset + node.length).replaceAll(/\s+/g, ' ')
-  const shown = written.length > SHOWN_MAX ? `${written.slice(0, SHOWN_MAX)}…` : written
-  return [{ ...locate(source, path), message: `${name} ${issue.message}, not ${shown}` }]
-}
-
-const SHOWN_MAX = 40
-
-/** [functions, hello, timeout] → `"timeout"`, [routes, 0] → `routes[0]`. */
-function nameOf(path: Path): string {
-  const last = path.at(-1)
-  if (last === undefined) return 'the file'
-  return typeof last === 'number' ? `${String(path.at(-2))}[${last}]` : `"${last}"`
-}
-
-function unknownKey(at: FaultPlace, key: string, path: Path): Fault {
-  const [part] = path
-  const keys = part === 'routes' || part === 'server' ? FLEXI_KEYS[part] : FLEXI_KEYS.document
-  const near = closest(key, keys)
-  const hint = near === undefined ? `Keys here are ${keys.join(', ')}.` : `Did you mean "${near}"?`
-  return { ...at, message: `unknown key "${key}"`, hint }
 }

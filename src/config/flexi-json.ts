@@ -6,15 +6,14 @@ import type { ServerSettings } from '../core/project.ts'
 import type { RouteMatcher } from '../core/route.ts'
 import { closest } from '../core/suggest.ts'
 import type { RouteDraft } from './bind-routes.ts'
-import {
-  locate,
-  repeatedKeys,
-  syntaxFaults,
-  validate,
-  type FaultPlace,
-  type FlexiSource,
-} from './flexi-faults.ts'
+import { locate, repeatedKeys, syntaxFaults, type FaultPlace, type FlexiSource } from './flexi-faults.ts'
 import type { FunctionDocument, RouteDocument } from './flexi-schema.ts'
+import { hashNamedFiles } from './named-files.ts'
+import type { OriginDraft } from './proxy-target.ts'
+import { readRouteSettings } from './route-settings.ts'
+import { readServer } from './server-section.ts'
+import type { SectionReader } from './upstream-settings.ts'
+import { validate } from './validation.ts'
 
 export interface FlexiJsonOptions {
   /** As messages show it. */
@@ -34,6 +33,8 @@ export interface ParsedFlexiJson {
   readonly functions: readonly DeclaredFunction[]
   readonly routes: readonly RouteDraft[]
   readonly server: ServerSettings
+  /** Certificates and the like, which must be there; their change means reading the project again. */
+  readonly files: readonly AbsolutePath[]
   readonly faults: readonly Fault[]
   /** True for a name the file would define if its faults were mended: a route to it is no second fault. */
   mayDefine(name: string): boolean
@@ -48,23 +49,28 @@ export async function parseFlexiJson(text: string, options: FlexiJsonOptions): P
   const root = parseTree(text, errors, { allowTrailingComma: true })
   if (root === undefined || errors.length > 0) {
     const faults = syntaxFaults(options.file, text, errors)
-    return { functions: [], routes: [], server: {}, faults, mayDefine: () => true }
+    return { functions: [], routes: [], server: {}, files: [], faults, mayDefine: () => true }
   }
   const source = { file: options.file, text, root }
   const { document, routeIndexes, faults } = await validate(source, getNodeValue(root))
   const functions = Object.entries(document.functions ?? {})
-  const drafts = (document.routes ?? []).map((route, position) =>
-    draftOf(route, source, routeIndexes[position] ?? position),
+  const { directory } = options
+  const hashes = await hashNamedFiles(document, directory)
+  const reader: SectionReader = { source, directory, faults: [], files: [], hashes }
+  const routes = (document.routes ?? []).flatMap(
+    (route, position) => draftOf(route, routeIndexes[position] ?? position, reader) ?? [],
   )
+  const server = document.server === undefined ? {} : readServer(document.server, reader)
   return {
-    functions: functions.map(([name, func]) => declare(name, func, { source, directory: options.directory })),
-    routes: drafts.flatMap((draft) => draft.route ?? []),
-    server: document.server ?? {},
+    functions: functions.map(([name, func]) => declare(name, func, { source, directory })),
+    routes,
+    server,
+    files: reader.files,
     faults: [
       ...repeatedKeys(source),
       ...faults,
       ...functions.flatMap(([name, func]) => unknownProvider(name, func, { source, ...options })),
-      ...drafts.flatMap((draft) => draft.faults),
+      ...reader.faults,
     ],
     mayDefine: (name) => findNodeAtLocation(root, ['functions', name]) !== undefined,
   }
@@ -102,26 +108,41 @@ function unknownProvider(
   return [{ ...at, message: `unknown provider "${provider}"`, hint }]
 }
 
-function draftOf(
-  route: RouteDocument,
-  source: FlexiSource,
-  index: number,
-): { route: RouteDraft | undefined; faults: readonly Fault[] } {
+/** Undefined when its target is a fault. */
+function draftOf(route: RouteDocument, index: number, reader: SectionReader): RouteDraft | undefined {
   const { path, header, to } = route
-  const at = locate(source, ['routes', index, 'to'])
-  if (typeof to !== 'string' && to.length > 1 && !to.every((target) => /^https?:/i.test(target))) {
+  const at = locate(reader.source, ['routes', index, 'to'])
+  const origins = typeof to === 'string' ? undefined : originsOf(to, index, reader.source)
+  const isShared = origins !== undefined && origins.length > 1
+  if (isShared && !origins.every(({ url }) => /^https?:/i.test(url))) {
     const hint = 'Name one target, or several addresses that start with http:// or https://.'
-    return { route: undefined, faults: [{ ...at, message: 'only upstreams can share a route', hint }] }
+    reader.faults.push({ ...at, message: 'only upstreams can share a route', hint })
+    return undefined
   }
-  const draft = {
+  return {
     matcher: matcherOf(path, header),
     pattern: header === undefined ? path : `${header} ${path}`,
-    to: typeof to === 'string' ? to : to.join(' '),
-    origin: locate(source, ['routes', index]).place,
+    to: typeof to === 'string' ? to : to.map((one) => (typeof one === 'string' ? one : one.url)).join(' '),
+    origins: isShared || typeof to?.[0] === 'object' ? origins : undefined,
+    origin: locate(reader.source, ['routes', index]).place,
     targetPlace: at.place,
     text: at.text,
+    settings: readRouteSettings(route, index, reader),
   }
-  return { route: draft, faults: [] }
+}
+
+/** Addresses in a list, each with its own place. */
+function originsOf(
+  list: Exclude<RouteDocument['to'], string>,
+  index: number,
+  source: FlexiSource,
+): readonly OriginDraft[] {
+  return list.map((one, position) => {
+    const path = ['routes', index, 'to', position]
+    if (typeof one === 'string') return { url: one, at: locate(source, path) }
+    const { url, weight, max_requests: requestsMax, backup } = one
+    return { url, at: locate(source, [...path, 'url']), settings: { weight, requestsMax, backup } }
+  })
 }
 
 /** `Host: iam` → { name: 'host', valuePrefix: 'iam' } */

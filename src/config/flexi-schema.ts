@@ -1,5 +1,9 @@
 import type { z as Zod } from 'zod'
 
+import { routeSchema } from './route-schema.ts'
+import { text } from './schema-parts.ts'
+import { serverSchema } from './server-schema.ts'
+
 /** What flexi.jsonc holds once it is valid. */
 export type FlexiDocument = Zod.infer<ReturnType<typeof flexiSchema>>
 
@@ -7,12 +11,7 @@ export type FunctionDocument = NonNullable<FlexiDocument['functions']>[string]
 
 export type RouteDocument = NonNullable<FlexiDocument['routes']>[number]
 
-/** Keys of the objects that take no others, by where they stand. */
-export const FLEXI_KEYS = {
-  document: ['$schema', 'functions', 'routes', 'server'],
-  routes: ['path', 'header', 'to'],
-  server: ['port', 'host'],
-} as const
+export type ServerDocument = NonNullable<FlexiDocument['server']>
 
 /**
  * The one description of flexi.jsonc: it validates at run time, and flexi.schema.json, which editors complete from, is made of it.
@@ -93,10 +92,17 @@ function providerKeys(z: typeof Zod) {
       .positive('must be a whole number above 0')
       .optional()
       .describe('native: calls at once. Default: as many as the server has.'),
-    zig: z
-      .enum(['0.13', '0.14'], 'must be "0.13" or "0.14"')
+    isolation: z
+      .enum(['process', 'none'], 'must be "process" or "none"')
       .optional()
-      .describe('native: the allocator that zigInit gets, of Zig up to 0.13 or of later ones.'),
+      .describe(
+        'native: "none" runs the library in the process of flexi itself: faster, and its crash is the crash of all. Default "process".',
+      ),
+    zig: z
+      .string('must be a version of Zig, such as "0.13"')
+      .regex(/^0\.\d{1,3}([.-].*)?$/, 'must be a version of Zig, such as "0.13"')
+      .optional()
+      .describe('native: version of Zig that compiled the library: which allocator zigInit gets.'),
     preallocationKb: z
       .int('must be a whole number')
       .nonnegative('must be a whole number')
@@ -105,49 +111,6 @@ function providerKeys(z: typeof Zod) {
         'native: KiB of the arena that each thread starts with. Default: RESPONSE_PREALLOCATION_KB, or 8.',
       ),
   }
-}
-
-function routeSchema(z: typeof Zod) {
-  const target = 'must be a target, or a list of upstreams'
-  return z.strictObject(
-    {
-      path: z
-        .string('must be a path that starts with "/"')
-        .regex(/^\/[^?#\s]*$/, 'must be a path: a "/" first, and no space, "?" or "#"')
-        .describe('A path and everything below it: "/api" takes "/api" and "/api/x", not "/apix".'),
-      header: z
-        .string('must be "Name: value-prefix"')
-        .regex(/^[\w!#$%&'*+.^`|~-]+:/, 'must be "Name: value-prefix"')
-        .optional()
-        .describe('Only requests whose field starts so, for example "Host: iam".'),
-      to: z
-        .union([z.string().min(1, target), z.array(z.string().min(1, target)).min(1, target)], target)
-        .describe('A function, an upstream ("http://host:port"), a folder, a handler or a library.'),
-    },
-    'must be an object with "path" and "to"',
-  )
-}
-
-function serverSchema(z: typeof Zod) {
-  const port = 'must be a whole number from 0 to 65535'
-  return z
-    .strictObject(
-      {
-        port: z
-          .int(port)
-          .min(0, port)
-          .max(65_535, port)
-          .optional()
-          .describe('Default 8069; 0 takes any free one.'),
-        host: text(z).optional().describe('Address to listen on. Default 127.0.0.1.'),
-      },
-      'must be an object with "port" and "host"',
-    )
-    .describe('Flags and environment variables win over it.')
-}
-
-function text(z: typeof Zod) {
-  return z.string('must be a string').min(1, 'must not be empty')
 }
 
 /** The content of flexi.schema.json. */

@@ -43,12 +43,27 @@ export async function readProject(options: ReadProjectOptions): Promise<Project>
   if (bound.functions.length + routes.length === 0) throw nothingToServe(options, sources.files)
   return freeze({
     directory,
-    functions: withFlagEnvironment(bound.functions, flag ?? {}),
+    functions: withFlagEnvironment(withTimeout(bound.functions, options), { ...inherited(options), ...flag }),
     routes: routes.length > 0 ? routes : rootRoute(bound.functions),
     files: unique([options.envFile ?? [], sources.files, declared.files].flat()),
     faults,
     server: sources.flexi.server,
   })
+}
+
+function withTimeout(
+  functions: readonly FunctionConfig[],
+  { timeoutMs }: ReadProjectOptions,
+): readonly FunctionConfig[] {
+  if (timeoutMs === undefined) return functions
+  return functions.map((config) => ({ ...config, timeoutMs: config.timeoutMs ?? timeoutMs }))
+}
+
+/** Libraries of FlexiLib run inside its process: they see every variable it was started with. */
+function inherited({ only, environment }: ReadProjectOptions): Readonly<Record<string, string>> {
+  if (only === undefined) return {}
+  const set = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return Object.fromEntries(set)
 }
 
 function byPlace({ place: left }: Fault, { place: right }: Fault): number {

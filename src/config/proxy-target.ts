@@ -6,6 +6,7 @@ import type { Emulator } from '../core/function.ts'
 import type { AbsolutePath, Fault } from '../core/place.ts'
 import type { RouteTarget } from '../core/route.ts'
 import { closest } from '../core/suggest.ts'
+import type { UpstreamOrigin } from '../core/upstream.ts'
 
 /** What a target says, before names are known. */
 export type ParsedTarget =
@@ -69,15 +70,27 @@ function wrong({ at }: TargetContext, message: string, hint: string): TargetRead
 }
 
 function parseUpstreams(value: string, context: TargetContext): TargetReading {
-  const addresses = value.split(/[ \t]+/)
-  const faults = addresses.flatMap((address): Fault[] => {
-    const problem = upstreamProblem(address)
-    return problem === undefined ? [] : [{ ...context.at, ...problem }]
+  return parseOrigins(value.split(/[ \t]+/).map((url) => ({ url, at: context.at })))
+}
+
+/** One upstream of several, as its file says it. */
+export interface OriginDraft {
+  readonly url: string
+  /** Where the address stands. */
+  readonly at: Pick<Fault, 'place' | 'text'>
+  readonly settings?: Omit<UpstreamOrigin, 'url'> | undefined
+}
+
+/** Upstreams that share a route, with a fault for each that is none. */
+export function parseOrigins(drafts: readonly OriginDraft[]): TargetReading {
+  const faults = drafts.flatMap(({ url, at }): Fault[] => {
+    const problem = upstreamProblem(url)
+    return problem === undefined ? [] : [{ ...at, ...problem }]
   })
   if (faults.length > 0) return { target: undefined, faults }
-  const origins = addresses.map((address) => {
-    const { origin, pathname } = new URL(address)
-    return { url: origin + pathname.replace(/\/$/, '') }
+  const origins = drafts.map(({ url, settings }) => {
+    const { origin, pathname } = new URL(url)
+    return { url: origin + pathname.replace(/\/+$/, ''), ...settings }
   })
   return found({ kind: 'upstream', origins })
 }

@@ -19,11 +19,13 @@ export interface ReadProjectOptions {
   readonly envFile?: AbsolutePath | undefined
   /** FlexiLib's mode: this file alone is read. */
   readonly only?: 'proxy.ini' | undefined
+  /** For functions that say none. */
+  readonly timeoutMs?: number | undefined
 }
 
 /** What every file of a directory says, before any of it is put together. */
 export interface Sources {
-  readonly flexi: Omit<ParsedFlexiJson, 'faults' | 'mayDefine'>
+  readonly flexi: Omit<ParsedFlexiJson, 'faults' | 'mayDefine' | 'files'>
   readonly proxyIni: readonly RouteDraft[]
   readonly detections: readonly Detection[]
   readonly files: readonly AbsolutePath[]
@@ -45,7 +47,7 @@ export async function readSources(options: ReadProjectOptions): Promise<Sources>
   const providers = alone ? [] : Object.values(options.emulators)
   const [proxyIni, flexi, ...detections] = await Promise.all([
     attempt(readProxyIni(options), []),
-    attempt(alone ? Promise.resolve(NO_FLEXI) : readFlexiJson(options), NO_FLEXI.content),
+    attempt(alone ? Promise.resolve(FLEXILIB) : readFlexiJson(options), NO_FLEXI.content),
     ...providers.map((emulator) => attempt(readDetection(emulator, options), NO_DETECTION)),
   ])
   const detectionFailed = detections.some(({ faults }) =>
@@ -65,10 +67,16 @@ export async function readSources(options: ReadProjectOptions): Promise<Sources>
 
 const NO_DETECTION: Detection = { functions: [], routes: [], files: [], faults: [] }
 
-const NO_FLEXI: Reading<Omit<ParsedFlexiJson, 'faults'>> = {
+const NO_FLEXI: Reading<Omit<ParsedFlexiJson, 'faults' | 'files'>> = {
   content: { functions: [], routes: [], server: {}, mayDefine: () => false },
   files: [],
   faults: [],
+}
+
+/** FlexiLib matches the bytes of a target, whatever path they mean. */
+const FLEXILIB: typeof NO_FLEXI = {
+  ...NO_FLEXI,
+  content: { ...NO_FLEXI.content, server: { paths: 'raw' } },
 }
 
 /** A file that cannot be read at all is a fault among the others. */
@@ -126,7 +134,7 @@ async function readFlexiJson(options: ReadProjectOptions): Promise<typeof NO_FLE
     directory,
     providers: Object.keys(emulators),
   })
-  return { content: parsed, files: [file.path], faults: [...choice, ...parsed.faults] }
+  return { content: parsed, files: [file.path, ...parsed.files], faults: [...choice, ...parsed.faults] }
 }
 
 async function findFlexiJson({

@@ -23,12 +23,15 @@ export const ERROR_CODES = {
   FLEXI_NOT_STARTED: { status: 503, exit: 1 },
   FLEXI_SHUTTING_DOWN: { status: 503, exit: 69 },
   FLEXI_BODY_TOO_LARGE: { status: 413, exit: 1 },
+  FLEXI_FIELDS_TOO_LARGE: { status: 431, exit: 1 },
+  FLEXI_RATE_LIMIT: { status: 429, exit: 1 },
   FLEXI_BAD_REQUEST: { status: 400, exit: 1 },
   FLEXI_FORBIDDEN: { status: 403, exit: 1 },
   FLEXI_CLIENT_GONE: { status: 499, exit: 1 },
   FLEXI_UPSTREAM_UNREACHABLE: { status: 502, exit: 69 },
   FLEXI_UPSTREAM_RESPONSE: { status: 502, exit: 69 },
   FLEXI_UPSTREAM_TIMEOUT: { status: 504, exit: 69 },
+  FLEXI_UPSTREAM_DOWN: { status: 503, exit: 69 },
   FLEXI_UPSTREAM_LOOP: { status: 508, exit: 69 },
   FLEXI_BUG: { status: 500, exit: 70 },
 } as const satisfies Record<string, { readonly status: number; readonly exit: number }>
@@ -42,6 +45,8 @@ export interface FlexiErrorOptions {
   readonly faults?: readonly Fault[]
   /** Seconds after which asking again makes sense; sent as Retry-After. */
   readonly retryAfterSeconds?: number
+  /** More fields of the answer, by name. */
+  readonly answerFields?: Readonly<Record<string, string>>
 }
 
 /**
@@ -53,6 +58,7 @@ export class FlexiError extends Error {
   readonly hint: string | undefined
   readonly faults: readonly Fault[]
   readonly retryAfterSeconds: number | undefined
+  readonly answerFields: Readonly<Record<string, string>>
 
   constructor(code: ErrorCode, message: string, options: FlexiErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -61,6 +67,7 @@ export class FlexiError extends Error {
     this.hint = options.hint
     this.faults = options.faults ?? []
     this.retryAfterSeconds = options.retryAfterSeconds
+    this.answerFields = options.answerFields ?? {}
   }
 
   get status(): number {

@@ -1,5 +1,5 @@
 import type { FunctionFault, OutputLine } from './function.ts'
-import type { Fault } from './place.ts'
+import type { AbsolutePath, Fault } from './place.ts'
 
 /** One function as the ready event and the banner show it. */
 export interface FunctionSummary {
@@ -17,6 +17,8 @@ export interface RouteSummary {
 /** One finished exchange: the access line's content. */
 export interface AccessRecord {
   readonly id: string
+  /** X-Request-Id as the client sent it, when it is fit to be logged; upstreams got it too. */
+  readonly traceId?: string | undefined
   readonly clientAddress: string
   readonly clientPort: number
   readonly method: string
@@ -68,4 +70,10 @@ export type DevEvent =
   | ({ readonly event: 'fault' } & FunctionFault)
   | ({ readonly event: 'log'; readonly function: string } & OutputLine)
   | { readonly event: 'warning'; readonly message: string; readonly function?: string | undefined }
+  /** A certificate authority was made, which nobody trusts yet: its certificate, and how programs are told of it. */
+  | {
+      readonly event: 'authority'
+      readonly file: AbsolutePath
+      readonly hints: readonly { readonly name: string; readonly line: string }[]
+    }
   | { readonly event: 'closing' }

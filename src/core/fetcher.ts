@@ -38,6 +38,8 @@ export interface RequestContext {
   readonly clientAddress: string
   readonly clientPort: number
   readonly protocol: 'http' | 'https'
+  /** The proxy whose connection it is, when it is trusted: what it says about the client stands, and the three above are from there. */
+  readonly trustedPeer?: string | undefined
   readonly raw: RawRequest
   readonly route: MatchedRoute | undefined
   readonly log: Logger

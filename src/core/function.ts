@@ -129,6 +129,10 @@ export interface FunctionSource extends AsyncDisposable {
   build(): Promise<Code>
   /** Files and folders whose change means `build()` again. Valid after the first `build()`, failed or not. */
   watched(): readonly AbsolutePath[]
+  /** Tells of changes at once, also while `build()` runs: one that is out of date and lasts may be given up for the next. */
+  changed?(files: readonly AbsolutePath[]): void
+  /** Nobody will use this source again: a `build()` that is running rejects soon, with FLEXI_SHUTTING_DOWN. */
+  cancel?(): void
   /** Writes what a deployment would ship into `directory`, and tells what it wrote (paths relative to it). */
   package(directory: AbsolutePath): Promise<readonly PackagedFile[]>
 }

@@ -49,7 +49,7 @@ export interface HealthCheckSettings {
 export interface UpstreamSettings {
   readonly balance?: BalancePolicy | undefined
   readonly health?: HealthCheckSettings | undefined
-  /** Takes an origin out after so many failed requests in a row (no connection, no answer, 502, 503, 504); default 3 for 10 000 ms. */
+  /** Takes an origin out after so many failed requests in a row (no connection, no answer, 502, 503, 504); default 3 for 10 000 ms. `fails` Infinity never does. */
   readonly eject?: { readonly fails: number; readonly forMs: number } | undefined
   /** Further origins asked when one fails, if the request can be repeated (RFC 9110 section 9.2.2) or never left; default all of them once. */
   readonly retries?: number | undefined
@@ -90,6 +90,8 @@ export interface UpstreamTls {
   readonly key?: AbsolutePath | undefined
   /** Name asked for and checked in place of the origin's host. */
   readonly serverName?: string | undefined
+  /** Of the content of the files: settings that are equal in it need not be opened anew. */
+  readonly revision?: string | undefined
 }
 
 /** One origin as metrics and the status page show it. */

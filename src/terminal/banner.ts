@@ -71,9 +71,9 @@ const EVERYWHERE = new Set(['0.0.0.0', '[::]'])
 /** `NAME.localhost` is what people type; other addresses have no names below them, so the path form is shown there. */
 function ownUrl({ name, url }: FunctionSummary): string {
   if (!URL.canParse(url)) return url
-  const { hostname, port } = new URL(url)
+  const { protocol, hostname, port } = new URL(url)
   if (!LOOPBACK.has(hostname) && !EVERYWHERE.has(hostname)) return url
-  return `http://${name.toLowerCase()}.localhost${port === '' ? '' : `:${port}`}/`
+  return `${protocol}//${name.toLowerCase()}.localhost${port === '' ? '' : `:${port}`}/`
 }
 
 /** The addresses a browser can open: `0.0.0.0` is none, so it becomes localhost and every address of the machine. */

@@ -6,6 +6,7 @@ import { reportLines } from './error-report.ts'
 import { functionFaultLines, type FaultStyle } from './faults.ts'
 import { nameColour, type Paint } from './paint.ts'
 import { printable, printableOutput } from './printable.ts'
+import { table } from './table.ts'
 
 type EventOf<Name extends DevEvent['event']> = Extract<DevEvent, { event: Name }>
 
@@ -27,6 +28,8 @@ export function eventLines(event: LineEvent, style: FaultStyle): string[] {
       return [outputLine(event, style.paint)]
     case 'warning':
       return [warningLine(event, style.paint)]
+    case 'authority':
+      return authorityLines(event, style.paint)
     case 'closing':
       // Who asked for the end knows; the session says so when it takes long.
       return []
@@ -35,25 +38,35 @@ export function eventLines(event: LineEvent, style: FaultStyle): string[] {
 
 /** Which `--log-level` an event needs to be seen. */
 function eventLevel(event: DevEvent): Exclude<LogLevel, 'silent'> {
-  switch (event.event) {
-    case 'error':
-    case 'fault':
-      return 'error'
-    case 'warning':
-      return 'warn'
-    case 'log':
-      return event.level
-    case 'ready':
-    case 'request':
-    case 'reload':
-    case 'configuration':
-    case 'closing':
-      return 'info'
-  }
+  return event.event === 'log' ? event.level : LEVELS[event.event]
 }
+
+const LEVELS = {
+  error: 'error',
+  fault: 'error',
+  warning: 'warn',
+  ready: 'info',
+  request: 'info',
+  reload: 'info',
+  configuration: 'info',
+  authority: 'info',
+  closing: 'info',
+} as const satisfies Record<Exclude<DevEvent['event'], 'log'>, Exclude<LogLevel, 'silent'>>
 
 export function isShown(event: DevEvent, level: LogLevel): boolean {
   return LOG_LEVELS[eventLevel(event)] >= LOG_LEVELS[level]
+}
+
+/** Once in the life of an authority, so it may take some lines. */
+function authorityLines({ file, hints }: EventOf<'authority'>, paint: Paint): string[] {
+  const rows = [['browsers', 'flexi trust --install'], ...hints.map(({ name, line }) => [name, line])]
+  return [
+    '  A certificate authority of your own was made. Nothing trusts it yet:',
+    `  ${paint.dim(printable(file))}`,
+    '',
+    ...table(['WHO', 'HOW IT COMES TO TRUST IT'], rows, { paint, columns: [undefined, paint.cyan] }),
+    '',
+  ]
 }
 
 /** `↻ hello  src/hello.ts  14 ms` */

@@ -18,8 +18,8 @@ export function reportOf(error: FlexiError): ErrorReport {
 }
 
 /** `configError` writes the faults into its message for those who print the message alone. */
-function heading(error: FlexiError): string {
-  return error.faults.length === 0 ? error.message : (error.message.split('\n\n')[0] ?? error.message)
+function heading({ message, faults }: Pick<ErrorReport, 'message' | 'faults'>): string {
+  return faults.length === 0 ? message : (message.split('\n\n', 1)[0] ?? message)
 }
 
 /** Message, code frame of every fault, hint: all a person needs to mend it, and no stack. */
@@ -36,13 +36,15 @@ export function reportLines(report: ErrorReport, style: FaultStyle): string[] {
   return lines
 }
 
-/** A message that ends with its only fault, place and all, is cut there: the fault is shown below it. */
+/** Faults are shown below the message: one that holds them all, or ends with its only one, place and all, is cut there. */
 function withoutFault({ message, faults }: ErrorReport): string {
   const [only, ...others] = faults
-  if (only === undefined || others.length > 0) return message
+  if (only === undefined) return message
+  const first = heading({ message, faults })
+  if (others.length > 0) return first
   const { file, line, column } = only.place
-  const cut = message.indexOf(`: ${file}:${line}:${column}`)
-  return cut > 0 ? message.slice(0, cut) : message
+  const cut = first.indexOf(`: ${file}:${line}:${column}`)
+  return cut > 0 ? first.slice(0, cut) : first
 }
 
 /** Our own failure: the stack, and where to send it. */

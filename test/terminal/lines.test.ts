@@ -246,6 +246,13 @@ describe('errors', () => {
     expect(lines.filter((line) => line.includes('proxy.ini:12:3'))).toHaveLength(2)
   })
 
+  test('of the configuration show every fault once when they come as an event, too', () => {
+    const { code, message, faults } = configError([FAULT, FAULT])
+    const lines = eventLines({ event: 'error', code, message, faults }, PLAIN)
+    expect(lines[0]).toBe('✖ 2 faults in the configuration FLEXI_CONFIG')
+    expect(lines.filter((line) => line.includes('no value for this key'))).toHaveLength(2)
+  })
+
   test('that end with their only fault show it once', () => {
     const message = 'the build failed: proxy.ini:12:3: no value for this key'
     const fault = { ...FAULT, place: { ...FAULT.place, file: 'proxy.ini' } }
