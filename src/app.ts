@@ -1,9 +1,15 @@
+import { FlexiError } from './core/errors.ts'
 import type { DevEvent, FunctionSummary, RouteSummary } from './core/events.ts'
 import { silentLogger, type LogLevel } from './core/log.ts'
 import type { AbsolutePath } from './core/place.ts'
 import type { Project } from './core/project.ts'
+import { flexilibAnswers } from './app/flexilib.ts'
+import { openHttps, withCertificateFiles, type AppHttps } from './app/https.ts'
 import { LiveProject } from './app/live-project.ts'
+import { openMetricsPage } from './app/metrics-page.ts'
 import { eventLogger } from './app/scope.ts'
+import { restartReminder } from './app/server-changes.ts'
+import { errorEvent } from './app/served-function.ts'
 import { readProject, type ReadProjectOptions } from './config/project.ts'
 import { readServerSettings } from './config/settings.ts'
 import { emulators } from './emulators/registry.ts'
@@ -18,17 +24,27 @@ export interface AppOptions {
   readonly mode: 'dev' | 'serve'
   readonly port?: number | undefined
   readonly host?: string | undefined
+  /** True speaks HTTPS, false does not, whatever the configuration says. */
+  readonly https?: boolean | undefined
   /** A taken port is an error when fixed; otherwise the next free one is used. */
   readonly portIsFixed: boolean
   readonly configFile?: AbsolutePath | undefined
   readonly envFile?: AbsolutePath | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
-  readonly watch: boolean
+  /** `code` leaves configuration files alone: those are read on demand. */
+  readonly watch: boolean | 'code'
   readonly inspectPort?: number | undefined
-  readonly controlPrefix?: string | undefined
+  /** Default `/_flexi`; false reserves no path and no host name. */
+  readonly controlPrefix?: string | false | undefined
   readonly logLevel?: LogLevel | undefined
-  /** Read this file alone, as FlexiLib does. */
+  /** Read this file alone, and do as FlexiLib does: libraries are loaded when first asked for, and errors are its plain 500. */
   readonly only?: 'proxy.ini' | undefined
+  /** What a call may take where its function does not say; default `LIMITS.requestMs`. */
+  readonly timeoutMs?: number | undefined
+  /** A bound socket to listen on, in place of host and port. */
+  readonly fd?: number | undefined
+  /** What was served before, by a process that crashed: served again when the files are at fault now. */
+  readonly lastGood?: Project | undefined
   /** When the command began, on the clock of `performance.timeOrigin + performance.now()`, in ms. */
   readonly startedAt: number
   readonly onEvent: (event: DevEvent) => void
@@ -49,26 +65,31 @@ export interface App extends AsyncDisposable {
  */
 export async function startApp(options: AppOptions): Promise<App> {
   const readAt = Date.now()
-  const project = await readProject(projectOptions(options))
+  const project = withCertificateFiles(await readFirst(options))
   const settings = readServerSettings({
     flags: { port: options.port, host: options.host },
     environment: options.environment,
     project: project.server,
   })
-  const log = eventLogger(options.logLevel ?? 'info', options.onEvent)
+  const controlPrefix = options.controlPrefix ?? '/_flexi'
+  const { onEvent, ...metrics } = openMetricsPage(controlPrefix, options.onEvent)
+  const log = eventLogger(options.logLevel ?? 'info', onEvent)
   let origin: string | undefined
+  const https = await openHttps(project, { ...options, flag: options.https, host: settings.host, onEvent })
+  const remind = restartReminder(project.server, (message) => onEvent({ event: 'warning', message }))
   const live = await LiveProject.open(project, {
     directory: options.directory,
     mode: options.mode,
     threads: settings.threads,
     preallocationKb: settings.responsePreallocationKb,
-    controlPrefix: options.controlPrefix ?? '/_flexi',
+    controlPrefix,
     inspectPort: options.inspectPort,
+    lazy: options.only !== undefined,
     log,
     readAt,
     origin: () => origin,
-    read: () => readProject(projectOptions(options)),
-    onEvent: options.onEvent,
+    read: () => readAgain(options, https, remind),
+    onEvent,
   })
   let gateway: Gateway | undefined
   try {
@@ -76,25 +97,44 @@ export async function startApp(options: AppOptions): Promise<App> {
       host: settings.host,
       port: settings.port,
       portFallback: !options.portIsFixed && settings.port !== 0,
+      tls: https?.certificates,
       mode: options.mode,
       directory: options.directory,
       table: await live.bind(),
       log,
-      controlPrefix: options.controlPrefix,
-      onAccess: (record) => options.onEvent({ event: 'request', ...record }),
+      controlPrefix,
+      fd: options.fd,
+      trustedProxies: project.server.trustedProxies,
+      paths: project.server.paths,
+      ...(options.only === undefined ? {} : flexilibAnswers(log)),
+      onAccess: (record) => onEvent({ event: 'request', ...record }),
     })
     origin = gateway.url
     live.attach(gateway)
+    metrics.serve(gateway, live)
     await live.start()
     // Watched before it says ready: whoever saves from then on is heard.
-    if (options.watch) await live.watch()
-    options.onEvent(readyEvent(live, gateway.url, options.startedAt))
-    return appOf(live, gateway, options.onEvent)
+    if (options.watch !== false) await live.watch({ configuration: options.watch === true })
+    onEvent(readyEvent(live, gateway.url, options.startedAt))
+    await https?.introduce(gateway.url)
+    return appOf(live, gateway, onEvent)
   } catch (error) {
     await gateway?.[Symbol.asyncDispose]()
     await live[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** Certificates belong to the configuration: broken ones leave everything as it is. */
+async function readAgain(
+  options: AppOptions,
+  https: AppHttps | undefined,
+  remind: (server: Project['server']) => void,
+): Promise<Project> {
+  const project = withCertificateFiles(await readProject(projectOptions(options)))
+  await https?.adopt(project)
+  remind(project.server)
+  return project
 }
 
 /**
@@ -120,11 +160,21 @@ export async function checkProject(
   return { project, routes: live.routes }
 }
 
+async function readFirst({ lastGood, ...options }: AppOptions): Promise<Project> {
+  try {
+    return await readProject(projectOptions(options))
+  } catch (error) {
+    if (lastGood === undefined || !(error instanceof FlexiError)) throw error
+    options.onEvent(errorEvent(error))
+    return lastGood
+  }
+}
+
 function projectOptions(
-  options: Pick<AppOptions, 'directory' | 'configFile' | 'envFile' | 'environment' | 'only'>,
+  options: Pick<AppOptions, 'directory' | 'configFile' | 'envFile' | 'environment' | 'only' | 'timeoutMs'>,
 ): ReadProjectOptions {
-  const { directory, configFile, envFile, environment, only } = options
-  return { directory, emulators, environment, configFile, envFile, only }
+  const { directory, configFile, envFile, environment, only, timeoutMs } = options
+  return { directory, emulators, environment, configFile, envFile, only, timeoutMs }
 }
 
 function readyEvent(live: LiveProject, url: string, startedAt: number): DevEvent {

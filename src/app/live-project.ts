@@ -1,17 +1,20 @@
 import { basename, dirname } from 'node:path'
 
-import { asFlexiError, configError, FlexiError } from '../core/errors.ts'
+import { asFlexiError, FlexiError } from '../core/errors.ts'
 import type { DevEvent, FunctionSummary, RouteSummary } from '../core/events.ts'
 import type { FunctionConfig } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
-import type { AbsolutePath, Fault } from '../core/place.ts'
+import type { AbsolutePath } from '../core/place.ts'
 import type { Project } from '../core/project.ts'
+import type { OriginState } from '../core/upstream.ts'
 import type { PoolState } from '../instances/pool-options.ts'
 import { emulatorOf } from '../emulators/registry.ts'
 import type { RouteTable } from '../gateway/route-table.ts'
+import { openWatcher } from '../watch/open-watcher.ts'
 import type { Change, Watcher } from '../watch/watcher.ts'
 import { changedSince, covers, makeStateDirectory } from './files.ts'
-import { bindRoutes, openDestinations, summariseRoutes, type Destinations } from './routing.ts'
+import { mergeFailures, projectWarnings } from './project-faults.ts'
+import { bindRoutes, openDestinations, summariseRoutes, type Bindings } from './routing.ts'
 import { functionScope } from './scope.ts'
 import { errorEvent, ServedFunction } from './served-function.ts'
 
@@ -20,8 +23,10 @@ export interface LiveProjectOptions {
   readonly mode: 'dev' | 'serve'
   readonly threads: number
   readonly preallocationKb: number
-  /** `/_flexi` */
-  readonly controlPrefix: string
+  /** `/_flexi`; false when nothing is reserved. */
+  readonly controlPrefix: string | false
+  /** Starts functions at their first request, and again only those that run. */
+  readonly lazy?: boolean | undefined
   readonly inspectPort?: number | undefined
   readonly log: Logger
   /** When the project that is opened began to be read, in ms since the epoch. */
@@ -43,17 +48,20 @@ const CONFIG_FILES =
 export class LiveProject implements AsyncDisposable {
   readonly #options: LiveProjectOptions
   readonly #functions = new Map<string, ServedFunction>()
-  readonly #destinations: Destinations
+  readonly #destinations: Bindings
   #project: Project
   #gateway: { swap(table: RouteTable): void } | undefined
   #watcher: Watcher | undefined
+  #watchesConfiguration = false
   #reading: Promise<unknown> = Promise.resolve()
+  /** Functions of a new configuration, while they are built for the first time. */
+  #arriving: readonly ServedFunction[] = []
   #inspectors = 0
 
   private constructor(project: Project, options: LiveProjectOptions) {
     this.#project = project
     this.#options = options
-    this.#destinations = openDestinations(this.#functions)
+    this.#destinations = openDestinations(this.#functions, options.log)
   }
 
   /** @throws FlexiError FLEXI_CONFIG with the faults of every function. */
@@ -83,11 +91,17 @@ export class LiveProject implements AsyncDisposable {
     return new Map([...this.#functions].map(([name, { pool }]) => [name, pool.state()]))
   }
 
+  /** For metrics: how every server is that a route forwards to. */
+  origins(): readonly OriginState[] {
+    return this.#destinations.origins()
+  }
+
   functions(url: string): readonly FunctionSummary[] {
+    const { controlPrefix } = this.#options
     return this.#project.functions.map(({ name, provider }) => ({
       name,
       provider,
-      url: `${url}${this.#options.controlPrefix}/f/${name}/`,
+      url: controlPrefix === false ? `${url}/` : `${url}${controlPrefix}/f/${name}/`,
     }))
   }
 
@@ -103,9 +117,11 @@ export class LiveProject implements AsyncDisposable {
     await Promise.all([...this.#functions.values()].map((served) => served.start({ warm })))
   }
 
-  async watch(): Promise<void> {
-    const { watchFolder } = await import('../watch/watcher.ts')
-    this.#watcher = await watchFolder({
+  /** Without `configuration`, only what functions are made of: the rest is read when somebody asks for it. */
+  async watch({ configuration }: { readonly configuration: boolean }): Promise<void> {
+    this.#watchesConfiguration = configuration
+    this.#watcher = await openWatcher({
+      whole: configuration,
       directory: this.#project.directory,
       onChange: (change) => void this.#react(change),
       onError: (error) => this.#options.log.warn('watch.fail', { error: error.message }),
@@ -123,7 +139,7 @@ export class LiveProject implements AsyncDisposable {
 
   async restart(): Promise<void> {
     const at = performance.now()
-    this.#reading = this.#reading.then(() => this.#reread())
+    this.#reading = this.#reading.then(() => this.#readChanged())
     await this.#reading
     await Promise.all([...this.#functions.values()].map((served) => served.restart(at)))
     this.#watchSources()
@@ -131,6 +147,7 @@ export class LiveProject implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#watcher?.[Symbol.asyncDispose]()
+    this.#supersede()
     await this.#reading
     await Promise.all([...this.#functions.values()].map((served) => served[Symbol.asyncDispose]()))
     await this.#destinations[Symbol.asyncDispose]()
@@ -139,7 +156,8 @@ export class LiveProject implements AsyncDisposable {
   /** Configuration first: what it adds or changes is then built from the newest sources, and the rest is built after it. */
   async #react({ paths, at }: Change): Promise<void> {
     const files = [...paths]
-    if (files.some((path) => this.#isConfiguration(path))) {
+    if (this.#watchesConfiguration && files.some((path) => this.#isConfiguration(path))) {
+      this.#supersede()
       this.#reading = this.#reading.then(() => this.#readChanged())
       await this.#reading
     }
@@ -181,23 +199,33 @@ export class LiveProject implements AsyncDisposable {
       this.#watchSources()
       return true
     } catch (error) {
-      this.#options.onEvent(errorEvent(asFlexiError(error)))
+      const failure = asFlexiError(error)
+      if (failure.code !== 'FLEXI_SHUTTING_DOWN') this.#options.onEvent(errorEvent(failure))
       return false
     }
   }
 
+  /** Ends builds of a configuration that is out of date before it is served: one that hangs would keep the next one waiting. */
+  #supersede(): void {
+    for (const served of this.#functions.values()) served.supersede()
+    for (const served of this.#arriving) void served[Symbol.asyncDispose]()
+    this.#arriving = []
+  }
+
   /** All or nothing: everything new is opened and built before anything old is let go. */
   async #adopt(project: Project): Promise<void> {
+    await this.#destinations.prepare(project.routes)
     const fresh = project.functions.filter((config) => !this.#keeps(config))
-    const changed = fresh.filter(
-      (config) => this.#functions.get(config.name)?.config.provider === config.provider,
-    )
+    const changed = fresh.filter((one) => this.#functions.get(one.name)?.config.provider === one.provider)
     const added = await this.#openFunctions(fresh.filter((config) => !changed.includes(config)))
     const changes = await this.#prepareChanges(changed).catch(async (error: unknown) => {
       await Promise.all(added.map((served) => served[Symbol.asyncDispose]()))
       throw error
     })
-    await Promise.all(added.map((served) => served.start({ warm: true })))
+    await this.#startArriving(added).catch(async (error: unknown) => {
+      await Promise.all(changes.map((change) => change.abandon()))
+      throw error
+    })
     const wanted = new Set(project.functions.map(({ name }) => name))
     const removed = [...this.#functions.values()].filter(
       ({ name }) => !wanted.has(name) || added.some((served) => served.name === name),
@@ -209,11 +237,22 @@ export class LiveProject implements AsyncDisposable {
     this.#gateway?.swap(table)
     await Promise.all(changes.map((change) => change.apply()))
     await Promise.all(removed.map((served) => served[Symbol.asyncDispose]()))
-    await this.#destinations.keep(project.routes)
+    this.#destinations.keep(project.routes)
     this.#warn(project)
   }
 
-  async #prepareChanges(changed: readonly FunctionConfig[]): Promise<readonly { apply(): Promise<void> }[]> {
+  /** @throws FlexiError FLEXI_SHUTTING_DOWN when a newer configuration came meanwhile. */
+  async #startArriving(added: readonly ServedFunction[]): Promise<void> {
+    this.#arriving = added
+    await Promise.all(added.map((served) => served.start({ warm: true })))
+    if (this.#arriving !== added)
+      throw new FlexiError('FLEXI_SHUTTING_DOWN', 'a newer configuration is there')
+    this.#arriving = []
+  }
+
+  async #prepareChanges(
+    changed: readonly FunctionConfig[],
+  ): Promise<readonly { apply(): Promise<void>; abandon(): Promise<void> }[]> {
     const prepared = await Promise.allSettled(
       changed.map(async (config) => this.#functions.get(config.name)?.reconfigure(config)),
     )
@@ -249,28 +288,12 @@ export class LiveProject implements AsyncDisposable {
       emulator: emulatorOf(config.provider),
       directory,
       onEvent,
+      lazy: this.#options.lazy,
       scope: functionScope(config.name, this.#options, port),
     })
   }
 
   #warn(project: Project): void {
-    for (const fault of project.faults) {
-      const { file, line, column } = fault.place
-      const hint = fault.hint === undefined ? '' : ` ${fault.hint}`
-      this.#options.onEvent({
-        event: 'warning',
-        message: `${file}:${line}:${column}  ${fault.message}${hint}`,
-      })
-    }
+    for (const warning of projectWarnings(project)) this.#options.onEvent(warning)
   }
-}
-
-/** The faults of all files in one error; anything that is not a configuration fault is thrown as it is. */
-function mergeFailures(failures: readonly unknown[]): unknown {
-  const faults: Fault[] = []
-  for (const failure of failures) {
-    if (!(failure instanceof FlexiError) || failure.faults.length === 0) return failure
-    faults.push(...failure.faults)
-  }
-  return configError(faults)
 }

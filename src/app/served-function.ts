@@ -12,6 +12,8 @@ export interface ServedFunctionOptions {
   readonly scope: FunctionScope
   readonly directory: AbsolutePath
   readonly onEvent: (event: DevEvent) => void
+  /** Starts no instance before the first request, and of new code only when the old had one. */
+  readonly lazy?: boolean | undefined
 }
 
 interface News {
@@ -38,6 +40,8 @@ export class ServedFunction implements AsyncDisposable {
   readonly #news: News
   #config: FunctionConfig
   #source: FunctionSource
+  /** Builds for `reconfigure`. */
+  #coming: FunctionSource | undefined
   #revision: string | undefined
   #turn: Promise<void> = Promise.resolve()
   #pending: Pending | undefined
@@ -89,6 +93,7 @@ export class ServedFunction implements AsyncDisposable {
    * Builds what changed and swaps to it. Changes that come in before that build begins share it; `files` are named in the event.
    */
   rebuild(files: readonly AbsolutePath[], at: number): Promise<void> {
+    this.#source.changed?.(files)
     if (this.#pending === undefined) {
       const changed = new Set<AbsolutePath>()
       const done = this.#inTurn(async () => {
@@ -115,15 +120,20 @@ export class ServedFunction implements AsyncDisposable {
   async reconfigure(config: FunctionConfig): Promise<{ apply(): Promise<void>; abandon(): Promise<void> }> {
     const source = await this.#options.emulator.open(config, this.#options.scope)
     let code: Code
+    this.#coming = source
     try {
       code = await source.build()
     } catch (error) {
       await source[Symbol.asyncDispose]()
       throw error
+    } finally {
+      this.#coming = undefined
     }
     return {
-      apply: () =>
-        this.#inTurn(async () => {
+      apply: () => {
+        // What it still builds nobody will see.
+        this.#source.cancel?.()
+        return this.#inTurn(async () => {
           const old = this.#source
           this.#source = source
           this.#config = config
@@ -132,12 +142,19 @@ export class ServedFunction implements AsyncDisposable {
           } finally {
             await old[Symbol.asyncDispose]()
           }
-        }),
+        })
+      },
       abandon: async () => source[Symbol.asyncDispose](),
     }
   }
 
+  /** A newer configuration than the one that `reconfigure` builds is there: what still builds rejects soon. */
+  supersede(): void {
+    this.#coming?.cancel?.()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#source.cancel?.()
     await this.pool[Symbol.asyncDispose]()
     await this.#turn
     await this.#source[Symbol.asyncDispose]()
@@ -164,7 +181,8 @@ export class ServedFunction implements AsyncDisposable {
 
   async #serve(code: Code, warm: boolean): Promise<void> {
     this.#news.reported = false
-    await this.pool.replace(code, { warm })
+    const wanted = this.#options.lazy !== true || this.pool.state().instances > 0
+    await this.pool.replace(code, { warm: warm && wanted })
     this.#revision = code.revision
     this.#failure = undefined
   }
@@ -172,8 +190,9 @@ export class ServedFunction implements AsyncDisposable {
   #fail(error: unknown): void {
     // A source that could not even try again throws what it threw before: its reader knows.
     if (this.#failure?.error === error) return
-    this.#failure = { error }
     const failure = asFlexiError(error)
+    if (failure.code === 'FLEXI_SHUTTING_DOWN') return
+    this.#failure = { error }
     this.pool.fail(failure)
     // A provider that has shown the stack of a failed start has said it better.
     if (failure.code === 'FLEXI_FUNCTION_INIT' && this.#news.reported) return

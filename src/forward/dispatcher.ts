@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 
 import type { Dispatcher } from 'undici'
 
+import { serverNameOf, tlsOptions, type ClientTls } from './client-tls.ts'
 import { errorCode } from './upstream-error.ts'
 
 export type { Dispatcher } from 'undici'
@@ -15,10 +16,8 @@ export interface DispatcherOptions {
   readonly keepAliveMs?: number | undefined
   /** A Unix socket to connect to in place of the origin's host and port. */
   readonly socketPath?: string | undefined
-  /** PEM certificates trusted besides none other; the system's when undefined. */
-  readonly ca?: string | undefined
-  /** False accepts any certificate: for upstreams on this machine. */
-  readonly verifyCertificate?: boolean | undefined
+  /** For an `https` origin. */
+  readonly tls?: ClientTls | undefined
 }
 
 /** Longer than a browser's, because upstreams put tokens into their fields. */
@@ -35,19 +34,20 @@ export async function createDispatcher(origin: string, options: DispatcherOption
     import('undici/lib/dispatcher/pool.js'),
     import('undici/lib/core/connect.js'),
   ])
+  const { hostname } = new URL(origin)
   const connect = buildConnector({
     timeout: options.connectMs ?? CONNECT_MS,
     ...(options.socketPath === undefined ? {} : { socketPath: options.socketPath }),
-    ...(options.ca === undefined ? {} : { ca: options.ca }),
-    ...(options.verifyCertificate === undefined ? {} : { rejectUnauthorized: options.verifyCertificate }),
+    ...tlsOptions(hostname, options.tls),
   })
+  const servername = serverNameOf(hostname, options.tls)
   return new Pool(origin, {
     connections: options.connectionsMax ?? null,
     pipelining: 1,
     keepAliveTimeout: options.keepAliveMs ?? KEEP_ALIVE_MS,
     maxHeaderSize: HEAD_BYTES_MAX,
     connect: (target, callback) => {
-      connect(target, (...[error, socket]) => {
+      connect({ ...target, servername: servername ?? '' }, (...[error, socket]) => {
         if (error !== null) callback(error, null)
         else callback(null, readToTheEnd(socket))
       })

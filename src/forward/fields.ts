@@ -1,13 +1,17 @@
 import type { IncomingMessage } from 'node:http'
 
 import type { RequestContext } from '../core/fetcher.ts'
+import { addClientFields, type Asked } from './client-fields.ts'
+import { REQUEST_ID, REQUEST_ID_KEY, sentRequestId } from './request-id.ts'
 import { fieldValue } from './request-line.ts'
+
+export { VIA_NAME } from './client-fields.ts'
 
 /** What decides over the fields of a forwarded request. */
 export interface FieldRules {
   /** `keep` sends the client's Host; anything else replaces it. */
   readonly host: string
-  /** Tells the upstream who asked: X-Forwarded-*, Forwarded, Via. What the client says about that is dropped. */
+  /** Tells the upstream who asked: X-Forwarded-*, Forwarded, Via, X-Request-Id. What the client says about that is dropped. */
   readonly forwarded: boolean
   /** name, value, name, value …: added, and win over the client's fields of the same names. */
   readonly fields?: readonly string[] | undefined
@@ -43,18 +47,12 @@ const HOP_NAMES = [
 ]
 const REQUEST_HOP = nameSet(...HOP_NAMES, 'trailer', 'expect')
 const RESPONSE_HOP = nameSet(...HOP_NAMES, 'trailer')
-const ABOUT_CLIENT = nameSet(
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-forwarded-proto',
-  'x-forwarded-server',
-  'x-real-ip',
-  'via',
-)
+/** Written anew for every request. */
+const REWRITTEN_NAMES = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'via']
+const REWRITTEN = nameSet(...REWRITTEN_NAMES)
+const ABOUT_CLIENT = nameSet(...REWRITTEN_NAMES, 'x-forwarded-port', 'x-forwarded-server', 'x-real-ip')
 /** Naming these in Connection must not take away what frames and routes the message. */
-const NEVER_NAMED = new Set(['close', 'keep-alive', 'host', 'content-length'])
+const NEVER_NAMED = new Set(['close', 'keep-alive', 'host', 'content-length', REQUEST_ID_KEY])
 
 /** The fields an upstream gets: the client's without those of its own connection, in their order and case. */
 export function requestFields(
@@ -64,24 +62,24 @@ export function requestFields(
 ): string[] {
   const raw = context.raw.fields
   const named = namedByConnection(incoming.headers.connection)
+  const asked = { incoming, context }
   const fields: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] ?? ''
-    if (!isHop(REQUEST_HOP, name, named) && !isReplaced(rules, name)) fields.push(name, raw[i + 1] ?? '')
+    if (!isHop(REQUEST_HOP, name, named) && !isReplaced(rules, name, asked))
+      fields.push(name, raw[i + 1] ?? '')
   }
   if (incoming.headers['te']?.includes('trailers') === true) fields.push('TE', 'trailers')
-  addOwn(fields, rules, { incoming, context })
+  addOwn(fields, rules, asked)
   return fields
-}
-
-interface Asked {
-  readonly incoming: IncomingMessage
-  readonly context: RequestContext
 }
 
 function addOwn(fields: string[], rules: FieldRules, asked: Asked): void {
   if (rules.host !== 'keep') fields.push('Host', rules.host)
-  if (rules.forwarded) addForwarded(fields, asked)
+  if (rules.forwarded) {
+    addClientFields(fields, asked)
+    if (sentRequestId(asked.incoming.headers) === undefined) fields.push(REQUEST_ID, asked.context.id)
+  }
   if (rules.fields !== undefined) fields.push(...rules.fields)
 }
 
@@ -89,15 +87,21 @@ function isHop(set: NameSet, name: string, named: ReadonlySet<string> | undefine
   return isIn(set, name) || (named !== undefined && named.has(name.toLowerCase()))
 }
 
-function isReplaced(rules: FieldRules, name: string): boolean {
-  if (rules.forwarded && isAboutClient(name)) return true
+function isReplaced(rules: FieldRules, name: string, asked: Asked): boolean {
+  if (rules.forwarded && isAboutClient(name, asked)) return true
   if (rules.host !== 'keep' && name.length === 4 && name.toLowerCase() === 'host') return true
   return has(rules.dropped, name, 1) || has(rules.fields, name, 2)
 }
 
-/** `X_Forwarded_For` reads like X-Forwarded-For to CGI-shaped upstreams. */
-function isAboutClient(name: string): boolean {
-  return isIn(ABOUT_CLIENT, name.includes('_') ? name.replaceAll('_', '-') : name)
+/** What a proxy that is trusted says about its client stands. `X_Forwarded_For` reads like X-Forwarded-For to CGI-shaped upstreams. */
+function isAboutClient(name: string, { incoming, context }: Asked): boolean {
+  if (name.includes('_')) {
+    const plain = name.replaceAll('_', '-')
+    return isIn(ABOUT_CLIENT, plain) || plain.toLowerCase() === REQUEST_ID_KEY
+  }
+  if (name.length === REQUEST_ID_KEY.length && name.toLowerCase() === REQUEST_ID_KEY)
+    return sentRequestId(incoming.headers) === undefined
+  return isIn(context.trustedPeer === undefined ? ABOUT_CLIENT : REWRITTEN, name)
 }
 
 /** `step` 2 looks at the names of a name, value list only. */
@@ -119,26 +123,6 @@ function namedByConnection(value: string | undefined): ReadonlySet<string> | und
     .map((name) => name.trim())
     .filter((name) => name !== '' && !NEVER_NAMED.has(name))
   return names.length === 0 ? undefined : new Set(names)
-}
-
-function addForwarded(fields: string[], { incoming, context }: Asked): void {
-  const { clientAddress, protocol } = context
-  const host = incoming.headers.host
-  fields.push('X-Forwarded-For', clientAddress, 'X-Forwarded-Proto', protocol)
-  if (host !== undefined) fields.push('X-Forwarded-Host', host)
-  fields.push('Forwarded', forwardedValue(clientAddress, protocol, host))
-  const via = incoming.headers.via
-  fields.push('Via', `${via === undefined ? '' : `${via}, `}${incoming.httpVersion} ${VIA_NAME}`)
-}
-
-/** Our pseudonym in Via (RFC 9110 section 7.6.3); a request that carries it many times goes round in a loop. */
-export const VIA_NAME = 'flexi'
-
-/** RFC 7239: IPv6 addresses and everything with a colon are quoted. */
-function forwardedValue(address: string, protocol: string, host: string | undefined): string {
-  const node = address.includes(':') ? `"[${address}]"` : address
-  const suffix = host === undefined ? '' : `;host="${host.replaceAll('"', '')}"`
-  return `for=${node};proto=${protocol}${suffix}`
 }
 
 /** What a response's framing depends on besides its own fields. */
@@ -167,5 +151,5 @@ export function responseFields(raw: readonly string[], framing: ResponseFraming)
 
 /** Without a length of its own, Node sends the content in chunks: only then can trailers follow. */
 function isChunked({ status, method, httpVersion }: ResponseFraming): boolean {
-  return httpVersion === '1.1' && method !== 'HEAD' && status !== 204 && status !== 304
+  return httpVersion !== '1.0' && method !== 'HEAD' && status !== 204 && status !== 304
 }

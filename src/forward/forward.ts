@@ -1,23 +1,25 @@
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { RequestContext } from '../core/fetcher.ts'
 import { LIMITS } from '../core/limits.ts'
+import type { AnswerHook } from './answer-hook.ts'
+import { addTrailers, cut, hasContent, inform, latin1, pairs, writeHead } from './client-side.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { requestFields, responseFields, type FieldRules } from './fields.ts'
+import { addRequestId } from './request-id.ts'
 import { RequestBody } from './request-body.ts'
-import { originForm } from './request-line.ts'
-import { errorCode, upstreamError, wasReused } from './upstream-error.ts'
+import { writeWhole, type AnswerHead } from './whole-answer.ts'
+import { upstreamPath, type PathRules } from './upstream-path.ts'
+import { errorCode, givenUp, upstreamError, wasReused, type UpstreamError } from './upstream-error.ts'
 
-export { createDispatcher, type Dispatcher, type DispatcherOptions } from './dispatcher.ts'
+export { createDispatcher, type Dispatcher } from './dispatcher.ts'
 export { UpstreamError } from './upstream-error.ts'
 
 /** Where a request goes and what is changed on the way. */
-export interface ForwardTarget extends FieldRules {
+export interface ForwardTarget extends FieldRules, PathRules {
   readonly dispatcher: Dispatcher
   /** `http://127.0.0.1:3000`, for the connection and for messages. */
   readonly origin: string
-  /** Put before the path, without a slash at its end: `/base`. */
-  readonly basePath?: string | undefined
   /** Longest silence before the head; default `LIMITS.requestMs`. 0 waits for ever. */
   readonly headersMs?: number | undefined
   /** Longest silence within the body; default 300 000. 0 waits for ever. */
@@ -28,6 +30,11 @@ export interface ForwardExchange {
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
   readonly context: RequestContext
+  readonly hook?: AnswerHook | undefined
+  /** Longest silence before the head of this one answer, in place of the target's. */
+  readonly headersMs?: number | undefined
+  /** Gives up what has no answer yet; `forward` rejects with FLEXI_UPSTREAM_TIMEOUT. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -47,9 +54,16 @@ interface Settle {
   reject(error: Error): void
 }
 
+/** The connector knows the real one. Without one for all requests undici opens a new TLS connection whenever their Host differs. */
+interface DispatchOptions extends Dispatcher.DispatchOptions {
+  readonly servername: string
+}
+
 const BODY_MS = 300_000
+const SWALLOWED_BYTES_MAX = 64 * 1024
+const OUT_OF_TIME = Object.assign(new Error('out of time'), { code: 'UND_ERR_HEADERS_TIMEOUT' })
 /** RFC 9110 section 9.2.2. */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 /** One request under way. undici's older handler shape, because only it hands out fields as they came. */
 class Forwarding implements Dispatcher.DispatchHandler {
@@ -60,10 +74,17 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #attempts = 0
   #sent = false
   #answered = false
-  #headSent = false
-  #bodyBegun = false
+  /** The answer was accepted: from here on it is this one or none. */
+  #accepted = false
+  /** Held back until the end of the tick in which it came. */
+  #head: AnswerHead | undefined
+  /** The first content, while the head is held back. */
+  #first: Buffer | undefined
   #complete = false
   #closed = false
+  /** The answer was given up, or is awaited no more: what still comes concerns nobody. */
+  #dropped = false
+  #droppedBytes = 0
   #abort: ((error?: Error) => void) | undefined
   #resume: (() => void) | undefined
 
@@ -73,32 +94,31 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#settle = settle
     this.#body = hasContent(exchange.incoming) ? new RequestBody(exchange.incoming) : undefined
     exchange.outgoing.on('close', this.#onClose)
+    exchange.signal?.addEventListener('abort', this.#onAbort)
   }
 
   send(): void {
     const { incoming, context } = this.#exchange
     const target = this.#target
-    const path = originForm(context.raw.target)
     this.#attempts++
     this.#sent = false
-    target.dispatcher.dispatch(
-      {
-        origin: target.origin,
-        path: target.basePath === undefined ? path : target.basePath + path,
-        method: context.raw.method,
-        headers: requestFields(target, incoming, context),
-        body: this.#body ?? null,
-        headersTimeout: target.headersMs ?? LIMITS.requestMs,
-        bodyTimeout: target.bodyMs ?? BODY_MS,
-      },
-      this,
-    )
+    const options: DispatchOptions = {
+      origin: target.origin,
+      path: upstreamPath(target, context.raw.target),
+      method: context.raw.method,
+      headers: requestFields(target, incoming, context),
+      body: this.#body ?? null,
+      headersTimeout: this.#exchange.headersMs ?? target.headersMs ?? LIMITS.requestMs,
+      bodyTimeout: target.bodyMs ?? BODY_MS,
+      servername: 'upstream',
+    }
+    target.dispatcher.dispatch(options, this)
   }
 
   onConnect(abort: (error?: Error) => void): void {
     this.#abort = abort
     this.#sent = true
-    if (this.#closed) abort()
+    if (this.#closed || this.#dropped) abort()
   }
 
   onResponseStarted(): void {
@@ -106,43 +126,83 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
-    const { incoming, outgoing } = this.#exchange
+    const { incoming, outgoing, hook } = this.#exchange
     if (status < 200) {
       inform(outgoing, status, raw)
       return true
     }
+    this.#exchange.signal?.removeEventListener('abort', this.#onAbort)
+    if (hook?.accepts(status) === false) {
+      this.#drop(givenUp(this.#target.origin, status))
+      return true
+    }
     this.#resume = resume
+    this.#accepted = true
     const framing = { status, method: incoming.method, httpVersion: incoming.httpVersion }
-    outgoing.writeHead(status, reasonPhrase(status, reason), responseFields(raw.map(latin1), framing))
-    this.#headSent = true
+    const fields = responseFields(raw.map(latin1), framing)
+    if (this.#target.forwarded) addRequestId(fields, this.#exchange)
+    this.#head = { status, reason, fields: hook === undefined ? fields : hook.edit(fields) }
     // undici takes the length of a 304 for content that never came, and fails: nothing of this response is left to wait for.
     if (status === 304 || status === 204) this.onComplete(null)
-    // A head whose body comes later must not wait for it; one whose body is already here leaves in the same write.
-    process.nextTick(this.#flushHead)
+    // A head whose content comes later must not wait for it; one whose content is already here leaves in the same write.
+    else process.nextTick(flushHead, this)
     return true
   }
 
   onData(chunk: Buffer): boolean {
-    const { outgoing } = this.#exchange
-    if (!this.#bodyBegun) {
-      this.#bodyBegun = true
-      outgoing.on('drain', this.#onDrain)
+    if (this.#dropped) return this.#swallow(chunk)
+    if (this.#head === undefined) return this.#exchange.outgoing.write(chunk)
+    if (this.#first === undefined) {
+      this.#first = chunk
+      return true
     }
-    return outgoing.write(chunk)
+    this.flush()
+    return this.#exchange.outgoing.write(chunk)
   }
 
   onComplete(trailers: readonly (Buffer | string)[] | null): void {
-    if (this.#complete) return
+    if (this.#complete || this.#dropped) return
     const { outgoing } = this.#exchange
+    const head = this.#head
+    const hasTrailers = trailers !== null && trailers.length > 0
+    if (head !== undefined && !hasTrailers) {
+      this.#complete = true
+      this.#begin(head, () => writeWhole(outgoing, head, this.#first))
+      return
+    }
+    this.flush()
     this.#complete = true
-    this.#bodyBegun = true
-    if (trailers !== null && trailers.length > 0) outgoing.addTrailers(pairs(trailers))
+    if (hasTrailers) addTrailers(outgoing, pairs(trailers))
     outgoing.end()
   }
 
+  /** Once the tick is over in which the head came: what belongs to it and is not here yet comes later. */
+  flush(): void {
+    const head = this.#head
+    if (head === undefined || this.#closed || this.#dropped) return
+    const { outgoing } = this.#exchange
+    this.#begin(head, () => {
+      writeHead(outgoing, head)
+      outgoing.on('drain', () => this.#resume?.())
+      if (this.#first === undefined) outgoing.flushHeaders()
+      else outgoing.write(this.#first)
+    })
+  }
+
+  /** What Node refuses to write, the upstream should not have sent; nothing of it has left. */
+  #begin(head: AnswerHead, write: () => void): void {
+    this.#head = undefined
+    try {
+      write()
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(`status ${head.status}`))
+      this.#abort?.()
+    }
+  }
+
   onError(error: Error): void {
-    if (this.#closed || this.#complete) return
-    if (this.#headSent) this.#cut(error)
+    if (this.#closed || this.#complete || this.#dropped) return
+    if (this.#accepted) this.#cut(error)
     else if (this.#mayRetry(error)) this.send()
     else this.#fail(error)
   }
@@ -154,17 +214,36 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   #fail(error: Error): void {
-    this.#exchange.outgoing.off('close', this.#onClose)
-    this.#settle.reject(upstreamError(this.#target.origin, error, this.#body?.started ?? this.#sent))
+    this.#drop(upstreamError(this.#target.origin, error, this.#body?.started ?? this.#sent))
+  }
+
+  #drop(error: UpstreamError): void {
+    const { outgoing, signal } = this.#exchange
+    this.#dropped = true
+    outgoing.off('close', this.#onClose)
+    signal?.removeEventListener('abort', this.#onAbort)
+    this.#settle.reject(error)
+  }
+
+  /** A short answer that was given up leaves its connection usable; a long one is not worth it. */
+  #swallow(chunk: Buffer): boolean {
+    this.#droppedBytes += chunk.length
+    if (this.#droppedBytes > SWALLOWED_BYTES_MAX) this.#abort?.(new Error('the answer was given up'))
+    return true
+  }
+
+  readonly #onAbort = (): void => {
+    if (this.#accepted) return
+    this.#fail(OUT_OF_TIME)
+    this.#abort?.(OUT_OF_TIME)
   }
 
   /** The client must see that something is missing: its connection ends without the end of the body. */
   #cut(error: Error): void {
     const { outgoing, context } = this.#exchange
     context.note({ upstreamError: errorCode(error) || error.name })
-    const { socket } = outgoing
-    if (outgoing.req.httpVersion === '1.1' || socket === null) outgoing.destroy()
-    else socket.resetAndDestroy()
+    this.flush()
+    cut(outgoing)
   }
 
   readonly #onClose = (): void => {
@@ -172,54 +251,9 @@ class Forwarding implements Dispatcher.DispatchHandler {
     if (!this.#complete) this.#abort?.(new Error('the client is gone'))
     this.#settle.resolve()
   }
-
-  readonly #onDrain = (): void => {
-    this.#resume?.()
-  }
-
-  readonly #flushHead = (): void => {
-    if (!this.#bodyBegun && !this.#closed) this.#exchange.outgoing.flushHeaders()
-  }
 }
 
-function hasContent(incoming: IncomingMessage): boolean {
-  const { headers } = incoming
-  if (headers['transfer-encoding'] !== undefined) return true
-  return headers['content-length'] !== undefined && headers['content-length'] !== '0'
-}
-
-/** Passes on 102 and 103; 100 is ours to send, and HTTP/1.0 knows none. */
-function inform(outgoing: ServerResponse, status: number, raw: readonly Buffer[]): void {
-  if (outgoing.req.httpVersion !== '1.1') return
-  if (status === 102) outgoing.writeProcessing()
-  if (status !== 103) return
-  const hints: Record<string, string | string[]> = {}
-  for (const [name, value] of pairs(raw)) {
-    const key = name.toLowerCase()
-    const known = hints[key]
-    hints[key] = known === undefined ? value : [...(typeof known === 'string' ? [known] : known), value]
-  }
-  try {
-    outgoing.writeEarlyHints(hints)
-  } catch {
-    // Node refuses Link values it cannot parse; a hint may be lost, the response may not.
-  }
-}
-
-/** The upstream's own phrase, unless Node would refuse to write it. */
-function reasonPhrase(status: number, reason: string): string {
-  return reason === STATUS_CODES[status] || /^[\t\x20-\x7e]*$/.test(reason)
-    ? reason
-    : (STATUS_CODES[status] ?? '')
-}
-
-function pairs(raw: readonly (Buffer | string)[]): [string, string][] {
-  const list: [string, string][] = []
-  for (let i = 0; i + 1 < raw.length; i += 2) list.push([latin1(raw[i] ?? ''), latin1(raw[i + 1] ?? '')])
-  return list
-}
-
-/** Fields are bytes; Node reads and writes them as Latin-1. */
-function latin1(part: Buffer | string): string {
-  return typeof part === 'string' ? part : part.toString('latin1')
+/** One function for all, so that none costs a closure. */
+function flushHead(forwarding: Forwarding): void {
+  forwarding.flush()
 }

@@ -5,9 +5,13 @@ import { pipeline, type Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 
 import type { RequestContext } from '../core/fetcher.ts'
+import type { AnswerHook } from './answer-hook.ts'
+import { tlsOptions, type ClientTls } from './client-tls.ts'
 import { requestFields, responseFields, type FieldRules } from './fields.ts'
-import { originForm } from './request-line.ts'
-import { errorCode, upstreamError, type UpstreamError } from './upstream-error.ts'
+import { isOffered, offeredProtocols } from './protocols.ts'
+import { splice } from './splice.ts'
+import { upstreamPath, type PathRules } from './upstream-path.ts'
+import { errorCode, givenUp, upstreamError, type UpstreamError } from './upstream-error.ts'
 
 export interface UpgradeTarget {
   readonly host: string
@@ -22,21 +26,19 @@ export interface UpgradeExchange {
   /** Bytes the client sent right behind its request. */
   readonly head: Buffer
   readonly context: RequestContext
+  readonly hook?: AnswerHook | undefined
 }
 
-export interface UpgradeOptions extends FieldRules {
-  /** Put before the path, without a slash at its end: `/base`. */
-  readonly basePath?: string | undefined
+export interface UpgradeOptions extends FieldRules, PathRules {
   /** How long the upstream may take to answer the handshake; default 10 000. */
   readonly handshakeMs?: number | undefined
-  /** False accepts any certificate. */
-  readonly verifyCertificate?: boolean | undefined
+  readonly clientTls?: ClientTls | undefined
 }
 
 const HANDSHAKE_MS = 10_000
 
 /**
- * Relays a request for WebSocket: on 101 both connections become one, byte for byte, half-closes and errors included;
+ * Relays a request to change the protocol: on 101 both connections become one, byte for byte, half-closes and errors included;
  * any other answer reaches the client as a normal response, after which its connection closes.
  * Settles when both sides are closed.
  * @throws UpstreamError when the upstream gave no answer; nothing was written to the client.
@@ -62,11 +64,23 @@ export function forwardUpgrade(
     }
     upstream.on('upgrade', (response, to, early) => {
       answered()
+      if (!isOffered(response, offeredProtocols(exchange.incoming.headers.upgrade))) {
+        to.destroy()
+        reject(failure(target, UNASKED))
+        return
+      }
+      exchange.hook?.accepts(101)
       join(exchange, { response, socket: to, head: early }).then(resolve, reject)
     })
     upstream.on('response', (response) => {
       answered()
-      relay(response, exchange, resolve)
+      const refusal = refusalOf(response.statusCode ?? 502, target, exchange)
+      if (refusal === undefined) {
+        relay(response, exchange, resolve)
+        return
+      }
+      upstream.destroy()
+      reject(refusal)
     })
     upstream.on('timeout', () => upstream.destroy(TIMED_OUT))
     upstream.on('error', (error) => {
@@ -77,7 +91,20 @@ export function forwardUpgrade(
   })
 }
 
+/** Why an answer that changes no protocol is not passed on. */
+function refusalOf(
+  status: number,
+  target: UpgradeTarget,
+  { hook }: UpgradeExchange,
+): UpstreamError | undefined {
+  // Node takes a 101 that names no protocol for a response.
+  if (status === 101) return failure(target, UNASKED)
+  return hook?.accepts(status) === false ? givenUp(originOf(target), status) : undefined
+}
+
 const TIMED_OUT = Object.assign(new Error('the handshake took too long'), { code: 'UND_ERR_HEADERS_TIMEOUT' })
+
+const UNASKED = new Error('it changed to a protocol that was not offered')
 
 /** The upstream's end of a connection that changed its protocol. */
 interface Switched {
@@ -87,9 +114,9 @@ interface Switched {
   readonly head: Buffer
 }
 
-function join({ socket, head, context }: UpgradeExchange, upstream: Switched): Promise<void> {
+function join({ socket, head, context, hook }: UpgradeExchange, upstream: Switched): Promise<void> {
   context.note({ status: 101 })
-  socket.write(switchingHead(upstream.response), 'latin1')
+  socket.write(switchingHead(upstream.response, hook), 'latin1')
   if (upstream.head.length > 0) socket.write(upstream.head)
   if (head.length > 0) upstream.socket.write(head)
   return splice(socket, upstream.socket)
@@ -102,31 +129,30 @@ function open(target: UpgradeTarget, exchange: UpgradeExchange, options: Upgrade
   const headers = requestFields(options, incoming, context)
   if (!headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'host'))
     headers.push('Host', `${host}:${port}`)
-  headers.push('Connection', 'Upgrade', 'Upgrade', incoming.headers.upgrade ?? 'websocket')
+  headers.push('Connection', 'Upgrade', 'Upgrade', offeredProtocols(incoming.headers.upgrade).join(', '))
   const to = { host, port, allowHalfOpen: true, noDelay: true }
   return send({
     method: context.raw.method,
-    path: (options.basePath ?? '') + originForm(context.raw.target),
+    path: upstreamPath(options, context.raw.target),
     headers,
     timeout: options.handshakeMs ?? HANDSHAKE_MS,
     createConnection: (): Socket =>
       target.tls === true
-        ? connectTls({ ...to, servername: host, rejectUnauthorized: options.verifyCertificate ?? true })
+        ? connectTls({ ...to, ...tlsOptions(host, options.clientTls), ALPNProtocols: ['http/1.1'] })
         : connectTcp(to),
   })
 }
 
 /** The upstream's 101 as it came: Connection, Upgrade and Sec-WebSocket-* belong to the handshake. */
-function switchingHead(response: IncomingMessage): string {
+function switchingHead(response: IncomingMessage, hook: AnswerHook | undefined): string {
   const lines = [`HTTP/1.1 101 ${response.statusMessage ?? 'Switching Protocols'}`]
-  for (let i = 0; i + 1 < response.rawHeaders.length; i += 2) {
-    lines.push(`${response.rawHeaders[i]}: ${response.rawHeaders[i + 1]}`)
-  }
+  const fields = hook === undefined ? response.rawHeaders : hook.edit([...response.rawHeaders])
+  for (let i = 0; i + 1 < fields.length; i += 2) lines.push(`${fields[i]}: ${fields[i + 1]}`)
   return `${lines.join('\r\n')}\r\n\r\n`
 }
 
 function relay(response: IncomingMessage, exchange: UpgradeExchange, done: () => void): void {
-  const { incoming, socket, context } = exchange
+  const { incoming, socket, context, hook } = exchange
   const outgoing = new ServerResponse(incoming)
   const status = response.statusCode ?? 502
   context.note({ status })
@@ -134,7 +160,8 @@ function relay(response: IncomingMessage, exchange: UpgradeExchange, done: () =>
   // What the client sends next was never parsed by us: the connection cannot go on.
   outgoing.shouldKeepAlive = false
   outgoing.assignSocket(asSocket(socket))
-  outgoing.writeHead(status, response.statusMessage ?? '', responseFields(response.rawHeaders, framing))
+  const fields = responseFields(response.rawHeaders, framing)
+  outgoing.writeHead(status, response.statusMessage ?? '', hook === undefined ? fields : hook.edit(fields))
   pipeline(response, outgoing, (error) => {
     if (error) socket.destroy()
     else socket.end()
@@ -147,25 +174,6 @@ function asSocket(socket: Duplex): Socket {
   return socket as Socket
 }
 
-/** Joins two connections until both are closed. An end on one is an end on the other, an error or a reset ends both. */
-function splice(left: Duplex, right: Duplex): Promise<void> {
-  left.pipe(right)
-  right.pipe(left)
-  return Promise.all([follow(left, right), follow(right, left)]).then(ignore)
-}
-
-/** Resolves when `from` is closed, and sees to it that `to` closes after its last bytes. */
-function follow(from: Duplex, to: Duplex): Promise<void> {
-  from.on('error', () => to.destroy())
-  return new Promise((resolve) => {
-    from.once('close', () => {
-      if (to.writableFinished) to.destroy()
-      else to.end(() => to.destroy())
-      resolve()
-    })
-  })
-}
-
 /** These happen before a byte is sent. */
 const CONNECT_FAILURES = new Set([
   'ECONNREFUSED',
@@ -176,9 +184,12 @@ const CONNECT_FAILURES = new Set([
   'ENOENT',
 ])
 
+function originOf({ tls, host, port }: UpgradeTarget): string {
+  return `${tls === true ? 'https' : 'http'}://${host}:${port}`
+}
+
 function failure(target: UpgradeTarget, error: Error): UpstreamError {
-  const origin = `${target.tls === true ? 'https' : 'http'}://${target.host}:${target.port}`
-  return upstreamError(origin, error, !CONNECT_FAILURES.has(errorCode(error)))
+  return upstreamError(originOf(target), error, !CONNECT_FAILURES.has(errorCode(error)))
 }
 
 function ignore(): void {

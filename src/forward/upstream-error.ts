@@ -18,6 +18,12 @@ export function upstreamError(origin: string, cause: unknown, sent: boolean): Up
   return new UpstreamError(code, message, hint === undefined ? { cause, sent } : { cause, sent, hint })
 }
 
+/** An answer that the caller would not have: another upstream may give a better one. */
+export function givenUp(origin: string, status: number): UpstreamError {
+  const cause = new Error(`status ${status}`)
+  return new UpstreamError('FLEXI_UPSTREAM_RESPONSE', `${origin} answered ${status}`, { cause, sent: true })
+}
+
 interface Failure {
   readonly code: ErrorCode
   readonly message: string
@@ -30,18 +36,50 @@ function readFailure(origin: string, cause: unknown): Failure {
   const known = FAILURES[system]
   if (known !== undefined) return known(origin)
   if (system === 'UND_ERR_SOCKET' && text.startsWith('bad ')) return badResponse(origin, text)
-  if (system.startsWith('ERR_TLS') || CERTIFICATE.test(system)) {
-    return {
-      code: 'FLEXI_UPSTREAM_UNREACHABLE',
-      message: `${origin} shows a certificate that cannot be trusted: ${text}`,
-    }
-  }
+  const secured = readTlsFailure(origin, system, text)
+  if (secured !== undefined) return secured
   if (UNREACHABLE.test(system))
     return { code: 'FLEXI_UPSTREAM_UNREACHABLE', message: `cannot reach ${origin}: ${text}` }
   return badResponse(origin, text)
 }
 
-const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY/
+/** What OpenSSL says about a connection, with the setting that mends it. */
+function readTlsFailure(origin: string, system: string, text: string): Failure | undefined {
+  const known = TLS_FAILURES.find(({ of }) => of.test(system) || of.test(text))
+  if (known === undefined) return undefined
+  const { says, hint } = known
+  return { code: 'FLEXI_UPSTREAM_UNREACHABLE', message: `${origin} ${says}: ${text.trim()}`, hint }
+}
+
+/** The first that fits the code or the text of an error. */
+const TLS_FAILURES: readonly { readonly of: RegExp; readonly says: string; readonly hint: string }[] = [
+  {
+    of: /alert.(certificate.required|bad.certificate|unknown.ca|handshake.failure)/i,
+    says: 'ended the TLS handshake',
+    hint: 'Name a client certificate that it trusts in "tls.cert" and "tls.key" of the upstream.',
+  },
+  {
+    of: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+    says: 'shows a certificate for another name',
+    hint: 'Put a name that is in the certificate into "tls.server_name" of the upstream.',
+  },
+  {
+    of: /^CERT_HAS_EXPIRED$/,
+    says: 'shows a certificate that cannot be trusted',
+    hint: 'Renew it, or set "tls.verify" of the upstream to false.',
+  },
+  {
+    of: /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|^ERR_TLS/,
+    says: 'shows a certificate that cannot be trusted',
+    hint: 'Name the authority that issued it in "tls.ca" of the upstream, or set "tls.verify" to false.',
+  },
+  {
+    of: /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$|wrong version number|packet length too long/,
+    says: 'does not speak TLS',
+    hint: 'Write http:// in place of https://.',
+  },
+]
+
 const UNREACHABLE = /^E[A-Z]+$|^EAI_|^UND_ERR_(SOCKET|DESTROYED|CLOSED|INFO|ABORTED)$/
 
 const FAILURES: Readonly<Record<string, (origin: string) => Failure>> = {
@@ -58,6 +96,11 @@ const FAILURES: Readonly<Record<string, (origin: string) => Failure>> = {
   UND_ERR_CONNECT_TIMEOUT: (origin) => timedOut(`${origin} did not accept a connection in time`),
   ETIMEDOUT: (origin) => timedOut(`${origin} did not accept a connection in time`),
   UND_ERR_HEADERS_TIMEOUT: (origin) => timedOut(`${origin} did not answer in time`),
+  ERR_FLEXI_HTTP2: (origin) => ({
+    code: 'FLEXI_UPSTREAM_RESPONSE',
+    message: `${origin} does not speak HTTP/2`,
+    hint: 'Take "http2" out of the upstream.',
+  }),
   UND_ERR_INVALID_ARG: (origin) => ({
     code: 'FLEXI_BAD_REQUEST',
     message: `the request cannot be forwarded to ${origin}`,

@@ -20,12 +20,16 @@ export class ClientResponse extends ServerResponse<IncomingMessage> {
   bodyBytes = 0
 
   override writeHead(status: number, reason?: string | Fields, fields?: Fields): this {
-    this.headAt = performance.now()
-    // Told `Connection: close`, a client takes its next request to whoever listens then.
-    if (this.exchange?.server.draining === true) this.shouldKeepAlive = false
+    this.noteHead()
     return typeof reason === 'string'
       ? super.writeHead(status, reason, fields)
       : super.writeHead(status, reason ?? fields)
+  }
+
+  protected noteHead(): void {
+    this.headAt = performance.now()
+    // Told `Connection: close`, a client takes its next request to whoever listens then.
+    if (this.exchange?.server.draining === true) this.shouldKeepAlive = false
   }
 
   override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
@@ -39,7 +43,8 @@ export class ClientResponse extends ServerResponse<IncomingMessage> {
   }
 }
 
-function byteLength(chunk: unknown, encoding: unknown): number {
+/** Of a chunk as `write` takes it. */
+export function byteLength(chunk: unknown, encoding: unknown): number {
   if (typeof chunk === 'string') {
     return Buffer.byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
   }

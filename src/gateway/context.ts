@@ -6,6 +6,7 @@ import type { AccessRecord } from '../core/events.ts'
 import type { MatchedRoute, RawRequest, RequestContext, RequestId } from '../core/fetcher.ts'
 import type { FunctionFault } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
+import { sentRequestId } from '../forward/request-id.ts'
 import { wantsPage } from './browser.ts'
 import { faultPage, sendPage } from './error-page.ts'
 import type { RouteMatch } from './route-table.ts'
@@ -24,27 +25,33 @@ export class Exchange implements RequestContext {
   readonly startedAt = performance.now()
   readonly clientAddress: string
   readonly clientPort: number
-  readonly protocol = 'http'
+  readonly protocol: 'http' | 'https'
+  readonly trustedPeer: string | undefined
   /** The target as sent, whatever prefix is taken off for the fetcher. */
   readonly sentTarget: string
   raw: RawRequest
   match: RouteMatch | undefined
+  /** Index among the open exchanges: theirs to write. */
+  place = -1
   #id: RequestId | undefined
   #log: Logger | undefined
   #controller: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
-  #notes: Record<string, unknown> | undefined
+  #notes: Readonly<Record<string, unknown>> | undefined
   #ended: 'finished' | 'gone' | undefined
 
   /** `outgoing` is absent while a request asks for another protocol. */
   constructor(server: ServerState, incoming: IncomingMessage, outgoing?: ServerResponse) {
-    const { socket, method = '', url = '' } = incoming
+    const { method = '', url = '' } = incoming
     this.server = server
     this.incoming = incoming
     this.outgoing = outgoing
     // Read now: a closed socket no longer knows its peer.
-    this.clientAddress = plainAddress(socket.remoteAddress ?? '')
-    this.clientPort = socket.remotePort ?? 0
+    const client = server.clientOf(incoming)
+    this.trustedPeer = client.trustedPeer
+    this.clientAddress = client.address
+    this.clientPort = client.port
+    this.protocol = client.protocol
     this.sentTarget = url
     this.raw = { method, target: url, fields: incoming.rawHeaders }
   }
@@ -98,7 +105,8 @@ export class Exchange implements RequestContext {
   }
 
   note(fields: Readonly<Record<string, unknown>>): void {
-    this.#notes = this.#notes === undefined ? { ...fields } : Object.assign(this.#notes, fields)
+    // Not a copy by spread: that has no room for more fields, and adding one then costs a microsecond.
+    this.#notes = Object.assign(this.#notes ?? {}, fields)
   }
 
   get notes(): Readonly<Record<string, unknown>> {
@@ -125,6 +133,7 @@ export class Exchange implements RequestContext {
     const now = performance.now()
     return {
       id: this.id,
+      traceId: sentRequestId(this.incoming.headers),
       clientAddress: this.clientAddress,
       clientPort: this.clientPort,
       method: this.raw.method,
@@ -145,9 +154,4 @@ const NO_NOTES: Readonly<Record<string, unknown>> = Object.freeze({})
 
 function clientGone(): FlexiError {
   return new FlexiError('FLEXI_CLIENT_GONE', 'the client closed the connection')
-}
-
-/** `::ffff:127.0.0.1`, as a socket on `::` has it, is 127.0.0.1. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address
 }

@@ -1,22 +1,12 @@
 import { STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
 
-import { errorMessage, FlexiError, type ErrorCode } from '../core/errors.ts'
+import { errorMessage, FlexiError } from '../core/errors.ts'
+import { problemText } from '../forward/problem.ts'
 import { discard } from '../forward/request-body.ts'
 import { wantsPage } from './browser.ts'
 import type { Exchange } from './context.ts'
 import { errorPage, sendPage } from './error-page.ts'
 import type { Refusal } from './head-check.ts'
-
-/** RFC 9457. */
-interface Problem {
-  readonly type: 'about:blank'
-  readonly title: string
-  readonly status: number
-  readonly detail: string
-  readonly code: ErrorCode
-  readonly hint?: string
-  readonly requestId: string
-}
 
 /** Answers for a fetcher that gave up, and writes the one log line of it. */
 export function answerError(cause: unknown, outgoing: ServerResponse, exchange: Exchange): void {
@@ -28,13 +18,16 @@ export function answerError(cause: unknown, outgoing: ServerResponse, exchange: 
   }
   // What the fetcher had set describes the answer it did not give.
   for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name)
+  for (const [name, value] of Object.entries(retryFields(error))) outgoing.setHeader(name, value)
   if (exchange.server.settings.mode === 'dev' && wantsPage(exchange.incoming)) {
     sendPage(
       outgoing,
       errorPage(error, { requestId: exchange.id, directory: exchange.server.settings.directory }),
     )
+  } else if (exchange.server.settings.plainErrors) {
+    sendPlain(outgoing, error)
   } else {
-    sendProblem(outgoing, problemOf(error, exchange.id), retryFields(error))
+    sendProblem(outgoing, problemOf(error, exchange.id), {})
   }
   discard(exchange.incoming)
 }
@@ -42,7 +35,7 @@ export function answerError(cause: unknown, outgoing: ServerResponse, exchange: 
 /** Answers a request that must not be served; its connection ends with it, because what follows cannot be trusted. */
 export function refuseHead(refusal: Refusal, outgoing: ServerResponse, exchange: Exchange): void {
   const problem = problemText({
-    ...describe(refusal.status),
+    status: refusal.status,
     detail: refusal.message,
     code: 'FLEXI_BAD_REQUEST',
     requestId: exchange.id,
@@ -54,7 +47,7 @@ export function refuseHead(refusal: Refusal, outgoing: ServerResponse, exchange:
 /** The body of an answer to bytes that were no request: there is no exchange, but the client can still be told. */
 export function badRequestText(refusal: Refusal, requestId: string): string {
   return problemText({
-    ...describe(refusal.status),
+    status: refusal.status,
     detail: refusal.message,
     code: 'FLEXI_BAD_REQUEST',
     requestId,
@@ -80,26 +73,21 @@ function logError(cause: unknown, error: FlexiError, exchange: Exchange): void {
 
 function problemOf(error: FlexiError, requestId: string): { status: number; text: string } {
   const { code, message, hint, status } = error
-  const text = problemText({
-    ...describe(status),
-    detail: message,
-    code,
-    ...(hint === undefined ? {} : { hint }),
-    requestId,
-  })
-  return { status, text }
+  return { status, text: problemText({ status, detail: message, code, hint, requestId }) }
 }
 
-function describe(status: number): Pick<Problem, 'type' | 'title' | 'status'> {
-  return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status }
+/** FlexiLib's answer to all that fails on the server's side: the phrase of the status, without a content-type. */
+function sendPlain(outgoing: ServerResponse, error: FlexiError): void {
+  // What cannot be loaded is to FlexiLib's clients a server that fails, and no bad gateway.
+  const status = error.code === 'FLEXI_FUNCTION_INIT' ? 500 : error.status
+  const text = `${STATUS_CODES[status] ?? 'Error'}\n`
+  outgoing.writeHead(status, { 'Content-Length': text.length })
+  outgoing.end(text)
 }
 
-function problemText(problem: Problem): string {
-  return `${JSON.stringify(problem)}\n`
-}
-
-function retryFields(error: FlexiError): OutgoingHttpHeaders {
-  return error.retryAfterSeconds === undefined ? {} : { 'Retry-After': Math.ceil(error.retryAfterSeconds) }
+function retryFields(error: FlexiError): Readonly<Record<string, string | number>> {
+  const { retryAfterSeconds: seconds, answerFields } = error
+  return seconds === undefined ? answerFields : { 'Retry-After': Math.ceil(seconds), ...answerFields }
 }
 
 function sendProblem(

@@ -1,27 +1,33 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { Server as TcpServer, type Socket } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Hono } from 'hono/tiny'
 
 import { FlexiError } from '../core/errors.ts'
+import { openAddressList } from '../core/addresses.ts'
 import type { AccessRecord } from '../core/events.ts'
 import type { Fetcher, RequestContext } from '../core/fetcher.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
+import type { ServerSettings } from '../core/project.ts'
 import { answerBadRequest, answerConnect } from './bad-request.ts'
-import { ClientResponse } from './client-response.ts'
+import type { ClientResponse } from './client-response.ts'
 import { Exchange } from './context.ts'
 import { answerError, refuseHead } from './errors.ts'
-import { checkHead, settleAbsoluteForm } from './head-check.ts'
+import { settleHalfClose } from './half-close.ts'
+import { checkHead, settleAbsoluteForm, type Refusal } from './head-check.ts'
 import { localLabel } from './hosts.ts'
-import { listen } from './listen.ts'
+import { checkHttp2Head } from './http2-request.ts'
 import { noRouteFetcher, type NoRouteAnswer } from './no-route.ts'
+import { checkPath } from './path-check.ts'
 import { openReserved, type Reserved } from './reserved.ts'
 import { matchRoute, type RouteTable } from './route-table.ts'
+import { checkRedirect, checkServerName, redirectToTls, type GatewayTls } from './secure.ts'
 import { ServerState } from './server-state.ts'
-import { decideUpgrade, replayWithoutUpgrade, wantsWebSocket, wasDeclined } from './upgrade.ts'
+import { Servers, type ClientTimeouts } from './servers.ts'
+import { replayWithoutUpgrade, wantsUpgrade, wantsWebSocket, wasDeclined } from './upgrade.ts'
 import { controlFetcher, openControl, overSockets, type ControlEnv } from './web.ts'
 
 export interface GatewayOptions {
@@ -34,14 +40,26 @@ export interface GatewayOptions {
   /** `dev` explains errors to browsers. */
   readonly mode: 'dev' | 'serve'
   readonly log: Logger
+  /** Speaks TLS, with HTTP/2 and HTTP/1.1, in place of plain HTTP. */
+  readonly tls?: GatewayTls | undefined
   /** Called once an exchange, when its response has ended or was given up. */
   onAccess(record: AccessRecord): void
   /** Answers what no route takes, in place of 404. */
   readonly noRoute?: ((context: RequestContext) => NoRouteAnswer) | undefined
-  /** Default `/_flexi`. */
-  readonly controlPrefix?: string | undefined
+  /** Default `/_flexi`. False reserves nothing: routes see every path, and every host name. */
+  readonly controlPrefix?: string | false | undefined
+  /** A bound socket to listen on, as `holdPort` makes it; `host` and `port` are then what it is bound to. */
+  readonly fd?: number | undefined
+  /** CIDR blocks and addresses of proxies whose X-Forwarded-* and Forwarded are believed; default none. */
+  readonly trustedProxies?: readonly string[] | undefined
+  /** What is done with a path that other servers could read as another one; default `checked`. */
+  readonly paths?: ServerSettings['paths']
+  /** How long clients may take to ask. */
+  readonly clientTimeouts?: ClientTimeouts | undefined
   /** What a request may take by its context's deadline; default `LIMITS.requestMs`. */
   readonly requestMs?: number | undefined
+  /** Errors that flexi answers itself have a line of plain text for a body, as FlexiLib's have; default problem+json. */
+  readonly plainErrors?: boolean | undefined
   /** How long disposing waits for requests under way; default `LIMITS.drainMs`. */
   readonly drainMs?: number | undefined
   /** Where relative paths in faults start, for the pages that show them. */
@@ -77,24 +95,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   return gateway
 }
 
-const HEADERS_MS = 10_000
-const REQUEST_MS = 300_000
-const KEEP_ALIVE_MS = 75_000
-/** Time for a client that is just about to use an idle connection again. */
-const IDLE_GRACE_MS = 100
-
-/** From Node 24 on: what is no WebSocket handshake is a plain request from the start, its content read as ever. Older ones replay it. */
-const UPGRADES: object = { shouldUpgradeCallback: decideUpgrade }
-
-type HttpServer = Server<typeof IncomingMessage, typeof ClientResponse>
-
 class GatewayServer implements Gateway {
   readonly control: Hono<ControlEnv>
   readonly host: string
   port: number
   readonly #options: GatewayOptions
   readonly #state: ServerState
-  readonly #server: HttpServer
+  readonly #servers: Servers
   readonly #reserved: Reserved
   readonly #noRoute: Fetcher
   readonly #upgraded = new Set<Duplex>()
@@ -103,7 +110,7 @@ class GatewayServer implements Gateway {
   #stopped: Promise<void> | undefined
 
   constructor(options: GatewayOptions) {
-    const prefix = (options.controlPrefix ?? '/_flexi').replace(/\/+$/, '')
+    const prefix = options.controlPrefix === false ? undefined : trimmed(options.controlPrefix ?? '/_flexi')
     this.#options = options
     this.host = options.host
     this.port = options.port
@@ -112,63 +119,69 @@ class GatewayServer implements Gateway {
       log: options.log,
       requestMs: options.requestMs ?? LIMITS.requestMs,
       directory: options.directory,
+      plainErrors: options.plainErrors ?? false,
+      trustedProxies:
+        options.trustedProxies === undefined ? undefined : openAddressList(options.trustedProxies),
       onAccess: (record) => options.onAccess(record),
     })
     this.#table = options.table
-    this.#names = byLabel(options.table)
-    this.control = openControl(prefix)
+    this.#names = this.#namesOf(options.table)
+    this.control = openControl(prefix ?? '')
     this.#reserved = openReserved({ prefix, server: this.#state, control: controlFetcher(this.control) })
     this.#noRoute = noRouteFetcher(options, () => this.#table)
-    this.#server = this.#newServer()
-  }
-
-  #newServer(): HttpServer {
-    const server = createServer({
-      ServerResponse: ClientResponse,
-      maxHeaderSize: LIMITS.headBytesMax,
-      headersTimeout: HEADERS_MS,
-      requestTimeout: REQUEST_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: HEADERS_MS / 4,
-      // Checked by checkHead, which also says what is wrong.
-      requireHostHeader: false,
-      ...UPGRADES,
+    this.#servers = new Servers({
+      log: options.log,
+      tls: options.tls,
+      timeouts: options.clientTimeouts,
+      onRequest: (incoming, outgoing) => this.#serve(incoming, outgoing, checkHead(incoming)),
+      onHttp2Request: (incoming, outgoing) => this.#serve(incoming, outgoing, checkHttp2Head(incoming)),
+      onPlainRequest: this.#onPlainRequest,
+      onUpgrade: this.#onUpgrade,
+      onConnect: answerConnect,
+      onHalfClose: (socket) => settleHalfClose(socket, this.#state.open),
+      onUnreadable: (error, socket) => answerBadRequest(error, socket, this.#state),
     })
-    // Node drops fields beyond its limit silently; checkHead refuses such requests.
-    server.maxHeadersCount = 0
-    return server
-      .on('request', this.#onRequest)
-      .on('upgrade', this.#onUpgrade)
-      .on('connect', (_incoming, socket) => answerConnect(socket))
-      .on('clientError', (error, socket) => answerBadRequest(error, socket, this.#state))
   }
 
   async listen(): Promise<void> {
-    const { host, port, portFallback = false } = this.#options
-    this.port = await listen(this.#server, { host, port, portFallback })
-    this.#server.on('error', (error) => this.#options.log.error('server.fail', { message: error.message }))
+    const { host, port, portFallback = false, fd } = this.#options
+    this.port = await this.#servers.listen({ host, port, portFallback, fd })
   }
 
   get url(): string {
     const open = this.host === '0.0.0.0' || this.host === '::' || this.host === ''
     const host = open ? '127.0.0.1' : this.host
-    return `http://${host.includes(':') ? `[${host}]` : host}:${this.port}`
+    const scheme = this.#options.tls === undefined ? 'http' : 'https'
+    return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${this.port}`
   }
 
   get inFlight(): number {
     return this.#state.open.size
   }
 
-  swap(table: RouteTable): void {
-    this.#table = table
-    this.#names = byLabel(table)
+  /** Functions by host label, unless nothing is reserved: browsers write host names in lower case. */
+  #namesOf({ functions }: RouteTable): ReadonlyMap<string, Fetcher> {
+    if (this.#options.controlPrefix === false) return new Map()
+    return new Map([...functions].map(([name, fetcher]) => [name.toLowerCase(), fetcher]))
   }
 
-  readonly #onRequest = (incoming: IncomingMessage, outgoing: ClientResponse): void => {
+  swap(table: RouteTable): void {
+    this.#table = table
+    this.#names = this.#namesOf(table)
+  }
+
+  #serve(incoming: IncomingMessage, outgoing: ClientResponse, refused: Refusal | undefined): void {
     const exchange = this.#state.enter(incoming, outgoing)
     if (wasDeclined(incoming)) outgoing.shouldKeepAlive = false
-    const refusal = checkHead(incoming)
+    const refusal = refused ?? checkServerName(incoming, this.#options.tls)
     if (refusal === undefined) this.#answer(exchange, outgoing)
+    else refuseHead(refusal, outgoing, exchange)
+  }
+
+  readonly #onPlainRequest = (incoming: IncomingMessage, outgoing: ClientResponse): void => {
+    const exchange = this.#state.enter(incoming, outgoing)
+    const refusal = checkHead(incoming) ?? checkRedirect(incoming)
+    if (refusal === undefined) redirectToTls(incoming, outgoing)
     else refuseHead(refusal, outgoing, exchange)
   }
 
@@ -193,8 +206,15 @@ class GatewayServer implements Gateway {
     const label = localLabel(incoming.headers.host ?? '')
     const own = label === undefined ? undefined : this.#names.get(label)
     if (own !== undefined) return own
-    exchange.match = matchRoute(this.#table, exchange.raw)
-    return exchange.match?.route.fetcher ?? this.#noRoute
+    return this.#routed(exchange)
+  }
+
+  #routed(exchange: Exchange): Fetcher {
+    const match = matchRoute(this.#table, exchange.raw)
+    if (match === undefined) return this.#noRoute
+    if (this.#options.paths !== 'raw') checkPath(exchange.raw, this.#table, match.route)
+    exchange.match = match
+    return match.route.fetcher
   }
 
   readonly #onUpgrade = (incoming: IncomingMessage, socket: Duplex, head: Buffer): void => {
@@ -203,7 +223,7 @@ class GatewayServer implements Gateway {
     const fetcher = this.#upgradable(exchange)
     if (fetcher?.upgrade === undefined) {
       // Whoever cannot change the protocol answers the request as it is; Upgrade is only an offer (RFC 9110 section 7.8).
-      replayWithoutUpgrade(this.#server, { socket, head, incoming, target: exchange.sentTarget })
+      replayWithoutUpgrade(this.#servers.http1, { socket, head, incoming, target: exchange.sentTarget })
       return
     }
     this.#upgraded.add(socket)
@@ -221,9 +241,13 @@ class GatewayServer implements Gateway {
   }
 
   #upgradable(exchange: Exchange): Fetcher | undefined {
-    if (!wantsWebSocket(exchange.incoming) || checkHead(exchange.incoming) !== undefined) return undefined
+    const { incoming } = exchange
+    if (!wantsUpgrade(incoming)) return undefined
+    if ((checkHead(incoming) ?? checkServerName(incoming, this.#options.tls)) !== undefined) return undefined
     try {
-      return this.#fetcher(exchange)
+      const fetcher = this.#fetcher(exchange)
+      const isUpstream = exchange.match?.route.rule.target.kind === 'upstream'
+      return isUpstream || wantsWebSocket(incoming) ? fetcher : undefined
     } catch (error) {
       // The plain request meets the same refusal, and can be told.
       if (error instanceof FlexiError) return undefined
@@ -246,17 +270,10 @@ class GatewayServer implements Gateway {
   async #stop(): Promise<void> {
     const state = this.#state
     state.draining = true
-    // http.Server.close would also cut idle connections, under clients that are just using them again.
-    const closed = new Promise<void>((resolve) => {
-      TcpServer.prototype.close.call(this.#server, () => resolve())
-    })
-    const connections = await countConnections(this.#server)
-    if (connections > 0) await Promise.race([closed, sleep(IDLE_GRACE_MS)])
-    this.#server.closeIdleConnections()
+    await this.#servers.retire()
     await state.idle()
     for (const socket of this.#upgraded) socket.destroy()
-    this.#server.closeAllConnections()
-    await closed
+    await this.#servers.cut()
   }
 
   #cut(): void {
@@ -264,20 +281,13 @@ class GatewayServer implements Gateway {
     if (open.size > 0) this.#options.log.warn('drain.cut', { requests: open.size })
     for (const exchange of open) exchange.abort(new FlexiError('FLEXI_SHUTTING_DOWN', 'the server stops'))
     for (const socket of this.#upgraded) socket.destroy()
-    this.#server.closeAllConnections()
+    void this.#servers.cut()
     this.#state.giveUp()
   }
 }
 
-/** Functions by host label: browsers write host names in lower case. */
-function byLabel(table: RouteTable): ReadonlyMap<string, Fetcher> {
-  return new Map([...table.functions].map(([name, fetcher]) => [name.toLowerCase(), fetcher]))
-}
-
-function countConnections(server: TcpServer): Promise<number> {
-  return new Promise((resolve) => {
-    server.getConnections((_error, count) => resolve(count))
-  })
+function trimmed(prefix: string): string {
+  return prefix.replace(/\/+$/, '')
 }
 
 function ignore(): void {

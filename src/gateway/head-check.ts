@@ -12,14 +12,23 @@ export interface Refusal {
 /** More than any client sends; Node would silently drop the rest of a longer list. */
 const FIELDS_MAX = 1_000
 
+/** 999 TB. Beyond 2^53 a number is no longer exact, and ours would not be the upstream's. */
+const LENGTH_DIGITS_MAX = 15
+
 /**
  * What llhttp lets pass and RFC 9110 and 9112 do not: each could make us and an upstream read one request as two,
  * or route it by one host and serve it by another.
  */
 export function checkHead(incoming: IncomingMessage): Refusal | undefined {
-  const { httpVersion, url = '' } = incoming
+  const { httpVersion } = incoming
   if (httpVersion !== '1.1' && httpVersion !== '1.0')
     return refuse(505, `HTTP/${httpVersion} is not spoken here`)
+  return checkRequest(incoming)
+}
+
+/** The part that holds for every version. */
+export function checkRequest(incoming: IncomingMessage): Refusal | undefined {
+  const { url = '' } = incoming
   const first = url.charCodeAt(0)
   if (first !== SLASH) {
     const refusal = checkTargetForm(incoming.method, url)
@@ -72,8 +81,14 @@ function checkFraming(incoming: IncomingMessage): Refusal | undefined {
     if (rawHeaders[i]?.length === 4 && rawHeaders[i]?.toLowerCase() === 'host') hosts++
   }
   if (hosts > 1) return refuse(400, 'two Host fields')
-  const coding = incoming.headers['transfer-encoding']
-  return coding === undefined ? undefined : checkCoding(coding, incoming.httpVersion)
+  return checkContent(incoming)
+}
+
+function checkContent({ headers, httpVersion }: IncomingMessage): Refusal | undefined {
+  const length = headers['content-length']
+  if (length !== undefined && length.length > LENGTH_DIGITS_MAX) return refuse(413, 'the content is too long')
+  const coding = headers['transfer-encoding']
+  return coding === undefined ? undefined : checkCoding(coding, httpVersion)
 }
 
 function checkCoding(coding: string, httpVersion: string): Refusal | undefined {

@@ -9,6 +9,8 @@ export interface ListenOptions {
   readonly port: number
   /** Tries the next ports when this one is taken. */
   readonly portFallback: boolean
+  /** The descriptor of a socket that is bound already, to `host` and `port`: see held-port.ts. */
+  readonly fd?: number | undefined
 }
 
 const FALLBACKS_MAX = 20
@@ -22,14 +24,17 @@ const BACKLOG = 4_096
 export async function listen(server: Server, options: ListenOptions): Promise<number> {
   const last = options.portFallback ? Math.min(options.port + FALLBACKS_MAX, 65_535) : options.port
   for (let port = options.port; ; port++) {
-    const error = await tryListen(server, options.host, port)
+    const error = await tryListen(server, { ...options, port })
     if (error === undefined) return boundPort(server)
-    if (error.code !== 'EADDRINUSE') throw unusable(error, options.host, port)
-    if (port >= last) throw await taken(error, options)
+    if (error.code !== 'EADDRINUSE') throw unusableAddress(error, options.host, port)
+    if (port >= last) throw await portTaken(error, options)
   }
 }
 
-function tryListen(server: Server, host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
+function tryListen(
+  server: Server,
+  { host, port, fd }: ListenOptions,
+): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((resolve) => {
     const onError = (error: Error): void => {
       server.off('listening', onListening)
@@ -40,7 +45,9 @@ function tryListen(server: Server, host: string, port: number): Promise<NodeJS.E
       resolve(undefined)
     }
     server.once('error', onError).once('listening', onListening)
-    server.listen({ host, port, backlog: BACKLOG })
+    if (fd === undefined) server.listen({ host, port, backlog: BACKLOG })
+    // With a descriptor Node reads the backlog from the second argument alone.
+    else server.listen({ fd }, BACKLOG)
   })
 }
 
@@ -50,7 +57,8 @@ function boundPort(server: Server): number {
   return address.port
 }
 
-async function taken(
+/** Somebody else listens there. */
+export async function portTaken(
   cause: NodeJS.ErrnoException,
   { host, port, portFallback }: ListenOptions,
 ): Promise<FlexiError> {
@@ -80,7 +88,8 @@ const UNUSABLE: Readonly<Record<string, (host: string, port: number) => { messag
     }),
   }
 
-function unusable(cause: NodeJS.ErrnoException, host: string, port: number): FlexiError {
+/** No port of that address can be listened on. */
+export function unusableAddress(cause: NodeJS.ErrnoException, host: string, port: number): FlexiError {
   const known = UNUSABLE[cause.code ?? '']?.(host, port)
   if (known === undefined) {
     return new FlexiError('FLEXI_USAGE', `cannot listen on ${host}:${port}: ${errorMessage(cause)}`, {

@@ -20,13 +20,20 @@ export interface NoRouteOptions {
   readonly noRoute?: ((context: RequestContext) => NoRouteAnswer) | undefined
 }
 
-/** Answers what no route takes: as the options say, with the list of routes to a browser in `dev`, else with 404. */
+/**
+ * Answers what no route takes: as the options say, with the list of routes to a browser in `dev`, else with 404.
+ * `OPTIONS *` asks the server itself whether it is there (RFC 9110 section 9.3.7), and gets a plain yes.
+ */
 export function noRouteFetcher(options: NoRouteOptions, table: () => RouteTable): SocketFetcher {
   return {
     async handle(incoming, outgoing, context) {
       const { method, target } = context.raw
       if (options.noRoute !== undefined) {
         send(outgoing, options.noRoute(context))
+        return
+      }
+      if (target === '*') {
+        send(outgoing, { status: 200, body: '' })
         return
       }
       if (options.mode === 'dev' && wantsPage(incoming)) {

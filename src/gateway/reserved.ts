@@ -8,8 +8,8 @@ import type { RouteTable } from './route-table.ts'
 import type { ServerState } from './server-state.ts'
 
 export interface ReservedOptions {
-  /** `/_flexi` */
-  readonly prefix: string
+  /** `/_flexi`; undefined reserves nothing. */
+  readonly prefix: string | undefined
   readonly server: ServerState
   /** Everything below the prefix that is not a function and not `healthz`. */
   readonly control: SocketFetcher
@@ -26,6 +26,7 @@ export interface Reserved {
 }
 
 export function openReserved({ prefix, server, control }: ReservedOptions): Reserved {
+  if (prefix === undefined) return NOTHING
   const health = healthFetcher(server)
   const functions = `${prefix}/f/`
   return {
@@ -38,6 +39,13 @@ export function openReserved({ prefix, server, control }: ReservedOptions): Rese
       return control
     },
   }
+}
+
+const NOTHING: Reserved = {
+  has: () => false,
+  fetcher() {
+    throw new Error('nothing is reserved')
+  },
 }
 
 function isBoundary(code: number): boolean {

@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
+import type { AddressList } from '../core/addresses.ts'
 import type { AccessRecord } from '../core/events.ts'
 import type { Logger } from '../core/log.ts'
+import { peerOf, readClient, type Client } from './client.ts'
 import type { ClientResponse } from './client-response.ts'
 import { Exchange } from './context.ts'
+import { OpenExchanges } from './open-exchanges.ts'
 
 export interface ServerSettings {
   readonly mode: 'dev' | 'serve'
@@ -12,6 +15,10 @@ export interface ServerSettings {
   readonly requestMs: number
   /** Where relative paths of faults start. */
   readonly directory: string | undefined
+  /** Errors are a line of plain text instead of problem+json. */
+  readonly plainErrors: boolean
+  /** Proxies whose word about the client counts. */
+  readonly trustedProxies: AddressList | undefined
   onAccess(record: AccessRecord): void
 }
 
@@ -23,7 +30,7 @@ export class ServerState {
   /** True once the gateway stops: answers end their connections. */
   draining = false
   /** Exchanges whose response has not ended. */
-  readonly open = new Set<Exchange>()
+  readonly open = new OpenExchanges()
   /** Work that outlives its response. */
   readonly #tasks = new Set<Promise<unknown>>()
   #onIdle: (() => void) | undefined
@@ -31,6 +38,14 @@ export class ServerState {
 
   constructor(settings: ServerSettings) {
     this.settings = settings
+  }
+
+  /** Who asks: the peer of the connection, or whom it speaks for when it is a trusted proxy. */
+  clientOf(incoming: IncomingMessage): Client {
+    const peer = peerOf(incoming.socket)
+    const { trustedProxies } = this.settings
+    if (trustedProxies === undefined || !trustedProxies.has(peer.address)) return peer
+    return readClient(incoming.headers, peer, trustedProxies)
   }
 
   /** Begins an exchange; it ends by itself with its response. */
@@ -84,17 +99,30 @@ function onClose(this: ClientResponse): void {
   if (this.exchange !== undefined) this.exchange.server.leave(this.exchange, this)
 }
 
+/** Responses that wait for their turn on a connection. */
+const queued = new WeakMap<Socket, Set<ClientResponse>>()
+
 /** A pipelined request waits for its turn without a socket, and Node forgets to close it when the client goes. */
 function watchQueued(socket: Socket, outgoing: ClientResponse): void {
-  const onGone = (): void => {
+  let waiting = queued.get(socket)
+  if (waiting === undefined) {
+    waiting = new Set()
+    queued.set(socket, waiting)
+    socket.once('close', closeQueued)
+  }
+  const line = waiting
+  line.add(outgoing)
+  outgoing.once('close', () => line.delete(outgoing))
+}
+
+function closeQueued(this: Socket): void {
+  for (const outgoing of queued.get(this) ?? []) {
     outgoing.destroy()
     // Newer versions of Node close it by themselves, a moment later.
     setImmediate(() => {
       if (outgoing.exchange?.server.open.has(outgoing.exchange) === true) outgoing.emit('close')
     })
   }
-  socket.once('close', onGone)
-  outgoing.once('close', () => socket.off('close', onGone))
 }
 
 function hasBody(method: string, status: number): boolean {

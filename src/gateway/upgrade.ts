@@ -2,13 +2,20 @@ import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 
+import { offeredProtocols } from '../forward/protocols.ts'
+
 /**
- * The only protocol a request may change to: h2c would carry later requests past every route and check.
- * A handshake has no content, and one that has is no handshake: whose bytes they are would depend on the version of Node.
+ * Whether a request asks to change to a protocol that anything behind us may speak: WebSocket, or for upstreams any but HTTP.
+ * An offer has no content, and what has is asked as it is: whose bytes they are would depend on the version of Node.
  */
+export function wantsUpgrade({ headers }: IncomingMessage): boolean {
+  if (offeredProtocols(headers.upgrade).length === 0) return false
+  return headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0'
+}
+
+/** The only protocol that functions speak (RFC 6455 section 4.1). */
 export function wantsWebSocket({ method, headers }: IncomingMessage): boolean {
-  const isOffer = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
-  return isOffer && headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0'
+  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 export interface UpgradeRequest {
@@ -44,7 +51,7 @@ export function replayWithoutUpgrade(
  * which then shows no offer, as it does after a replay.
  */
 export function decideUpgrade(incoming: IncomingMessage): boolean {
-  if (wantsWebSocket(incoming)) return true
+  if (wantsUpgrade(incoming)) return true
   incoming.rawHeaders = withoutOffer(incoming.rawHeaders)
   for (const name of OFFER) Reflect.deleteProperty(incoming.headers, name)
   const { connection } = incoming.headers

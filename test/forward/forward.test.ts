@@ -82,6 +82,28 @@ describe('a target of an emulator', () => {
   })
 })
 
+test.each(['whole', 'in parts'])(
+  'fields that cannot be written are the upstream’s fault: 502, %s',
+  async (way) => {
+    await using upstream = await httpUpstream((_incoming, outgoing) => {
+      outgoing.write('content')
+      if (way === 'whole') outgoing.end()
+    })
+    const { origin } = upstream
+    const dispatcher = await createDispatcher(origin)
+    const target: ForwardTarget = { dispatcher, origin, host: 'keep', forwarded: false }
+    // Stands for whatever a hook, or another parser than today's, may let through.
+    const hook = { accepts: () => true, edit: () => ['X', 'a\rb'] }
+    await using test_ = await openTest({
+      handle: (incoming, outgoing, context) => forward(target, { incoming, outgoing, context, hook }),
+    })
+    const answer = await fetch(test_.url)
+    expect(answer.status).toBe(502)
+    expect(await answer.json()).toMatchObject({ code: 'FLEXI_UPSTREAM_RESPONSE' })
+    await dispatcher.destroy()
+  },
+)
+
 describe('fields', () => {
   const rules: FieldRules = { host: 'keep', forwarded: false }
   const ask = (raw: string[], own: FieldRules = rules): string[] => {
@@ -92,6 +114,7 @@ describe('fields', () => {
       raw: { method: 'GET', target: '/', fields: raw },
       clientAddress: '::1',
       protocol: 'http' as const,
+      id: 'ID',
     }
     return requestFields(own, incoming, context as unknown as Parameters<typeof requestFields>[2])
   }
@@ -129,7 +152,7 @@ describe('fields', () => {
 
   test('an IPv6 client is quoted as RFC 7239 wants', () => {
     expect(ask(['Host', 'a'], { host: 'keep', forwarded: true }).join(' ')).toBe(
-      'Host a X-Forwarded-For ::1 X-Forwarded-Proto http X-Forwarded-Host a Forwarded for="[::1]";proto=http;host="a" Via 1.1 flexi',
+      'Host a X-Forwarded-For ::1 X-Forwarded-Proto http X-Forwarded-Host a Forwarded for="[::1]";proto=http;host="a" Via 1.1 flexi X-Request-Id ID',
     )
   })
 })

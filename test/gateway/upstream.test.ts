@@ -6,7 +6,7 @@ import { createGzip, gzipSync } from 'node:zlib'
 
 import { describe, expect, test } from 'vitest'
 
-import { openUpstream } from '../../src/gateway/upstream.ts'
+import { openUpstream } from '../../src/upstreams/upstream.ts'
 import {
   httpUpstream,
   openTest,
@@ -17,7 +17,10 @@ import {
 } from './harness.ts'
 
 async function proxyTo(...origins: string[]): Promise<TestGateway> {
-  const upstream = await openUpstream(origins, { headersMs: 5_000 })
+  const upstream = await openUpstream(
+    origins.map((url) => ({ url })),
+    { timeouts: { tryMs: 5_000 } },
+  )
   const test_ = await openTest(upstream)
   return {
     ...test_,
@@ -94,7 +97,7 @@ describe('what the upstream gets', () => {
 
   test('absolute-form becomes origin-form, and its authority the Host', async () => {
     await using upstream = await scripted(ok)
-    const proxy = await openUpstream([upstream.origin])
+    const proxy = await openUpstream([{ url: upstream.origin }])
     await using test_ = await openTest({
       routes: [
         {
@@ -301,7 +304,7 @@ describe('when the upstream fails', () => {
 
   test('silence is a 504', async () => {
     await using upstream = await rawUpstream(() => undefined)
-    const proxy = await openUpstream([upstream.origin], { headersMs: 50 })
+    const proxy = await openUpstream([{ url: upstream.origin }], { timeouts: { tryMs: 50 } })
     await using test_ = await openTest(proxy)
     const answer = await fetch(test_.url)
     expect(answer.status).toBe(504)
@@ -407,13 +410,13 @@ describe('several origins', () => {
   })
 
   test('an address that is none is a fault of the configuration', async () => {
-    await expect(openUpstream(['localhost:3000'])).rejects.toMatchObject({ code: 'FLEXI_CONFIG' })
-    await expect(openUpstream(['ftp://a'])).rejects.toMatchObject({ code: 'FLEXI_CONFIG' })
+    await expect(openUpstream([{ url: 'localhost:3000' }])).rejects.toMatchObject({ code: 'FLEXI_CONFIG' })
+    await expect(openUpstream([{ url: 'ftp://a' }])).rejects.toMatchObject({ code: 'FLEXI_CONFIG' })
   })
 
   test('a route that leads back ends with 508', async () => {
     const test_ = await openTest({ routes: [], functions: new Map() })
-    const loop = await openUpstream([test_.url])
+    const loop = await openUpstream([{ url: test_.url }])
     test_.gateway.swap({
       routes: [
         {

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 
-import { openUpstream } from '../../src/gateway/upstream.ts'
+import { openUpstream } from '../../src/upstreams/upstream.ts'
 import {
   echo,
   httpUpstream,
@@ -26,7 +26,7 @@ async function proxied(upstream: TestUpstream): Promise<Sockets> {
     server: upstream.server,
     handleProtocols: (offered) => [...offered][0] ?? false,
   })
-  const fetcher = await openUpstream([upstream.origin])
+  const fetcher = await openUpstream([{ url: upstream.origin }])
   const test_ = await openTest(fetcher)
   return {
     test: test_,
@@ -106,7 +106,7 @@ describe('a WebSocket through the gateway', () => {
 
   test('a refusal is a normal response', async () => {
     await using upstream = await httpUpstream(() => undefined)
-    const fetcher = await openUpstream([upstream.origin])
+    const fetcher = await openUpstream([{ url: upstream.origin }])
     await using test_ = await openTest(fetcher)
     upstream.server.on('upgrade', (_request, socket) => {
       socket.end(
@@ -136,7 +136,7 @@ describe('a WebSocket through the gateway', () => {
         )
       }
     })
-    const fetcher = await openUpstream([upstream.origin])
+    const fetcher = await openUpstream([{ url: upstream.origin }])
     await using test_ = await openTest(fetcher)
     const socket = await test_.connect()
     const answer = readAll(socket)
@@ -155,7 +155,7 @@ describe('a WebSocket through the gateway', () => {
         socket.on('end', () => socket.end('heard the end'))
       }
     })
-    const fetcher = await openUpstream([upstream.origin])
+    const fetcher = await openUpstream([{ url: upstream.origin }])
     await using test_ = await openTest(fetcher)
     const socket = await test_.connect()
     const chunks: Buffer[] = []
@@ -171,14 +171,14 @@ describe('a WebSocket through the gateway', () => {
   test('no upstream is a 502, and the next origin is asked first', async () => {
     const down = await httpUpstream(() => undefined)
     await down[Symbol.asyncDispose]()
-    const alone = await openUpstream([down.origin])
+    const alone = await openUpstream([{ url: down.origin }])
     await using test_ = await openTest(alone)
     expect(await test_.raw(`GET / HTTP/1.1\r\nHost: a\r\n${HANDSHAKE}\r\n`)).toMatch(
       /^HTTP\/1\.1 502 [^]*nothing listens/,
     )
     await using upstream = await httpUpstream(() => undefined)
     const server = new WebSocketServer({ server: upstream.server })
-    const several = await openUpstream([down.origin, upstream.origin, down.origin])
+    const several = await openUpstream([down, upstream, down].map(({ origin: url }) => ({ url })))
     await using other = await openTest(several)
     const client = new WebSocket(other.url.replace('http', 'ws'))
     await once(client, 'open')

@@ -1,0 +1,208 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Writable } from 'node:stream'
+
+import { FlexiError } from '../core/errors.ts'
+import type { RequestContext } from '../core/fetcher.ts'
+import type { AnswerHook } from '../forward/answer-hook.ts'
+import { UpstreamError } from '../forward/forward.ts'
+import type { Balancer } from './balancer.ts'
+import { editFields } from './field-edits.ts'
+import type { Member } from './member.ts'
+import type { Plan } from './plan.ts'
+import { requestKey } from './request-key.ts'
+import type { WaitingLine } from './waiting-line.ts'
+
+/** What all requests to one upstream share. */
+export interface Upstreaming {
+  readonly members: readonly Member[]
+  readonly balancer: Balancer<Member>
+  readonly line: WaitingLine
+  readonly plan: Plan
+}
+
+export interface Asked {
+  readonly incoming: IncomingMessage
+  readonly context: RequestContext
+  /** The client's side: the response, or the socket of an upgrade. */
+  readonly client: Writable
+  /** Idempotent and without content: may be sent again after it was sent. */
+  readonly repeatable: boolean
+}
+
+/** What one try may take. */
+interface TryLimits {
+  readonly headersMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+export type Send = (member: Member, limits: TryLimits) => Promise<void>
+
+/** They mean the origin or what is behind it is not there. */
+const FAILING: ReadonlySet<number> = new Set([502, 503, 504])
+const NONE: readonly Member[] = []
+
+/** One request and the origins it is sent to until one answers. */
+export class Tries implements AnswerHook {
+  readonly #upstream: Upstreaming
+  readonly #asked: Asked
+  readonly #since = Date.now()
+  readonly #key: string | undefined
+  /** The value of the cookie that the client does not have yet. */
+  #cookie: string | undefined
+  #tried: readonly Member[] = NONE
+  #member: Member | undefined
+  #isProbe = false
+  #judged = false
+  #total: { readonly controller: AbortController; readonly timer: NodeJS.Timeout } | undefined
+
+  constructor(upstream: Upstreaming, asked: Asked) {
+    this.#upstream = upstream
+    this.#asked = asked
+    this.#key = this.#readKey()
+  }
+
+  /** @throws FlexiError of the last try; FLEXI_UPSTREAM_DOWN and FLEXI_QUEUE_FULL when there was none. */
+  async run(send: Send): Promise<void> {
+    this.#startTotal()
+    let failure: unknown
+    try {
+      for (;;) {
+        const choice = this.#upstream.balancer.choose(this.#tried, this.#key)
+        if (typeof choice === 'string' && failure !== undefined) throw failure
+        const member = typeof choice === 'string' ? await this.#wait(choice) : choice
+        if (this.#asked.client.destroyed || member === undefined) return
+        if (this.#total?.controller.signal.aborted === true) throw this.#tooLate()
+        failure = await this.#try(member, send)
+        if (failure === undefined) return
+      }
+    } finally {
+      this.#endTotal()
+    }
+  }
+
+  accepts(status: number): boolean {
+    this.#endTotal()
+    const { plan, balancer } = this.#upstream
+    const unwanted = plan.retryStatus.has(status)
+    this.#judge(unwanted || FAILING.has(status) ? `answered ${status}` : undefined)
+    if (!unwanted || !this.#asked.repeatable || this.#member === undefined) return true
+    const isLast = this.#tried.length >= plan.retriesMax || this.#leftMs() <= 0
+    return isLast || !balancer.hasOther([...this.#tried, this.#member])
+  }
+
+  edit(fields: string[]): string[] {
+    const { responseEdits } = this.#upstream.plan
+    const edited = responseEdits === undefined ? fields : editFields(fields, responseEdits)
+    if (this.#cookie !== undefined) this.#addCookie(edited, this.#cookie)
+    return edited
+  }
+
+  /** What failed, when the request may go to another origin. */
+  async #try(member: Member, send: Send): Promise<UpstreamError | undefined> {
+    const { members, plan } = this.#upstream
+    this.#member = member
+    this.#judged = false
+    this.#isProbe = member.origin.enter()
+    if (members.length > 1) this.#asked.context.note({ upstream: member.origin.url })
+    try {
+      const headersMs = plan.tryMs === 0 ? 0 : Math.max(1, Math.min(plan.tryMs, this.#leftMs()))
+      await send(member, { headersMs, signal: this.#total?.controller.signal })
+      return undefined
+    } catch (error) {
+      if (this.#goesOn(error, member)) return error
+      throw error
+    } finally {
+      if (this.#isProbe && !this.#judged) member.origin.circuit.probeLost()
+      member.origin.leave()
+    }
+  }
+
+  #goesOn(error: unknown, member: Member): error is UpstreamError {
+    if (!(error instanceof UpstreamError) || error.code === 'FLEXI_BAD_REQUEST') return false
+    this.#judge(error.message)
+    this.#tried = [...this.#tried, member]
+    const { plan } = this.#upstream
+    if (this.#tried.length > plan.retriesMax || this.#leftMs() <= 0) return false
+    if (error.sent && !this.#asked.repeatable) return false
+    this.#asked.context.log.debug('upstream.pass', { origin: member.origin.url, message: error.message })
+    return true
+  }
+
+  /** Once a try: a failure was seen by its status already when it is thrown. */
+  #judge(reason: string | undefined): void {
+    if (this.#judged || this.#member === undefined) return
+    this.#judged = true
+    const { circuit } = this.#member.origin
+    if (reason === undefined) circuit.succeeded()
+    else circuit.failed(reason, this.#upstream.members.length > 1)
+  }
+
+  /** Undefined when the client did not wait. */
+  async #wait(first: 'full' | 'down'): Promise<Member | undefined> {
+    const { balancer, line } = this.#upstream
+    let choice: Member | 'full' | 'down' = first
+    for (let again = false; choice === 'full'; again = true) {
+      await line.wait(this.#asked.client, again)
+      if (this.#asked.client.destroyed) {
+        line.wake()
+        return undefined
+      }
+      choice = balancer.choose(this.#tried, this.#key)
+    }
+    if (choice === 'down') throw this.#allDown()
+    // There may be room for more than one.
+    queueMicrotask(line.wake)
+    return choice
+  }
+
+  #allDown(): FlexiError {
+    const { members, plan } = this.#upstream
+    const urls = members.map(({ origin }) => origin.url).join(', ')
+    return new FlexiError('FLEXI_UPSTREAM_DOWN', `none of the origins is up: ${urls}`, {
+      hint: 'Start one of them; its health check will find it.',
+      retryAfterSeconds: plan.retryAfterSeconds,
+    })
+  }
+
+  #tooLate(): FlexiError {
+    const { totalMs } = this.#upstream.plan
+    return new FlexiError('FLEXI_UPSTREAM_TIMEOUT', `no origin could be asked within ${totalMs} ms`)
+  }
+
+  #leftMs(): number {
+    return this.#since + this.#upstream.plan.totalMs - Date.now()
+  }
+
+  #startTotal(): void {
+    const { totalIsStrict, totalMs } = this.#upstream.plan
+    if (!totalIsStrict) return
+    const controller = new AbortController()
+    this.#total = { controller, timer: setTimeout(() => controller.abort(), totalMs) }
+  }
+
+  #endTotal(): void {
+    clearTimeout(this.#total?.timer)
+  }
+
+  #readKey(): string | undefined {
+    const { balance } = this.#upstream.plan
+    if (balance.kind !== 'hash') return undefined
+    const key = requestKey(balance.key, this.#asked.incoming, this.#asked.context)
+    if (key !== undefined || balance.key.kind !== 'cookie') return key
+    this.#cookie = randomUUID()
+    return this.#cookie
+  }
+
+  /** Unless the application sets it: the cookie is then its own. */
+  #addCookie(fields: string[], value: string): void {
+    const { balance } = this.#upstream.plan
+    if (balance.kind !== 'hash' || balance.key.kind !== 'cookie') return
+    const start = `${balance.key.name}=`
+    for (let i = 0; i + 1 < fields.length; i += 2) {
+      if (fields[i]?.toLowerCase() === 'set-cookie' && fields[i + 1]?.startsWith(start) === true) return
+    }
+    const secure = this.#asked.context.protocol === 'https' ? '; Secure' : ''
+    fields.push('Set-Cookie', `${start}${value}; Path=/; HttpOnly; SameSite=Lax${secure}`)
+  }
+}
