@@ -15,6 +15,7 @@ import { SERVERS } from './lib/servers.js'
 const USAGE = `npm run bench -- [options] [name…]
 
 Names    ${Object.keys(SCENARIOS).join(', ')}, all (default: all)
+         proxy and native mean all that begin with them
 
 --quick          short rounds, for a look; numbers to keep need the long ones
 --install        install the peers that are no dependency of flexi (wrangler, serverless-offline) into bench/peers
@@ -92,7 +93,8 @@ function readOptions() {
     console.log(USAGE)
     return 0
   }
-  const names = positionals.length === 0 || positionals.includes('all') ? Object.keys(SCENARIOS) : positionals
+  const all = positionals.length === 0 || positionals.includes('all')
+  const names = all ? Object.keys(SCENARIOS) : positionals.flatMap(scenariosOf)
   const only = values.only?.split(',')
   const unknown = [
     ...names.filter((name) => !(name in SCENARIOS)),
@@ -102,6 +104,12 @@ function readOptions() {
     return { ...values, names, only, profile: values.profile && resolve(values.profile) }
   console.error(`unknown: ${unknown.join(', ')}\n\n${USAGE}`)
   return EXIT_USAGE
+}
+
+/** `proxy` is `proxy`, `proxy-latency` and all others of its group. */
+function scenariosOf(name) {
+  const group = Object.keys(SCENARIOS).filter((each) => each.startsWith(`${name}-`))
+  return name in SCENARIOS ? [name, ...group] : [name]
 }
 
 function parseOrExplain() {

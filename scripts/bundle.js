@@ -18,6 +18,7 @@ const EXTERNAL = [
   'miniflare',
   'workerd',
   'undici',
+  'prom-client',
   '@cloudflare/*',
   'inquirer',
   'zod',

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 
+import { runClient } from './clients.js'
+import { onCore } from './cores.js'
 import { findProgram } from './places.js'
 import { runTool } from './processes.js'
 
@@ -10,13 +11,11 @@ const wrk = findProgram('wrk')
 export const loadTool = wrk === undefined ? 'autocannon' : 'wrk'
 
 /**
- * Drives `url` with so many connections for so long.
+ * Drives `url` with so many connections for so long, from a core if one is given; `closing` opens a new connection for each request.
  * Returns `{ requestsPerSecond, p50Ms, p99Ms, failures }`; failures are answers other than 2xx, and broken connections.
  */
-export function drive(url, { connections, seconds }) {
-  return wrk === undefined
-    ? driveWithAutocannon(url, connections, seconds)
-    : driveWithWrk(url, connections, seconds)
+export function drive(url, load) {
+  return wrk === undefined ? driveWithAutocannon(url, load) : driveWithWrk(url, load)
 }
 
 /**
@@ -26,14 +25,13 @@ export function drive(url, { connections, seconds }) {
  * Returns `{ requests, p50Ms, p99Ms, p999Ms, maxMs }`.
  */
 export async function timeEveryRequest(url, seconds) {
-  const script = fileURLToPath(new URL('./one-connection.js', import.meta.url))
-  const stdout = await runTool(process.execPath, [script, url, String(seconds)])
-  return JSON.parse(stdout)
+  return runClient('one-connection.js', [url, seconds])
 }
 
-async function driveWithWrk(url, connections, seconds) {
-  const stdout = await runTool(wrk, ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', url])
-  return readWrk(stdout)
+async function driveWithWrk(url, { connections, seconds, core, closing = false }) {
+  const fields = closing ? ['-H', 'Connection: close'] : []
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...fields, url]
+  return readWrk(await runTool(onCore(core, { command: wrk, args })))
 }
 
 /** The report of `wrk --latency`. */
@@ -54,10 +52,12 @@ function inMs([, value, unit]) {
   return Number(value) * { us: 0.001, ms: 1, s: 1_000, m: 60_000 }[unit]
 }
 
-async function driveWithAutocannon(url, connections, seconds) {
+async function driveWithAutocannon(url, { connections, seconds, core, closing = false }) {
   const script = createRequire(import.meta.url).resolve('autocannon')
-  const args = [script, '--json', '--no-progress', '-c', String(connections), '-d', String(seconds), url]
-  const stdout = await runTool(process.execPath, args)
+  const fields = closing ? ['--reconnectRate', '1'] : []
+  const load = ['-c', String(connections), '-d', String(seconds), ...fields, url]
+  const args = [script, '--json', '--no-progress', ...load]
+  const stdout = await runTool(onCore(core, { command: process.execPath, args }))
   const result = JSON.parse(stdout)
   return {
     requestsPerSecond: result.requests.average,

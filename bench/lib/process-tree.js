@@ -86,3 +86,9 @@ function readKb(pid, file, field) {
     return 0
   }
 }
+
+/** How many files and sockets a process may have open. */
+export function descriptorsMax(pid) {
+  const text = readFileSync(`/proc/${pid}/limits`, 'utf8')
+  return Number(/^Max open files\s+(\d+)/m.exec(text)?.[1] ?? Infinity)
+}

@@ -49,7 +49,7 @@ export async function stopProcess(one) {
 }
 
 /** Runs a command to its end and returns what it printed. @throws Error when it ends with anything but 0 */
-export async function runTool(command, args) {
+export async function runTool({ command, args }) {
   const ending = promisify(execFile)(command, args)
   const forget = track(ending.child)
   const { stdout } = await ending.finally(forget)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 
+import { onCore } from './cores.js'
 import { firstAnswer, freePorts } from './http.js'
 import { startProcess, stopProcess, outputOf } from './processes.js'
 import { scratchFolder } from './scratch.js'
@@ -11,12 +12,13 @@ const READY_POLL_MS = 2
 const READY_LIMIT_MS = 30_000
 
 /**
- * One of SERVERS with a folder of its own, to be started and stopped as often as needed.
+ * One of SERVERS with a folder of its own, to be started and stopped as often as needed: `upstream` is the port that a proxy asks,
+ * `core` the one that it is kept on.
  * @throws Error when its folder cannot be made
  */
-export function prepareServer(id, { profile } = {}) {
+export function prepareServer(id, { profile, upstream, core } = {}) {
   const kind = SERVERS[id]
-  return { id, ...kind, profile, folder: kind.prepare(), logFolder: scratchFolder('log') }
+  return { id, ...kind, profile, upstream, core, folder: kind.prepare(), logFolder: scratchFolder('log') }
 }
 
 /**
@@ -27,8 +29,12 @@ export function prepareServer(id, { profile } = {}) {
 export async function startServer(server) {
   const [port, ...morePorts] = await freePorts(PORTS)
   const url = `http://127.0.0.1:${port}/`
-  const command = server.start({ folder: server.folder, port, morePorts, profile: server.profile })
-  const running = startProcess({ ...command, logFile: join(server.logFolder, 'output.log') })
+  const { folder, profile, upstream } = server
+  const command = server.start({ folder, port, morePorts, profile, upstream })
+  const running = startProcess({
+    ...onCore(server.core, command),
+    logFile: join(server.logFolder, 'output.log'),
+  })
   try {
     const gaveUp = () => running.ended
     const answer = await firstAnswer(url, { everyMs: READY_POLL_MS, limitMs: READY_LIMIT_MS, gaveUp })
@@ -37,7 +43,7 @@ export async function startServer(server) {
       throw new Error(
         `GET / answered ${JSON.stringify(answer.body.slice(0, 200))}, not ${JSON.stringify(server.body)}`,
       )
-    return { ...server, url, pid: running.pid, running, readyMs }
+    return { ...server, url, port, pid: running.pid, running, readyMs }
   } catch (error) {
     await stopProcess(running)
     throw new Error(`${server.label}: ${error.message}\n${outputOf(running)}`, { cause: error })

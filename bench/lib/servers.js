@@ -3,7 +3,9 @@ import { copyFileSync, existsSync, readFileSync, symlinkSync, writeFileSync } fr
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 
+import { flexiDev, missingFlexi, QUIET } from './flexi-command.js'
 import { benchRoot, findProgram, peerProgram, peersRoot, projectRoot } from './places.js'
+import { PROXIES } from './proxies.js'
 import { scratchCopy, scratchFolder } from './scratch.js'
 
 /*
@@ -11,23 +13,16 @@ import { scratchCopy, scratchFolder } from './scratch.js'
  *   label      what the tables call it
  *   missing()  why it cannot run here, or undefined
  *   prepare()  makes its folder, once
- *   start({ folder, port, morePorts, profile })  the command that serves on the port, and may take more
+ *   start({ folder, port, morePorts, profile, upstream })  the command that serves on the port, and may take more; a proxy asks `upstream`
  *   body       what it must answer to GET /
- *   save(folder, n)  changes the code and returns the body that shows it, where it reloads
+ *   save(folder, n, upstream)  changes the code and returns the body that shows it, where it reloads
  */
 
 const LAMBDA_BODY = '{"ok":true}'
 const TEXT_BODY = 'hello'
 const app = (name) => join(benchRoot, 'apps', name)
 
-const flexi = {
-  missing: () => (existsSync(join(projectRoot, 'dist')) ? undefined : 'flexi is not built: npm run build'),
-  start: ({ folder, port, profile }) => ({
-    command: process.execPath,
-    args: [...profiled(profile), join(projectRoot, 'bin', 'run.js'), 'dev', folder, '--port', String(port)],
-    cwd: folder,
-  }),
-}
+const flexi = { missing: missingFlexi, start: (where) => flexiDev(where) }
 
 const serverlessOffline = {
   missing: () => missingPeer('osls'),
@@ -105,6 +100,8 @@ export const SERVERS = {
       return `${TEXT_BODY} ${n % 2}`
     },
   },
+  'flexi-native-process': quietNative('process'),
+  'flexi-native-none': quietNative('none'),
   'serverless-offline': {
     ...serverlessOffline,
     label: 'serverless-offline 14.8.2, default',
@@ -163,11 +160,7 @@ export const SERVERS = {
   'hono-json': plain('@hono/node-server, static answer', 'hono.js', LAMBDA_BODY),
   nginx: nginx(TEXT_BODY),
   'nginx-json': nginx(LAMBDA_BODY),
-}
-
-/** V8 writes the profile of flexi's own process, not of its children, when it ends. */
-function profiled(folder) {
-  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`]
+  ...PROXIES,
 }
 
 function missingPeer(program) {
@@ -177,6 +170,22 @@ function missingPeer(program) {
 function missingForNative() {
   if (findProgram('cc') === undefined) return 'no C compiler (cc) on this machine'
   return existsSync(join(projectRoot, 'include', 'flexi.h')) ? undefined : 'include/flexi.h is not there'
+}
+
+/** Without a line for each request, as what it is compared with writes none. */
+function quietNative(isolation) {
+  return {
+    label: `flexi dev, C library, isolation ${isolation}, no request lines`,
+    body: TEXT_BODY,
+    missing: () => flexi.missing() ?? missingForNative(),
+    prepare: () => {
+      const folder = prepareNative()
+      const options = { provider: 'native', library: 'libhello.so', isolation }
+      writeFileSync(join(folder, 'flexi.jsonc'), JSON.stringify({ functions: { hello: options } }))
+      return folder
+    },
+    start: (where) => flexiDev(where, ...QUIET),
+  }
 }
 
 /** Three libraries that differ in their answer: the one served first, and two to put in its place. */

@@ -40,6 +40,10 @@ export default class Dev extends Command {
       helpValue: 'HOST',
       summary: 'Listen on this address; 0.0.0.0 is every network. Default: $HOST, else 127.0.0.1.',
     }),
+    https: Flags.boolean({
+      allowNo: true,
+      summary: 'Speak HTTPS and HTTP/2, with a certificate of your own authority unless flexi.jsonc names one.',
+    }),
     inspect: Flags.integer({
       min: 0,
       max: 65_535,
@@ -75,6 +79,7 @@ export default class Dev extends Command {
       mode: 'dev',
       port: flags.port,
       host: flags.host,
+      https: flags.https,
       portIsFixed: flags.port !== undefined || (process.env['PORT'] ?? '') !== '',
       configFile: optionalFile(flags.config),
       envFile: optionalFile(flags['env-file']),

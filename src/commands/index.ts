@@ -4,6 +4,8 @@ import Dev from './dev.ts'
 import Events from './events.ts'
 import Invoke from './invoke.ts'
 import New from './new.ts'
+import Proxy from './proxy.ts'
+import Trust from './trust.ts'
 
 /** Every verb of the command line. A table instead of a folder search, so that the bundle holds them all and nothing else. */
 export const COMMANDS = {
@@ -13,4 +15,6 @@ export const COMMANDS = {
   events: Events,
   invoke: Invoke,
   new: New,
+  proxy: Proxy,
+  trust: Trust,
 }

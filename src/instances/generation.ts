@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { Duplex } from 'node:stream'
 
-import { asFlexiError, errorMessage, type FlexiError } from '../core/errors.ts'
+import { asFlexiError, errorMessage, FlexiError } from '../core/errors.ts'
 import type { Code, Instance } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
 import type { PoolCounts, PoolLimits } from './pool-options.ts'
@@ -9,6 +9,8 @@ import type { PoolCounts, PoolLimits } from './pool-options.ts'
 /** A lease longer than this is taken for waiting: on a database, on another service, on a timer. */
 const SLOW_LEASE_MS = 20
 const LEASE_WEIGHT = 0.2
+/** By how much the delay has grown when restarts begin to wait: after three ends in a row. */
+const CRASHES_FREE = 8
 /** Below this the way to an instance and back costs more than its work: handing it the next request ahead doubles what it gets done. */
 const FAST_LEASE_MS = 1
 
@@ -17,6 +19,8 @@ export interface Slot {
   readonly instance: Instance
   readonly generation: Generation
   inFlight: number
+  /** Leases that ended while it lived. */
+  served: number
   /** When its last lease began or ended, on the clock of `performance.now()`. */
   usedAt: number
 }
@@ -140,6 +144,7 @@ export class Generation {
     this.#inFlight -= 1
     if (slot.inFlight === this.code.concurrency && this.#slots.has(slot)) this.#free.push(slot)
     slot.inFlight -= 1
+    slot.served += 1
     const now = performance.now()
     this.#leaseMs += (now - slot.usedAt - this.#leaseMs) * LEASE_WEIGHT
     this.#releasedAt = now
@@ -197,7 +202,7 @@ export class Generation {
   }
 
   #admit(instance: Instance): void {
-    const slot: Slot = { instance, generation: this, inFlight: 0, usedAt: performance.now() }
+    const slot: Slot = { instance, generation: this, inFlight: 0, served: 0, usedAt: performance.now() }
     this.#slots.add(slot)
     this.#free.push(slot)
     this.#failure = undefined
@@ -209,7 +214,7 @@ export class Generation {
     this.#options.onFree()
   }
 
-  /** An instance ended by itself. Another is started at once, unless they keep ending: then later and later. */
+  /** An instance ended by itself. Another is started at once, unless they keep ending before they have served anything. */
   #closed(slot: Slot, { error, livedMs }: { error: Error | undefined; livedMs: number }): void {
     if (!this.#slots.delete(slot)) return
     const index = this.#free.indexOf(slot)
@@ -217,19 +222,29 @@ export class Generation {
     if (this.#ending) return
     this.#options.counts.ended += 1
     if (error !== undefined) this.#options.log.debug('instance.closed', { error: errorMessage(error) })
-    this.#delayMs =
-      livedMs > this.#options.limits.restartDelayMaxMs
-        ? this.#options.limits.restartDelayMs
-        : this.#delayMs * 2
+    const { restartDelayMs, restartDelayMaxMs } = this.#options.limits
+    const loops = slot.served === 0 && livedMs <= restartDelayMaxMs
+    this.#delayMs = loops ? Math.min(this.#delayMs * 2, restartDelayMaxMs) : restartDelayMs
     if (this.#slots.size > 0) return
-    if (this.#delayMs <= this.#options.limits.restartDelayMs * 8) {
-      this.startFirst()
-      return
-    }
-    setTimeout(
-      () => this.#ending || this.startFirst(),
-      Math.min(this.#delayMs, this.#options.limits.restartDelayMaxMs),
-    ).unref()
+    if (this.#delayMs <= restartDelayMs * CRASHES_FREE) this.startFirst()
+    else this.#rest(error)
+  }
+
+  /** A crash loop: until it is tried again, requests are answered with the reason instead of starting yet another process. */
+  #rest(cause: Error | undefined): void {
+    const delayMs = this.#delayMs
+    const error = new FlexiError(
+      'FLEXI_FUNCTION_CRASHED',
+      'it keeps ending before it has answered anything',
+      {
+        hint: 'Look at the faults above; it is tried again in a few seconds.',
+        retryAfterSeconds: Math.ceil(delayMs / 1000),
+        cause,
+      },
+    )
+    this.#failure = { error, until: performance.now() + delayMs }
+    this.#options.onStartFailed(this, error)
+    setTimeout(() => this.#ending || this.startFirst(), delayMs).unref()
   }
 
   #startReaper(): NodeJS.Timeout {

@@ -1,7 +1,15 @@
+import { CORE_NOTE } from '../cores.js'
+import { withUpstream } from '../upstream.js'
 import { cli } from './cli.js'
+import { compare } from './comparison.js'
 import { memory } from './memory.js'
+import { nativeCrash } from './native-crash.js'
+import { proxyIdle } from './proxy-idle.js'
+import { proxyLatency } from './proxy-latency.js'
+import { proxyTunnel } from './proxy-tunnel.js'
+import { proxyConnections, proxyThroughput } from './proxy.js'
 import { reload } from './reload.js'
-import { reloads500 } from './reloads500.js'
+import { reloads } from './reloads.js'
 import { start } from './start.js'
 import { throughput } from './throughput.js'
 
@@ -27,7 +35,29 @@ const WORKERS = {
   ],
 }
 const NATIVE = {
-  rows: [['flexi-native'], ['hono', { atLeast: 0.5 }], ['node-http'], ['nginx']],
+  reference: 'hono',
+  ratioTitle: 'this ÷ hono',
+  ratio: (hono, each) => each.rate / hono.rate,
+  rows: [
+    ['flexi-native-none', { atLeast: 0.9 }],
+    ['flexi-native-process', { atLeast: 0.5 }],
+    ['flexi-native'],
+    ['hono'],
+    ['node-http'],
+    ['nginx'],
+  ],
+  loads: [{ connections: 64 }, { connections: 256 }],
+}
+const RELOADS = {
+  rows: ['flexi-lambda', 'flexi-native', 'flexi-workers'],
+  full: { first: 50, last: 500 },
+  quick: { first: 10, last: 40 },
+}
+const PROXY_RELOADS = {
+  rows: ['flexi-proxy-reload'],
+  full: { first: 100, last: 1_000 },
+  quick: { first: 20, last: 60 },
+  crowd: { connections: 64, websockets: 4, bodies: ['a', 'b'] },
 }
 
 const LOAD_NOTES = [
@@ -38,7 +68,12 @@ const LOAD_NOTES = [
   'targets are multiples of the c=32 rate',
 ]
 
-/** `npm run bench NAME`. In this order for `all`: what takes long comes last. */
+const COMPARISON_NOTES = [
+  'all servers run at once, one is loaded at a time, in turn; medians of the rounds, ± half of what lies between the best and the worst',
+  'p50 and p99 are the load tool’s; CPU s/100k is the processor time of all processes of the server for 100,000 requests',
+]
+
+/** `npm run bench NAME`; the name of a group, `proxy`, is all that begin with it. In this order for `all`: what takes long comes last. */
 export const SCENARIOS = {
   cli: { title: 'Command line', run: cli, notes: [] },
   start: { title: 'Start: spawn → first answer', run: start, notes: [] },
@@ -68,12 +103,59 @@ export const SCENARIOS = {
   },
   native: {
     title: 'Native: one trivial C library',
-    run: (context) => throughput(NATIVE, context),
-    notes: LOAD_NOTES,
+    run: (context) => compare(NATIVE, context),
+    notes: COMPARISON_NOTES,
+  },
+  'native-crash': {
+    title: 'Native: crash of a library → next good answer',
+    run: nativeCrash,
+    notes: ['from the answer to the request that crashed it, with a spare process standing by'],
+  },
+  proxy: {
+    title: 'Reverse proxy: one upstream',
+    run: proxyThroughput,
+    notes: [
+      ...COMPARISON_NOTES,
+      CORE_NOTE,
+      'flexi ÷ this and its targets are of the processor time; nobody writes a line for each request but the second row',
+    ],
+  },
+  'proxy-latency': {
+    title: 'Reverse proxy: latency at 5,000 requests a second',
+    run: proxyLatency,
+    notes: [
+      'every request is timed from when it was due if it had to wait for a connection, else from when it was sent; medians of the rounds',
+      CORE_NOTE,
+    ],
+  },
+  'proxy-tunnel': {
+    title: 'Reverse proxy: bytes through upgraded connections',
+    run: proxyTunnel,
+    notes: ['over 1 and over 16 connections, from the upstream to the client', CORE_NOTE],
+  },
+  'proxy-idle': {
+    title: 'Reverse proxy: 10,000 idle connections',
+    run: proxyIdle,
+    notes: ['each connection asked once; memory is read three seconds later'],
+  },
+  'proxy-connections': {
+    title: 'Reverse proxy: a new connection for each request',
+    run: proxyConnections,
+    notes: [CORE_NOTE],
+  },
+  'proxy-reloads': {
+    title: '1,000 reloads of proxy.ini under load',
+    run: (context) =>
+      withUpstream(['upstream-tunnel'], context, ({ port }) =>
+        reloads(PROXY_RELOADS, context, { upstream: port }),
+      ),
+    notes: [
+      '64 kept-alive connections ask as fast as they are answered and 4 WebSockets echo, all the while; a connection that closes is a failure',
+    ],
   },
   reloads500: {
     title: '500 reloads in a row',
-    run: reloads500,
+    run: (context) => reloads(RELOADS, context),
     notes: [
       '20 ms between an answer and the next save, far faster than a person: the times show what a burst costs',
     ],

@@ -4,7 +4,7 @@ import { drive } from '../load.js'
 import { canReadProcesses, memoryOf } from '../process-tree.js'
 import { count, ratio } from '../table.js'
 import { judge, targetText } from '../verdict.js'
-import { prepareLineUp, ratioTo, startLineUp, stopLineUp } from './line-up.js'
+import { measureEach, ratioTo } from './line-up.js'
 
 const FULL = { idleSeconds: 5, loadSeconds: 5, restSeconds: 10 }
 const QUICK = { idleSeconds: 3, loadSeconds: 1, restSeconds: 2 }
@@ -23,20 +23,8 @@ const ROWS = [
 export async function memory(context) {
   if (!canReadProcesses) context.note('memory is read from /proc: not measured on this system')
   const sizes = context.quick ? QUICK : FULL
-  const measured = new Map()
-  for (const server of prepareLineUp(
-    ROWS.map(([id]) => id),
-    context,
-  )) {
-    const [started] = await startLineUp([server], context)
-    if (started === undefined) continue
-    try {
-      measured.set(server.id, await measure(started, sizes, context))
-    } finally {
-      await stopLineUp([started], context)
-    }
-  }
-  return report(measured)
+  const ids = ROWS.map(([id]) => id)
+  return report(await measureEach(ids, context, (server) => measure(server, sizes, context)))
 }
 
 async function measure(server, sizes, { progress }) {
@@ -46,7 +34,7 @@ async function measure(server, sizes, { progress }) {
   await drive(server.url, { connections: CONNECTIONS, seconds: sizes.loadSeconds })
   const loaded = memoryOf(server.pid)
   await sleep(sizes.restSeconds * 1_000)
-  return { server, idle, loaded, rested: memoryOf(server.pid) }
+  return { idle, loaded, rested: memoryOf(server.pid) }
 }
 
 function report(measured) {

@@ -4,7 +4,7 @@ import { median, percentile } from '../statistics.js'
 import { milliseconds, ratio } from '../table.js'
 import { judge, targetText } from '../verdict.js'
 import { Watcher } from '../watcher.js'
-import { prepareLineUp, ratioTo, startLineUp, stopLineUp } from './line-up.js'
+import { measureEach, ratioTo } from './line-up.js'
 
 const SAVES = { full: 25, quick: 6 }
 const ANSWER_LIMIT_MS = 5_000
@@ -23,20 +23,8 @@ const ROWS = [
 
 /** From before the write of a file to the first answer of the new code, while somebody asks every millisecond. */
 export async function reload(context) {
-  const measured = new Map()
-  for (const server of prepareLineUp(
-    ROWS.map(([id]) => id),
-    context,
-  )) {
-    const [started] = await startLineUp([server], context)
-    if (started === undefined) continue
-    try {
-      measured.set(server.id, await measure(started, context))
-    } finally {
-      await stopLineUp([started], context)
-    }
-  }
-  return report(measured)
+  const ids = ROWS.map(([id]) => id)
+  return report(await measureEach(ids, context, (server) => measure(server, context)))
 }
 
 async function measure(server, { quick, progress, note }) {
@@ -57,13 +45,13 @@ async function measure(server, { quick, progress, note }) {
     note(
       `${server.label}: ${watcher.failures} of ${watcher.requests} requests failed: ${watcher.failureTexts.join(' · ')}`,
     )
-  return { server, times, failures: watcher.failures, requests: watcher.requests }
+  return { times, failures: watcher.failures, requests: watcher.requests }
 }
 
 /** Milliseconds from before the write to the first new answer; undefined when it never came. */
 export async function saveOnce(server, watcher, n, limitMs = ANSWER_LIMIT_MS) {
   const before = performance.now()
-  const body = server.save(server.folder, n)
+  const body = server.save(server.folder, n, server.upstream)
   const at = await watcher.next(body, limitMs)
   return at === undefined ? undefined : at - before
 }

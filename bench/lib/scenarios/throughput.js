@@ -5,7 +5,7 @@ import { cpuSecondsOf, memoryOf } from '../process-tree.js'
 import { median, spread } from '../statistics.js'
 import { count, milliseconds, percent, ratio } from '../table.js'
 import { judge, targetText } from '../verdict.js'
-import { prepareLineUp, ratioTo, startLineUp, stopLineUp } from './line-up.js'
+import { ratioTo, withLineUp } from './line-up.js'
 
 const FULL = { rounds: 5, seconds: 4, warmUpSeconds: 2, singleSeconds: 5 }
 const QUICK = { rounds: 2, seconds: 1, warmUpSeconds: 1, singleSeconds: 1 }
@@ -21,19 +21,10 @@ const CONNECTIONS = 32
  */
 export async function throughput(plan, context) {
   const sizes = context.quick ? QUICK : FULL
-  const started = await startLineUp(
-    prepareLineUp(
-      plan.rows.map(([id]) => id),
-      context,
-    ),
-    context,
+  const ids = plan.rows.map(([id]) => id)
+  return withLineUp(ids, context, async (started) =>
+    report(plan, await measureAll(started, sizes, context), context),
   )
-  try {
-    const measured = await measureAll(started, sizes, context)
-    return report(plan, measured, context)
-  } finally {
-    await stopLineUp(started, context)
-  }
 }
 
 async function measureAll(started, sizes, context) {

@@ -1,50 +1,37 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
+import { startClient } from '../clients.js'
 import { memoryOf } from '../process-tree.js'
 import { percentile } from '../statistics.js'
 import { count, milliseconds } from '../table.js'
 import { judge } from '../verdict.js'
 import { Watcher } from '../watcher.js'
-import { prepareLineUp, startLineUp, stopLineUp } from './line-up.js'
+import { measureEach } from './line-up.js'
 import { saveOnce } from './reload.js'
 
-const FULL = { first: 50, last: 500 }
-const QUICK = { first: 10, last: 40 }
-const ROWS = ['flexi-lambda', 'flexi-native', 'flexi-workers']
 /** Between an answer and the next save. */
 const PAUSE_MS = 20
 /** Standby processes and drains of the last reload settle before memory is read. */
 const SETTLE_MS = 3_000
 const GROWTH_TARGET = { atMost: 20 }
 
-/** Many saves in a row: memory after the first few and after the last, failed requests, processes left. */
-export async function reloads500(context) {
-  const measured = []
-  for (const server of prepareLineUp(ROWS, context)) {
-    const [started] = await startLineUp([server], context)
-    if (started === undefined) continue
-    const one = await measureAndStop(started, context)
-    measured.push(one)
-  }
-  return report(measured)
+/**
+ * Many saves in a row: memory after the first few and after the last, failed requests, processes left.
+ * `plan` is `{ rows, full, quick, crowd }`: the servers, `{ first, last }` save at which memory is read, and for a crowd that asks
+ * meanwhile its `{ connections, websockets, bodies }`.
+ */
+export async function reloads(plan, context, where) {
+  const found = await measureEach(plan.rows, context, (server) => measure(plan, server, context), where)
+  return report([...found.values()])
 }
 
-async function measureAndStop(server, context) {
-  let leftBehind = 0
-  let one
-  try {
-    one = await measure(server, context)
-  } finally {
-    leftBehind = await stopLineUp([server], context)
-  }
-  return { ...one, leftBehind }
-}
-
-async function measure(server, { quick, progress, note }) {
-  const { first, last } = quick ? QUICK : FULL
+async function measure(plan, server, { quick, progress, note }) {
+  const { first, last } = quick ? plan.quick : plan.full
   const watcher = new Watcher(server.url, server.body)
+  const crowd = startCrowd(plan.crowd, server)
   const times = []
   let early
+  let crowded
   try {
     for (let n = 1; n <= last; n += 1) {
       if (n % 10 === 0) progress(`${server.label}: save ${n} of ${last}`)
@@ -53,12 +40,24 @@ async function measure(server, { quick, progress, note }) {
       if (n === first) early = await settledMemory(server)
     }
     const late = await settledMemory(server)
-    const { failures, failureTexts, requests } = watcher
-    if (failures > 0) note(`${server.label}: ${failures} requests failed: ${failureTexts.join(' · ')}`)
-    return { server, times, early, late, failures, requests, first, last }
+    crowded = await crowd.finish()
+    const failures = watcher.failures + crowded.failures + crowded.brokenWebSockets
+    const texts = [...watcher.failureTexts, ...crowded.failureTexts]
+    if (failures > 0) note(`${server.label}: ${failures} requests failed: ${texts.join(' · ')}`)
+    if (crowded.echoes > 0)
+      note(`${server.label}: ${count(crowded.echoes)} WebSocket echoes, ${crowded.brokenWebSockets} broken`)
+    return { times, early, late, failures, requests: watcher.requests + crowded.requests, first, last }
   } finally {
     await watcher.stop()
+    if (crowded === undefined) await crowd.finish()
   }
+}
+
+const NO_CROWD = { requests: 0, failures: 0, failureTexts: [], echoes: 0, brokenWebSockets: 0 }
+
+function startCrowd(crowd, { url }) {
+  if (crowd === undefined) return { finish: () => Promise.resolve(NO_CROWD) }
+  return startClient('crowd.js', [url, crowd.connections, crowd.websockets, ...crowd.bodies])
 }
 
 async function settledMemory(server) {

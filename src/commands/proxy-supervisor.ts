@@ -1,0 +1,247 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { holdPort, type HeldPort } from '../app/held-port.ts'
+import { LIMITS } from '../core/limits.ts'
+
+export interface SuperviseOptions {
+  readonly host: string
+  /** 0 takes any free port. */
+  readonly port: number
+  /** Of flexi's own command line, for the process that serves. */
+  readonly args: readonly string[]
+}
+
+/** Where the process that serves finds the bound socket. */
+export const LISTEN_FD = 3
+
+/** What the process that serves tells its supervisor. */
+export interface FromServer {
+  /** It can answer. */
+  readonly ready?: true
+  /** What it serves, for the one after it, should this one crash while the file is at fault. JSON. */
+  readonly project: unknown
+}
+
+/** The first and only message to the process that serves. */
+export interface ToServer {
+  /** What the one before it has served. */
+  readonly lastGood?: unknown
+}
+
+/** Who has served so long has not crashed because of how it was started. */
+const HEALTHY_MS = 10_000
+/** How long a drain may last before we say that we wait for it. */
+const SAY_DRAINING_AFTER_MS = 200
+const EXIT_INTERRUPTED = 130
+const EXIT_SIGNALLED = 128
+
+/**
+ * Holds the port and keeps a process serving on it, and returns the exit code: 0 when that one ended in peace, its own when it could
+ * not start at all.
+ * @throws FlexiError FLEXI_PORT_TAKEN, FLEXI_USAGE for an address that cannot be listened on.
+ */
+export async function superviseServer(options: SuperviseOptions): Promise<number> {
+  using port = await holdPort(options)
+  const supervisor = new Supervisor(options, port)
+  using _signals = supervisor.listenToSignals()
+  return await supervisor.run()
+}
+
+/** What ends with its terminal ends by its signal: Node would abort when it resets a terminal that is gone. */
+export function endByHangUp(): void {
+  process.removeAllListeners('SIGHUP').kill(process.pid, 'SIGHUP')
+}
+
+/** How one launch ended. */
+interface End {
+  readonly pid: number | undefined
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly error: Error | undefined
+  /** How long it could answer; undefined when it never could. */
+  readonly servedMs: number | undefined
+}
+
+class Supervisor {
+  readonly #options: SuperviseOptions
+  readonly #port: HeldPort
+  #server: Server | undefined
+  #lastGood: unknown
+  /** The first signal that asked for the end. */
+  #stopping: NodeJS.Signals | undefined
+  /** Ends the pause before the next launch. */
+  #wake = new AbortController()
+  #everReady = false
+  #crashes = 0
+
+  constructor(options: SuperviseOptions, port: HeldPort) {
+    this.#options = options
+    this.#port = port
+  }
+
+  listenToSignals(): Disposable {
+    const { interrupt, terminate, hangUp } = this
+    process.on('SIGINT', interrupt).on('SIGTERM', terminate).on('SIGHUP', hangUp)
+    // Whoever read our lines is gone; requests are served all the same.
+    process.stderr.on('error', ignore)
+    return {
+      [Symbol.dispose]: () => {
+        process.off('SIGINT', interrupt).off('SIGTERM', terminate).off('SIGHUP', hangUp)
+      },
+    }
+  }
+
+  async run(): Promise<number> {
+    for (;;) {
+      this.#server = new Server(this.#options.args, this.#port.fd, (message) => this.#hear(message))
+      this.#server.tell({ lastGood: this.#lastGood })
+      const end = await this.#server.ended
+      this.#server = undefined
+      const exit = this.#exitAfter(end)
+      if (exit !== undefined) return exit
+      await this.#pauseAfter(end)
+      if (this.#stopping !== undefined) return 0
+    }
+  }
+
+  readonly interrupt = (): void => {
+    if (this.#stopping !== undefined) {
+      this.#server?.kill()
+      process.exit(EXIT_INTERRUPTED)
+    }
+    this.#stop('SIGINT')
+    setTimeout(
+      () => say('finishing what is running; press Ctrl-C again to quit now'),
+      SAY_DRAINING_AFTER_MS,
+    ).unref()
+  }
+
+  /** Once: its repetition is no impatience. */
+  readonly terminate = (): void => {
+    if (this.#stopping === undefined) this.#stop('SIGTERM')
+  }
+
+  readonly hangUp = (): void => {
+    // Nobody serves: what kept it from that may be mended now.
+    if (this.#server === undefined) this.#wake.abort()
+    else this.#server.reload()
+  }
+
+  #stop(signal: NodeJS.Signals): void {
+    this.#stopping = signal
+    this.#wake.abort()
+    this.#server?.signal(signal)
+  }
+
+  #hear({ ready, project }: FromServer): void {
+    this.#lastGood = project
+    if (ready !== true) return
+    const { host } = this.#options
+    const process_ = `${process.pid} (served by ${this.#server?.pid})`
+    if (this.#everReady) say(`pid: ${process_}`)
+    else
+      say(
+        `listening on port: ${this.#port.port} of ${host}${host === '0.0.0.0' ? ', every IPv4 address' : ''}\npid: ${process_}`,
+      )
+    this.#everReady = true
+  }
+
+  /** Undefined when another launch is due. */
+  #exitAfter({ code, signal, error, servedMs }: End): number | undefined {
+    if (code === 0) return 0
+    if (signal === 'SIGHUP' && servedMs !== undefined) endByHangUp()
+    if (this.#stopping !== undefined) return signal === this.#stopping ? 0 : (code ?? EXIT_SIGNALLED)
+    if (this.#everReady) return undefined
+    if (error !== undefined) throw error
+    // It has said why.
+    return code ?? undefined
+  }
+
+  /** The first launch after a crash comes at once, each further one twice as late, until one has served for a while. */
+  async #pauseAfter(end: End): Promise<void> {
+    this.#crashes = end.servedMs !== undefined && end.servedMs >= HEALTHY_MS ? 1 : this.#crashes + 1
+    const delayMs =
+      this.#crashes === 1
+        ? 0
+        : Math.min(LIMITS.restartDelayMs * 2 ** (this.#crashes - 2), LIMITS.restartDelayMaxMs)
+    const when = delayMs === 0 ? 'now' : `in ${delayMs} ms, time ${this.#crashes} in a row`
+    say(
+      `the process that served (${end.pid ?? 'not started'}) ended with ${describe(end)}; launching another ${when}`,
+    )
+    this.#wake = new AbortController()
+    if (delayMs > 0) await sleep(delayMs, undefined, { signal: this.#wake.signal }).catch(ignore)
+  }
+}
+
+/** One launch of the process that serves. */
+class Server {
+  readonly ended: Promise<End>
+  readonly #process: ChildProcess
+  /** On the clock of `performance.now()`. */
+  #readyAt: number | undefined
+  #reloadWhenReady = false
+
+  constructor(args: readonly string[], fd: number, onMessage: (message: FromServer) => void) {
+    const [script = ''] = process.argv.slice(1)
+    this.#process = spawn(process.execPath, [...process.execArgv, script, ...args], {
+      // Of its own group: a terminal would send it Ctrl-C too, which is then the second one.
+      detached: true,
+      // It ends when the channel does: with us, whatever ends us.
+      stdio: ['ignore', 'inherit', 'inherit', fd, 'ipc'],
+    })
+    this.#process.on('message', (message: FromServer) => {
+      if (message.ready === true) this.#readyAt = performance.now()
+      onMessage(message)
+      if (message.ready === true && this.#reloadWhenReady) this.signal('SIGHUP')
+    })
+    this.ended = new Promise((resolve) => {
+      const end = (rest: Pick<End, 'code' | 'signal' | 'error'>): void =>
+        resolve({ pid: this.pid, servedMs: this.#servedMs(), ...rest })
+      this.#process.once('error', (error) => {
+        if (this.pid === undefined) end({ code: null, signal: null, error })
+      })
+      this.#process.once('exit', (code, signal) => end({ code, signal, error: undefined }))
+    })
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid
+  }
+
+  tell(message: ToServer): void {
+    // It may be gone already, or not even have begun, which its end says.
+    if (this.#process.connected) this.#process.send(message, ignore)
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal)
+  }
+
+  /** Kept until it listens to signals: before that, this one would end it. */
+  reload(): void {
+    if (this.#readyAt === undefined) this.#reloadWhenReady = true
+    else this.signal('SIGHUP')
+  }
+
+  kill(): void {
+    this.signal('SIGKILL')
+  }
+
+  #servedMs(): number | undefined {
+    return this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt
+  }
+}
+
+/** `SIGSEGV`, `exit code 1`, or why it could not be started. */
+function describe({ code, signal, error }: End): string {
+  return signal ?? (error === undefined ? `exit code ${code}` : error.message)
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+function ignore(): void {
+  // Somebody ended the wait, or nobody reads.
+}
