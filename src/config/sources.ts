@@ -47,7 +47,7 @@ export async function readSources(options: ReadProjectOptions): Promise<Sources>
   const providers = alone ? [] : Object.values(options.emulators)
   const [proxyIni, flexi, ...detections] = await Promise.all([
     attempt(readProxyIni(options), []),
-    attempt(alone ? Promise.resolve(FLEXILIB) : readFlexiJson(options), NO_FLEXI.content),
+    attempt(alone ? Promise.resolve(NO_FLEXI) : readFlexiJson(options), NO_FLEXI.content),
     ...providers.map((emulator) => attempt(readDetection(emulator, options), NO_DETECTION)),
   ])
   const detectionFailed = detections.some(({ faults }) =>
@@ -71,12 +71,6 @@ const NO_FLEXI: Reading<Omit<ParsedFlexiJson, 'faults' | 'files'>> = {
   content: { functions: [], routes: [], server: {}, mayDefine: () => false },
   files: [],
   faults: [],
-}
-
-/** FlexiLib matches the bytes of a target, whatever path they mean. */
-const FLEXILIB: typeof NO_FLEXI = {
-  ...NO_FLEXI,
-  content: { ...NO_FLEXI.content, server: { paths: 'raw' } },
 }
 
 /** A file that cannot be read at all is a fault among the others. */

@@ -5,7 +5,7 @@ import type { AddressList } from '../core/addresses.ts'
 import { forwardedNodes } from '../forward/client-fields.ts'
 
 /** One end of a connection. */
-export interface Hop {
+interface Hop {
   readonly address: string
   /** 0 when nobody says. */
   readonly port: number

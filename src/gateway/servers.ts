@@ -9,7 +9,7 @@ import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
 import { ClientResponse } from './client-response.ts'
 import { continueWhenRead } from './expect-continue.ts'
-import { readOpening } from './first-bytes.ts'
+import { readOpening, type Opening } from './first-bytes.ts'
 import type { Http2Front } from './http2-front.ts'
 import type { Http2Request } from './http2-request.ts'
 import { listen, type ListenOptions } from './listen.ts'
@@ -63,9 +63,12 @@ export class Servers {
   readonly #options: ServersOptions
   readonly #listener: TcpServer
   readonly #sockets = new Set<Socket>()
-  /** Those that have not said anything. */
-  readonly #silent = new Set<Socket>()
+  /** Those that have not said anything, and since when. */
+  readonly #silent = new Map<Socket, number>()
+  /** Listens to every connection: one function for all, so that none costs a closure. */
+  readonly #forget: (this: Socket) => void
   readonly #redirects: HttpServer | undefined
+  #sweeper: NodeJS.Timeout | undefined
   #tls: Promise<TlsServer> | undefined
   #http2: Promise<Http2Front> | undefined
   #stopping = false
@@ -77,12 +80,18 @@ export class Servers {
       .on('upgrade', options.onUpgrade)
       .on('connect', (_incoming, socket) => options.onConnect(socket))
     this.#redirects = options.tls === undefined ? undefined : newHttpServer(options, options.onPlainRequest)
+    const sockets = this.#sockets
+    const silent = this.#silent
+    this.#forget = function () {
+      sockets.delete(this)
+      silent.delete(this)
+    }
     // As node:http makes its own: a client may end its side and still wait for the answer.
     this.#listener = createTcpServer({ allowHalfOpen: true, noDelay: true }, this.#onSocket)
   }
 
   async listen(options: ListenOptions): Promise<number> {
-    const { tls, log } = this.#options
+    const { tls, log, timeouts } = this.#options
     if (tls !== undefined) {
       this.#tls = import('./tls-server.ts').then(({ openTlsServer }) =>
         openTlsServer(tls, { log, accept: this.#onSecure }),
@@ -90,32 +99,41 @@ export class Servers {
       await this.#tls
     }
     const port = await listen(this.#listener, options)
+    const silenceMs = timeouts?.headersMs ?? HEADERS_MS
+    this.#sweeper = setInterval(() => this.#endSilent(silenceMs), silenceMs / 4)
+    this.#sweeper.unref()
     this.#listener.on('error', (error) => log.error('server.fail', { message: error.message }))
     return port
   }
 
   readonly #onSocket = (socket: Socket): void => {
-    const sockets = this.#sockets
-    const silent = this.#silent
-    sockets.add(socket)
-    silent.add(socket)
-    socket.on('error', ignore).once('close', () => {
-      sockets.delete(socket)
-      silent.delete(socket)
-    })
-    readOpening(socket, (opening) => {
-      silent.delete(socket)
-      if (this.#tls === undefined) {
-        if (opening === 'http2') this.#speakHttp2(socket)
-        else speakHttp1(this.http1, socket)
-      } else if (opening === 'tls') {
-        this.#emitWhenLoaded(this.#tls, socket)
-      } else if (opening === 'http1' && this.#redirects !== undefined) {
-        speakHttp1(this.#redirects, socket)
-      } else {
-        socket.destroy()
-      }
-    })
+    this.#sockets.add(socket)
+    this.#silent.set(socket, Date.now())
+    socket.on('error', ignore).on('close', this.#forget)
+    readOpening(socket, this.#speak)
+  }
+
+  readonly #speak = (socket: Socket, opening: Opening): void => {
+    this.#silent.delete(socket)
+    if (this.#tls === undefined) {
+      if (opening === 'http2') this.#speakHttp2(socket)
+      else speakHttp1(this.http1, socket)
+    } else if (opening === 'tls') {
+      this.#emitWhenLoaded(this.#tls, socket)
+    } else if (opening === 'http1' && this.#redirects !== undefined) {
+      speakHttp1(this.#redirects, socket)
+    } else {
+      socket.destroy()
+    }
+  }
+
+  /** They come in the order of their age. */
+  #endSilent(olderThanMs: number): void {
+    const now = Date.now()
+    for (const [socket, since] of this.#silent) {
+      if (now - since < olderThanMs) return
+      socket.destroy()
+    }
   }
 
   #emitWhenLoaded(loading: Promise<TcpServer>, socket: Socket): void {
@@ -144,8 +162,9 @@ export class Servers {
 
   async #openHttp2(): Promise<Http2Front> {
     const { openHttp2Front } = await import('./http2-front.ts')
-    const { log, onHttp2Request } = this.#options
-    return openHttp2Front({ log, idleMs: KEEP_ALIVE_MS, onRequest: onHttp2Request })
+    const { log, timeouts, onHttp2Request } = this.#options
+    const idleMs = timeouts?.keepAliveMs ?? KEEP_ALIVE_MS
+    return openHttp2Front({ log, idleMs, onRequest: onHttp2Request })
   }
 
   /** Accepts nothing more and ends idle connections, but under no client that is just using one. */
@@ -156,7 +175,8 @@ export class Servers {
     http2?.announceEnd()
     if (this.#sockets.size > 0) await Promise.race([this.#closed, sleep(IDLE_GRACE_MS)])
     http2?.close()
-    for (const socket of this.#silent) socket.destroy()
+    this.#endSilent(0)
+    clearInterval(this.#sweeper)
     this.http1.closeIdleConnections()
     this.#redirects?.closeIdleConnections()
   }

@@ -64,7 +64,10 @@ export async function watchFolder(options: WatcherOptions): Promise<Watcher> {
 }
 
 /** Editors write in bursts, and linkers in pieces: one change is handed out once it has been quiet for a moment. */
-function createBurst(options: WatcherOptions): { push(path: string): void; stop(): void } {
+export function createBurst(options: Pick<WatcherOptions, 'debounceMs' | 'onChange'>): {
+  push(path: string): void
+  stop(): void
+} {
   let paths = new Set<AbsolutePath>()
   let at = 0
   let timer: NodeJS.Timeout | undefined

@@ -580,14 +580,27 @@ describe.skipIf(!SCRIPT)(`on a terminal${SCRIPT ? '' : ' (script of util-linux i
     return { child, shown: () => shown, exit: new Promise((resolve) => child.on('exit', resolve)) }
   }
 
-  test('Ctrl-C ends it in peace: the process that serves does not get it as well', async () => {
+  test('Ctrl-C lets requests finish: the process that serves does not get it a second time', async () => {
+    let answer: (() => void) | undefined
+    const upstream = createServer((_request, response) => {
+      answer = () => void response.end('late')
+    })
+    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
     await using folder = await temporaryFolder()
-    await writeFile(join(folder.path, 'proxy.ini'), '/ = http://127.0.0.1:9\n')
+    await writeFile(
+      join(folder.path, 'proxy.ini'),
+      `/ = http://127.0.0.1:${(upstream.address() as AddressInfo).port}\n`,
+    )
     const { child, shown, exit } = onTerminal(folder.path)
     await expect.poll(shown, WAIT).toContain('pid: ')
+    const request = fetchOnce(Number(/listening on port: (\d+)/.exec(shown())?.[1]), '/')
+    await expect.poll(() => answer, WAIT).toBeDefined()
     child.stdin?.write('\u0003')
+    await expect.poll(shown, WAIT).toContain('press Ctrl-C again to quit now')
+    answer?.()
+    expect(await request).toBe('late')
     expect(await exit).toBe(0)
-    expect(shown()).not.toContain('launching another')
+    upstream.close()
   })
 
   test('it ends with its terminal', async () => {

@@ -28,6 +28,24 @@ import {
   type TestGateway,
 } from './harness.ts'
 
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
+const OPENING = Buffer.concat([PREFACE, frame(4, 0, 0, Buffer.alloc(0))])
+const CANCEL = Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL])
+const GET = [
+  [':method', 'GET'],
+  [':scheme', 'http'],
+  [':path', '/'],
+  [':authority', 'a'],
+] as const
+const POST = [[':method', 'POST'], ...GET.slice(1)] as const
+const DATA = 0
+const HEADERS = 1
+const RST_STREAM = 3
+const SETTINGS = 4
+const GOAWAY = 7
+const END_STREAM = 1
+const END_HEADERS = 4
+
 const sessions = new Set<ClientHttp2Session>()
 afterEach(() => {
   for (const session of sessions) session.destroy()
@@ -730,6 +748,37 @@ describe('one plain port for both versions', () => {
   })
 })
 
+describe('a client that is silent', () => {
+  const QUICK = { clientTimeouts: { headersMs: 100, keepAliveMs: 150 } }
+
+  test.each([
+    ['from the start', ''],
+    ['in the middle of the preface', 'PRI * HT'],
+    ['behind the preface', OPENING],
+  ])('%s is closed', async (_name, bytes) => {
+    await using test_ = await openTest(text('x'), QUICK)
+    const socket = await test_.connect()
+    socket.resume()
+    if (bytes.length > 0) socket.write(bytes)
+    await new Promise((resolve) => socket.once('close', resolve))
+    expect(socket.destroyed).toBe(true)
+  })
+
+  test('with a request under way is not', async () => {
+    let finish: (() => void) | undefined
+    await using test_ = await openTest(
+      answering(async (_incoming, outgoing) => {
+        await new Promise<void>((resolve) => (finish = resolve))
+        outgoing.end('late')
+      }),
+      QUICK,
+    )
+    const answer = ask(clientOf(test_), '/')
+    setTimeout(() => finish?.(), 400)
+    expect((await answer).body).toBe('late')
+  })
+})
+
 describe('floods', () => {
   test('a rapid reset of 20,000 requests ends the connection, and others are served meanwhile', async () => {
     let asked = 0
@@ -819,24 +868,6 @@ function tableOfBoth() {
 }
 
 // The few frames that a client of our own needs (RFC 9113 section 4.1), with fields that are never compressed (RFC 7541 section 6.2.2).
-
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
-const OPENING = Buffer.concat([PREFACE, frame(4, 0, 0, Buffer.alloc(0))])
-const CANCEL = Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL])
-const GET = [
-  [':method', 'GET'],
-  [':scheme', 'http'],
-  [':path', '/'],
-  [':authority', 'a'],
-] as const
-const POST = [[':method', 'POST'], ...GET.slice(1)] as const
-const DATA = 0
-const HEADERS = 1
-const RST_STREAM = 3
-const SETTINGS = 4
-const GOAWAY = 7
-const END_STREAM = 1
-const END_HEADERS = 4
 
 function frame(type: number, flags: number, id: number, payload: Buffer): Buffer {
   const head = Buffer.alloc(9)

@@ -351,6 +351,33 @@ describe('failures', () => {
     expect(await text(await serve(pool))).toBe('r1#2')
   })
 
+  test('instances that keep ending before they have served are started later and later, and requests are told meanwhile', async () => {
+    const fake = new Fake()
+    const pool = makePool({ restartDelayMs: 20 })
+    await pool.replace(fake.code('r1'))
+    const url = await serve(pool)
+    for (let crashes = 1; crashes <= 4; crashes += 1) {
+      await expect.poll(() => pool.state().instances).toBe(1)
+      fake.crash.get(`r1#${crashes}`)?.(new Error('SIGSEGV'))
+      await expect.poll(() => pool.state().instances, { interval: 1 }).toBe(crashes < 4 ? 1 : 0)
+    }
+    expect(await text(url)).toBe('FLEXI_FUNCTION_CRASHED')
+    expect(fake.started).toBe(4)
+    await expect.poll(() => text(url)).toBe('r1#5')
+  })
+
+  test('an instance that has served and then ends is replaced at once, however often', async () => {
+    const fake = new Fake()
+    const pool = makePool()
+    await pool.replace(fake.code('r1'))
+    const url = await serve(pool)
+    for (let turn = 1; turn <= 12; turn += 1) {
+      expect(await text(url)).toBe(`r1#${turn}`)
+      fake.crash.get(`r1#${turn}`)?.(new Error('SIGSEGV'))
+      await expect.poll(() => fake.started).toBe(turn + 1)
+    }
+  })
+
   test('a start that fails answers what waits with its error, and is tried again later', async () => {
     const fake = new Fake()
     const pool = makePool({ restartDelayMs: 10 })

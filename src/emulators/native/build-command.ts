@@ -1,74 +1,157 @@
 import { FlexiError } from '../../core/errors.ts'
 import type { FunctionScope } from '../../core/function.ts'
-import type { AbsolutePath, Fault } from '../../core/place.ts'
+import type { AbsolutePath, Fault, Place } from '../../core/place.ts'
 import { startChild, type Child } from '../../instances/child.ts'
+import { missingTool } from './build-tools.ts'
 import { parseDiagnostics } from './diagnostics.ts'
+import { openTranscript, type Transcript } from './transcript.ts'
 
 export interface BuildCommandOptions {
   readonly command: string
   readonly directory: AbsolutePath
   readonly environment: Readonly<Record<string, string>>
-  readonly scope: FunctionScope
-  /** Gets the process, so that the owner can end it. */
-  onStart(child: Child): void
+  /** Where the command is written down: the place of faults that have no other. */
+  readonly origin: Place
+  readonly scope: Pick<FunctionScope, 'output'>
+  /** Default `BUILD_MS_MAX`. */
+  readonly limitMs?: number | undefined
 }
 
-/** No compiler of ours to judge takes longer; a command that waits for input would for ever. */
-const BUILD_MS_MAX = 600_000
-/** Of a failed command whose output says nothing we can read, so many last lines are shown. */
-const TAIL_LINES = 12
+export interface RunningBuild {
+  /**
+   * Resolves when the command has succeeded.
+   * @throws FlexiError FLEXI_BUILD with what the compiler reported, FLEXI_TOOL_MISSING when there is no such compiler.
+   */
+  readonly done: Promise<void>
+  /** Ends the command and what it started; `done` then rejects. */
+  stop(): void
+}
 
-/**
- * Runs a project's own build command through `sh`, as its author would type it.
- * @throws FlexiError FLEXI_BUILD with what the compiler reported, FLEXI_TOOL_MISSING when there is no such compiler.
- */
-export async function runBuildCommand(options: BuildCommandOptions): Promise<void> {
-  const { command, directory, environment, scope } = options
-  const lines: string[] = []
+/** No compiler of ours to judge takes longer; a command that hangs would for ever. */
+const BUILD_MS_MAX = 600_000
+/** What prints more is in a loop, and would keep the server busy with reading. */
+const OUTPUT_BYTES_MAX = 64 * 1024 * 1024
+/** make and compilers remove what they have half written when they are asked to end; then they are made to. */
+const STOP_MS = 1_000
+
+/** Why a command was ended by us. */
+type Reason = 'late' | 'loud' | 'stopped'
+
+/** Runs a project's own build command through `sh`, as its author would type it. */
+export function runBuildCommand(options: BuildCommandOptions): RunningBuild {
+  const transcript = openTranscript()
+  let reason: Reason | undefined
+  const end = (why: Reason): void => {
+    if (reason !== undefined) return
+    reason = why
+    endChild(child)
+  }
+  const child = startChild({
+    command: 'sh',
+    args: ['-c', options.command],
+    cwd: options.directory,
+    environment: environmentOf(options),
+    onLine: (_stream, text) => {
+      transcript.push(text)
+      if (transcript.bytes > OUTPUT_BYTES_MAX) end('loud')
+    },
+  })
+  const timer = setTimeout(() => end('late'), options.limitMs ?? BUILD_MS_MAX)
+  endWithUs(child)
+  const finish = async (): Promise<void> => {
+    const { code, signal, error } = await child.exited
+    clearTimeout(timer)
+    running.delete(child)
+    const { command } = options
+    if (error !== undefined)
+      throw new FlexiError('FLEXI_BUILD', `"${command}" cannot be run`, { cause: error })
+    if (reason !== undefined) throw endedError(reason, { ...options, transcript })
+    if (code !== 0) throw failure({ ...options, transcript, code, end: signal ?? `exit code ${code}` })
+    tellOutput(options, transcript)
+  }
+  return { done: finish(), stop: () => end('stopped') }
+}
+
+const running = new Set<Child>()
+let listening = false
+
+/** Who exits without disposing anything leaves nothing behind either: the death signal reaches the shell alone. */
+function endWithUs(child: Child): void {
+  running.add(child)
+  if (listening) return
+  listening = true
+  process.once('exit', () => {
+    for (const own of running) own.kill()
+  })
+}
+
+function environmentOf({ environment }: BuildCommandOptions): Readonly<Record<string, string>> {
   const inherited = Object.entries(process.env).flatMap(([name, value]) =>
     value === undefined || name.startsWith('NODE_') ? [] : [[name, value] as const],
   )
-  const child = startChild({
-    command: 'sh',
-    args: ['-c', command],
-    cwd: directory,
-    environment: { ...Object.fromEntries(inherited), ...environment },
-    onLine: (_stream, text) => lines.push(text),
-  })
-  options.onStart(child)
-  let late = false
-  const timer = setTimeout(() => {
-    late = true
-    child.kill()
-  }, BUILD_MS_MAX)
-  const { code, signal, error } = await child.exited
-  clearTimeout(timer)
-  if (error !== undefined) throw new FlexiError('FLEXI_BUILD', `"${command}" cannot be run`, { cause: error })
-  if (late)
-    throw new FlexiError('FLEXI_BUILD', `"${command}" did not end within ${BUILD_MS_MAX / 60_000} minutes`)
-  if (code !== 0) throw buildFailure(options, lines, signal ?? `exit code ${code}`)
-  // Warnings of a build that succeeded are worth reading, and do not stop anything.
-  for (const text of lines) scope.output({ stream: 'stderr', level: 'warn', text })
+  // Compilers translate "error:" too; a language nobody has a translation for leaves it as it is, and the character set alone.
+  return { ...Object.fromEntries(inherited), LANGUAGE: 'en', ...environment }
 }
 
-function buildFailure(options: BuildCommandOptions, lines: readonly string[], end: string): FlexiError {
-  const tool = missingTool(lines)
-  if (tool !== undefined) {
+function endChild(child: Child): void {
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+  void child.exited.then(() => clearTimeout(timer))
+}
+
+interface Output {
+  readonly command: string
+  readonly transcript: Transcript
+}
+
+function endedError(reason: Reason, output: Output & Pick<BuildCommandOptions, 'limitMs'>): FlexiError {
+  const { command, transcript, limitMs = BUILD_MS_MAX } = output
+  switch (reason) {
+    case 'late': {
+      const limit = limitMs < 60_000 ? `${limitMs / 1000} seconds` : `${limitMs / 60_000} minutes`
+      return new FlexiError('FLEXI_BUILD', `"${command}" did not end within ${limit}${tailOf(transcript)}`, {
+        hint: 'Run it by hand to see what it waits for. It can read no input.',
+      })
+    }
+    case 'loud': {
+      const size = `${OUTPUT_BYTES_MAX / 1024 / 1024} MB`
+      return new FlexiError('FLEXI_BUILD', `"${command}" printed more than ${size}${tailOf(transcript)}`, {
+        hint: 'Run it by hand to see what it repeats.',
+      })
+    }
+    case 'stopped':
+      return new FlexiError('FLEXI_BUILD', `"${command}" was ended`)
+  }
+}
+
+interface Failed extends Output, BuildCommandOptions {
+  readonly code: number | null
+  readonly end: string
+}
+
+function failure(failed: Failed): FlexiError {
+  const { command, origin, transcript } = failed
+  const faults = parseDiagnostics(transcript.head, failed)
+  const errors = faults.filter(({ severity }) => severity !== 'warning')
+  const tool = missingTool([...transcript.head, ...transcript.tail], command)
+  // Some builds ask for a program and do without: a fault in a source is the better reason.
+  const placed = errors.some(({ place }) => place !== origin)
+  if (tool !== undefined && !placed)
+    return new FlexiError('FLEXI_TOOL_MISSING', `"${command}" needs ${tool.name}, which is not installed`, {
+      hint: tool.hint,
+    })
+  const hint = tool === undefined ? {} : { hint: `${tool.name} is not installed. ${tool.hint}` }
+  if (errors.length === 0)
     return new FlexiError(
-      'FLEXI_TOOL_MISSING',
-      `"${options.command}" needs ${tool}, which is not installed`,
-      {
-        hint: INSTALL[tool] ?? `Install ${tool}, or change the "build" command.`,
-      },
+      'FLEXI_BUILD',
+      `"${command}" failed with ${failed.end}${tailOf(transcript)}`,
+      failed.code === 127 ? { hint: 'Install what it calls: 127 says that there is no such command.' } : hint,
     )
-  }
-  const all = parseDiagnostics(lines, options.directory)
-  const errors = all.filter(({ severity }) => severity !== 'warning')
-  if (errors.length === 0) {
-    const tail = lines.slice(-TAIL_LINES).map((line) => `\n  ${line}`)
-    return new FlexiError('FLEXI_BUILD', `"${options.command}" failed with ${end}${tail.join('')}`)
-  }
-  return new FlexiError('FLEXI_BUILD', `the build failed: ${describe(errors)}`, { faults: all })
+  return new FlexiError('FLEXI_BUILD', `the build failed: ${describe(errors)}`, { faults, ...hint })
+}
+
+function tailOf({ tail }: Transcript): string {
+  return tail.map((line) => `\n  ${line}`).join('')
 }
 
 function describe(errors: readonly Fault[]): string {
@@ -79,40 +162,17 @@ function describe(errors: readonly Fault[]): string {
   return `${file}:${line}:${column}: ${first.message}${more}`
 }
 
-const APT_C =
-  'Install a C compiler: "apt install build-essential" on Debian, "xcode-select --install" on macOS.'
-const INSTALL: Readonly<Record<string, string>> = {
-  cc: APT_C,
-  gcc: APT_C,
-  clang: 'Install clang: "apt install clang" on Debian, "xcode-select --install" on macOS.',
-  'c++': APT_C,
-  'g++': APT_C,
-  ld: APT_C,
-  make: 'Install make: "apt install make" on Debian, "xcode-select --install" on macOS.',
-  cmake: 'Install CMake: "apt install cmake" on Debian, "brew install cmake" on macOS.',
-  cargo: 'Install Rust: https://rustup.rs',
-  rustc: 'Install Rust: https://rustup.rs',
-  zig: 'Install Zig: https://ziglang.org/download/, or "pip install ziglang" and build with "python3 -m ziglang".',
-  ziglang: 'Install it with "pip install ziglang".',
-  go: 'Install Go: https://go.dev/dl/',
-}
+/** So many lines of a build that succeeded are shown. */
+const SHOWN_LINES_MAX = 200
+/** Cargo says these each time. */
+const PROGRESS = /^\s*(?:Compiling|Finished|Fresh|Checking|Blocking waiting|Downloaded|Downloading|Updating) /
 
-/** How sh, bash, make, env, cargo and python say that a program is not there. */
-const MISSING = [
-  /^(?:\S*sh): (?:line )?\d+: (\S+?): (?:command )?not found$/,
-  /^(?:\S*sh): (\S+?): (?:command )?not found$/,
-  /^\S*make(?:\[\d+\])?: (\S+): No such file or directory$/,
-  /^(?:\S*env): [‘'"]?([^’'":]+)[’'"]?: No such file or directory$/,
-  /error: linker `([^`]+)` not found$/,
-  /No module named '?(ziglang)'?$/,
-]
-
-function missingTool(lines: readonly string[]): string | undefined {
-  for (const line of lines) {
-    for (const pattern of MISSING) {
-      const name = pattern.exec(line)?.[1]
-      if (name !== undefined) return name
-    }
-  }
-  return undefined
+/** Warnings of a build that succeeded are worth reading, and do not stop anything. */
+function tellOutput({ scope, directory, origin }: BuildCommandOptions, transcript: Transcript): void {
+  const lines = transcript.head.filter((line) => !PROGRESS.test(line))
+  const level = parseDiagnostics(lines, { directory, origin }).length > 0 ? 'warn' : 'info'
+  const shown = lines.slice(0, SHOWN_LINES_MAX)
+  const left = transcript.lines - (transcript.head.length - lines.length) - shown.length
+  for (const text of shown) scope.output({ stream: 'stderr', level, text })
+  if (left > 0) scope.output({ stream: 'stderr', level, text: `… and ${left} more lines` })
 }

@@ -1,117 +1,127 @@
-import { createArena, createZigAllocator, type Arena } from './zig-allocator.ts'
-import { addressOf, allocate, copyMemory, findFunction, openLibrary, type Address } from './memory.ts'
+import type { LibraryHandle } from 'koffi'
+
+import { Arena, createBlock, type Block } from './arena.ts'
+import { copyMemory, findFunction, openLibrary, type Address } from './memory.ts'
 import {
   CALL_HEAD_WORDS,
   FROM_CHILD,
   HEAD_BYTES,
   RESULT_WORDS,
   STATUS_MAX,
+  writeFrameHead,
   type Loaded,
   type Setup,
   type ZigVtable,
 } from './wire.ts'
+import { createZigAllocator } from './zig-allocator.ts'
 
 /** Sizes of the C structs, 64-bit; `include/flexi.h` asserts the same. */
 const REQUEST_BYTES = 64
 const RESPONSE_BYTES = 56
 const FIELD_BYTES = 32
 const FIELD_WORDS = FIELD_BYTES / 4
+/** Word of a frame at which a result begins. */
+const RESULT_AT = HEAD_BYTES / 4
 
-/** Memory that a thread keeps between requests; what a larger one needed is given back. */
-const KEPT_BYTES = 1024 * 1024
+/** What a thread has for answers at first, and at most. */
+const FRAME_BYTES = 64 * 1024
+const FRAME_BYTES_MAX = 1024 * 1024
 const RESPONSE_FIELDS_MAX = 1_000
 const RESPONSE_FIELD_BYTES_MAX = 1024 * 1024
 /** What one frame of the channel can carry, less its head and fields. */
 const RESPONSE_BODY_BYTES_MAX = 1000 * 1024 * 1024
 
-/** One thread's way into the library: memory for a request and its answer, and the call between them. Belongs to the thread that made it. */
+export interface CallerOptions extends Omit<Setup, 'recorder'> {
+  /** An answer of more bytes gets memory of its own, which its reader may keep. */
+  readonly ownFrameBytes?: number | undefined
+}
+
+export interface Place {
+  readonly bytes: Buffer
+  readonly at: number
+}
+
+/**
+ * One thread's way into the library: memory for a request and its answer, and the call between them. Belongs to the thread that made
+ * it. For each request `room`, `call` and `release` follow one another.
+ */
 export interface Caller {
+  /** Has to stay referenced as long as code of it may run: koffi closes what is collected. */
+  readonly library: unknown
   readonly loaded: Loaded
-  /** Where the next request's payload goes; valid until the next `room`. */
-  room(bytes: number): Buffer
-  /** Runs the library on the payload in `room`, and gives the answer's whole frame; valid until the next `call`. */
-  call(id: number, payloadBytes: number): Buffer
+  /** Where the request's payload goes: into the arena, until `release`. */
+  room(bytes: number): Place
+  /** Runs the library on the payload, and gives the answer's whole frame; valid until the next call. */
+  call(id: number): Buffer
+  /** The answer is on its way: the library frees what it must, and the request's memory is free again. */
+  release(): void
+  /** The library is called no more. It stays loaded: code of it may still run. */
+  close(): void
 }
 
 interface Library {
-  handle(request: Address): Address
+  readonly handle: LibraryHandle
+  run(request: Address): Address
   init?: ((allocator: Address) => void) | undefined
   deinit?: (() => void) | undefined
   /** What it was compiled with, as it says. */
   readonly zig: ZigVtable
 }
 
-/** Memory with its address, grown on demand; its content is not kept. */
-interface Region {
-  bytes: Buffer
-  words: Uint32Array
-  address: Address
-}
-
 /** @throws Error when the library cannot be loaded or lacks `handle_request`; the message is the dynamic loader's. */
-export function createCaller({ library: path, zig, preallocationKb }: Omit<Setup, 'recorder'>): Caller {
+export function createCaller({ library: path, zig, preallocationKb, ownFrameBytes }: CallerOptions): Caller {
   const library = bind(path)
-  const arena = createArena(preallocationKb)
+  const arena = new Arena(preallocationKb)
   const allocator = library.init === undefined ? undefined : createZigAllocator(arena, zig ?? library.zig)
-  const content = region(64 * 1024)
-  const structs = region(4096)
-  const answer = createAnswer(arena)
-  const invoke = (id: number, payloadBytes: number): Buffer => {
-    arena.count(payloadBytes)
-    const request = layOut(content, structs)
-    if (allocator !== undefined) library.init?.(allocator.address)
-    const startedAt = performance.now()
-    const response = library.handle(request)
-    const callMicros = Math.round((performance.now() - startedAt) * 1000)
-    if (response === 0) return frameOf(FROM_CHILD.nothing, id, '')
-    try {
-      return answer(id, response, callMicros)
-    } catch (error) {
-      return frameOf(FROM_CHILD.invalid, id, error instanceof Error ? error.message : String(error))
-    } finally {
-      // After the copy and before the write: nothing of the library's is looked at any more.
-      library.deinit?.()
-    }
-  }
+  const answer = createAnswer(arena, ownFrameBytes ?? FRAME_BYTES_MAX)
+  let content: Block = arena.block
+  let at = 0
+  let answered = false
   return {
+    library: library.handle,
     loaded: { zigInit: library.init !== undefined, requestDeinit: library.deinit !== undefined },
-    room: (bytes) => grow(content, bytes + 1).bytes,
-    call(id, payloadBytes) {
+    room(bytes) {
+      // One more, so that a pointer to no content still points into the arena.
+      const address = arena.take(bytes + 1, 16)
+      content = arena.block
+      at = address - content.address
+      return { bytes: content.bytes, at }
+    },
+    call(id) {
+      const request = layOut(arena, content, at)
+      if (allocator !== undefined) library.init?.(allocator.address)
+      const startedAt = performance.now()
+      const response = library.run(request)
+      const callMicros = Math.round((performance.now() - startedAt) * 1000)
+      answered = response !== 0
+      if (!answered) return frameOf(FROM_CHILD.nothing, id, '')
       try {
-        return invoke(id, payloadBytes)
-      } finally {
-        arena.reset()
+        return answer(id, response, callMicros)
+      } catch (error) {
+        return frameOf(FROM_CHILD.invalid, id, error instanceof Error ? error.message : String(error))
       }
     },
+    release() {
+      if (answered) library.deinit?.()
+      answered = false
+      arena.reset()
+    },
+    close: () => allocator?.release(),
   }
 }
 
 function bind(path: string): Library {
-  const library = openLibrary(path)
-  const handle = findFunction(library, 'handle_request', { result: 'size_t', parameters: ['size_t'] })
-  if (handle === undefined) throw new Error('it does not export handle_request')
-  const minor = findFunction(library, 'flexi_zig_minor', { result: 'uint32_t', parameters: [] })
+  const handle = openLibrary(path)
+  const run = findFunction(handle, 'handle_request', { result: 'size_t', parameters: ['size_t'] })
+  if (run === undefined) throw new Error('it does not export handle_request')
+  const minor = findFunction(handle, 'flexi_zig_minor', { result: 'uint32_t', parameters: [] })
   return {
     handle,
+    run,
     zig: (minor?.() ?? 0) < 14 ? '0.13' : '0.14',
-    init: findFunction(library, 'zigInit', { result: 'void', parameters: ['size_t'] }),
-    deinit: findFunction(library, 'request_deinit', { result: 'void', parameters: [] }),
+    init: findFunction(handle, 'zigInit', { result: 'void', parameters: ['size_t'] }),
+    deinit: findFunction(handle, 'request_deinit', { result: 'void', parameters: [] }),
   }
-}
-
-function region(bytes: number): Region {
-  const memory = allocate(bytes)
-  return { bytes: memory, words: wordsOf(memory), address: addressOf(memory) }
-}
-
-function wordsOf(memory: Buffer): Uint32Array {
-  return new Uint32Array(memory.buffer, memory.byteOffset, memory.length >>> 2)
-}
-
-function grow(target: Region, bytes: number): Region {
-  const fits = bytes <= target.bytes.length && (bytes > KEPT_BYTES || target.bytes.length <= KEPT_BYTES)
-  if (!fits) Object.assign(target, region(Math.max(bytes, 64 * 1024)))
-  return target
 }
 
 function putPointer(words: Uint32Array, index: number, value: number): void {
@@ -128,74 +138,97 @@ function longAt(words: Uint32Array, index: number): number {
   return wordAt(words, index) + wordAt(words, index + 1) * 2 ** 32
 }
 
-/** Writes the request struct and its headers, which point into the payload; gives the struct's address. */
-function layOut(content: Region, structs: Region): Address {
+/** Writes the request struct and its headers, which point into the payload at `at`; gives the struct's address. */
+function layOut(arena: Arena, content: Block, at: number): Address {
   const { words } = content
-  const methodBytes = wordAt(words, 0)
-  const targetBytes = wordAt(words, 1)
-  const strings = wordAt(words, 2)
-  const { words: out, address } = grow(structs, REQUEST_BYTES + (strings / 2) * FIELD_BYTES)
-  const method = content.address + (CALL_HEAD_WORDS + strings) * 4
+  const head = at / 4
+  const methodBytes = wordAt(words, head)
+  const targetBytes = wordAt(words, head + 1)
+  const strings = wordAt(words, head + 2)
+  const struct = arena.take(REQUEST_BYTES + (strings / 2) * FIELD_BYTES, 8)
+  const { words: out, address: base } = arena.block
+  const method = content.address + at + (CALL_HEAD_WORDS + strings) * 4
   const target = method + methodBytes + 1
   let text = target + targetBytes
-  let at = REQUEST_BYTES / 4
+  const first = (struct - base) / 4
+  let to = first + REQUEST_BYTES / 4
   for (let index = 0; index < strings; index += 1) {
-    const bytes = wordAt(words, CALL_HEAD_WORDS + index)
-    putPointer(out, at, text)
-    putPointer(out, at + 2, bytes)
+    const bytes = wordAt(words, head + CALL_HEAD_WORDS + index)
+    putPointer(out, to, text)
+    putPointer(out, to + 2, bytes)
     text += bytes
-    at += FIELD_WORDS / 2
+    to += FIELD_WORDS / 2
   }
-  putPointer(out, 0, target)
-  putPointer(out, 2, targetBytes)
-  putPointer(out, 4, method)
-  putPointer(out, 6, methodBytes)
-  // Never NULL: without content it points behind the last field, inside the region.
-  putPointer(out, 8, text)
-  putPointer(out, 10, wordAt(words, 3))
-  putPointer(out, 12, address + REQUEST_BYTES)
-  putPointer(out, 14, strings / 2)
-  return address
+  putPointer(out, first, target)
+  putPointer(out, first + 2, targetBytes)
+  putPointer(out, first + 4, method)
+  putPointer(out, first + 6, methodBytes)
+  // Never NULL: without content it points behind the last field.
+  putPointer(out, first + 8, text)
+  putPointer(out, first + 10, wordAt(words, head + 3))
+  putPointer(out, first + 12, struct + REQUEST_BYTES)
+  putPointer(out, first + 14, strings / 2)
+  return struct
 }
 
 /**
  * Makes the copier of responses. Pointers are followed only where their length is not 0:
  * libraries leave them uninitialised otherwise.
  */
-function createAnswer(arena: Arena): (id: number, response: Address, callMicros: number) => Buffer {
-  const struct = region(RESPONSE_BYTES)
-  const headers = region(32 * FIELD_BYTES)
-  const frame = region(64 * 1024)
+function createAnswer(
+  arena: Arena,
+  ownFrameBytes: number,
+): (id: number, response: Address, callMicros: number) => Buffer {
+  const struct = createBlock(RESPONSE_BYTES)
+  const headers = createBlock(RESPONSE_FIELDS_MAX * FIELD_BYTES)
+  let kept = createBlock(Math.min(FRAME_BYTES, ownFrameBytes))
+  const frameOfBytes = (bytes: number): Block => {
+    if (bytes <= kept.bytes.length) return kept
+    const frame = createBlock(bytes)
+    if (bytes <= ownFrameBytes) kept = frame
+    return frame
+  }
   return (id, response, callMicros) => {
     copyMemory(struct.address, response, RESPONSE_BYTES)
     const status = longAt(struct.words, 8)
     const reasonBytes = status === 0 ? 0 : bounded('reason_len', longAt(struct.words, 12), 8192)
     const bodyBytes = bounded('len', longAt(struct.words, 2), RESPONSE_BODY_BYTES_MAX)
-    const count = bounded('headers_len', longAt(struct.words, 6), RESPONSE_FIELDS_MAX)
-    grow(headers, count * FIELD_BYTES)
-    if (count > 0) copyMemory(headers.address, longAt(struct.words, 4), count * FIELD_BYTES)
-    const lengthsAt = HEAD_BYTES / 4 + RESULT_WORDS.count
-    const textAt = (lengthsAt + count * 2) * 4
-    const fieldBytes = sumOfLengths(headers.words, count * 2)
-    const total = textAt + reasonBytes + fieldBytes + bodyBytes
-    const { words } = grow(frame, total)
-    writeHead(words, { kind: FROM_CHILD.result, id, payloadBytes: total - HEAD_BYTES })
-    const head = [Math.min(status, STATUS_MAX), callMicros, arena.preAllocated, arena.capacity, count * 2]
-    words.set(head, HEAD_BYTES / 4)
-    words[HEAD_BYTES / 4 + RESULT_WORDS.reasonBytes] = reasonBytes
-    words[HEAD_BYTES / 4 + RESULT_WORDS.bodyBytes] = bodyBytes
+    const strings = bounded('headers_len', longAt(struct.words, 6), RESPONSE_FIELDS_MAX) * 2
+    if (strings > 0) copyMemory(headers.address, longAt(struct.words, 4), (strings / 2) * FIELD_BYTES)
+    const textAt = HEAD_BYTES + (RESULT_WORDS.count + strings) * 4
+    const total = textAt + reasonBytes + sumOfLengths(headers.words, strings) + bodyBytes
+    const frame = frameOfBytes(total)
+    writeFrameHead(frame.bytes, 0, { kind: FROM_CHILD.result, id, bytes: total - HEAD_BYTES })
+    const { words } = frame
+    words[RESULT_AT + RESULT_WORDS.status] = Math.min(status, STATUS_MAX)
+    words[RESULT_AT + RESULT_WORDS.callMicros] = callMicros
+    words[RESULT_AT + RESULT_WORDS.preAlloc] = arena.preAllocated
+    words[RESULT_AT + RESULT_WORDS.alloc] = arena.capacity
+    words[RESULT_AT + RESULT_WORDS.fieldStrings] = strings
+    words[RESULT_AT + RESULT_WORDS.reasonBytes] = reasonBytes
+    words[RESULT_AT + RESULT_WORDS.bodyBytes] = bodyBytes
     let to = frame.address + textAt
     if (reasonBytes > 0) copyMemory(to, longAt(struct.words, 10), reasonBytes)
-    to += reasonBytes
-    for (let index = 0; index < count * 2; index += 1) {
-      const bytes = longAt(headers.words, index * 4 + 2)
-      words[lengthsAt + index] = bytes
-      if (bytes > 0) copyMemory(to, longAt(headers.words, index * 4), bytes)
-      to += bytes
-    }
+    to = copyFields(headers.words, strings, { words, to: to + reasonBytes })
     if (bodyBytes > 0) copyMemory(to, longAt(struct.words, 0), bodyBytes)
     return frame.bytes.subarray(0, total)
   }
+}
+
+/** Copies names and values one behind the other, and notes their lengths; gives the address behind the last. */
+function copyFields(
+  fields: Uint32Array,
+  strings: number,
+  { words, to }: { readonly words: Uint32Array; readonly to: Address },
+): Address {
+  let at = to
+  for (let index = 0; index < strings; index += 1) {
+    const bytes = longAt(fields, index * 4 + 2)
+    words[RESULT_AT + RESULT_WORDS.count + index] = bytes
+    if (bytes > 0) copyMemory(at, longAt(fields, index * 4), bytes)
+    at += bytes
+  }
+  return at
 }
 
 function sumOfLengths(words: Uint32Array, strings: number): number {
@@ -212,22 +245,10 @@ function bounded(name: string, value: number, max: number): number {
   return value
 }
 
-function writeHead(
-  words: Uint32Array,
-  { kind, id, payloadBytes }: { kind: number; id: number; payloadBytes: number },
-): void {
-  words[0] = payloadBytes
-  words[1] = kind
-  words[2] = id
-}
-
 /** A frame of text, for everything but results. */
 export function frameOf(kind: number, id: number, text: string): Buffer {
   const payload = Buffer.from(text)
   const frame = Buffer.allocUnsafe(HEAD_BYTES + payload.length)
-  frame.writeUInt32LE(payload.length, 0)
-  frame.writeUInt32LE(kind, 4)
-  frame.writeUInt32LE(id, 8)
-  frame.set(payload, HEAD_BYTES)
+  frame.set(payload, writeFrameHead(frame, 0, { kind, id, bytes: payload.length }))
   return frame
 }

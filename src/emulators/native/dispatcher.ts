@@ -1,8 +1,19 @@
 import { FlexiError } from '../../core/errors.ts'
 import type { FunctionFault } from '../../core/function.ts'
 import type { Frame } from '../../instances/channel.ts'
+import { FlightTable } from './flight-table.ts'
 import type { HostProcess } from './host-process.ts'
-import { decodeResult, FROM_CHILD, TO_CHILD, type CallResult } from './wire.ts'
+import {
+  decodeResult,
+  FROM_CHILD,
+  HEAD_BYTES,
+  TO_CHILD,
+  writeCallHead,
+  writeContent,
+  writeFrameHead,
+  type Call,
+  type CallResult,
+} from './wire.ts'
 
 /** How a call ended. */
 export type Outcome =
@@ -14,10 +25,10 @@ export type Outcome =
 
 /** One request on its way through a library. */
 export interface Flight {
-  readonly id: number
+  /** What the process it was sent to knows it by; 0 before. Another process, another number. */
+  id: number
   readonly requestId: string
-  /** The call frame: head, then content. */
-  readonly parts: readonly Uint8Array[]
+  readonly call: Call
   /** `performance.now()` at which it is given up. */
   readonly deadline: number
   settle(outcome: Outcome): void
@@ -29,8 +40,10 @@ export interface Carrier {
   readonly threads: number
   /** Of the code it runs: a later one takes the requests, even when an older one starts after it. */
   readonly sequence: number
-  /** A call runs past its deadline: the process has to go. */
-  onStuck(flight: Flight): void
+  /** What `request_deinit` may take after its response has gone. */
+  readonly releaseMs: number
+  /** A call runs past its deadline, or its `request_deinit` past its time: the process has to go. */
+  onStuck(flight?: Flight): void
 }
 
 /** Requests of one function at once, in the child and on the way to it; the pool queues the rest. */
@@ -40,11 +53,15 @@ const AHEAD_MAX = 64
 /** As much work as may lie in the child's pipe: what lies there cannot go elsewhere. */
 const AHEAD_MICROS = 2_000
 const CHECK_MS = 50
+/** Content up to here is copied behind its head, so that all calls of a batch are one write; more is written from where it is. */
+const COPIED_BYTES_MAX = 16 * 1024
 
 interface Lane extends Carrier {
-  readonly flights: Map<number, Flight>
+  readonly flights: FlightTable
   /** Moving average of what a call takes; undefined before the first answer. */
   callMicros: number | undefined
+  /** Threads whose request is answered and which are not back yet, and since when that is known. */
+  releasing: ReadonlyMap<number, number>
 }
 
 /**
@@ -72,7 +89,8 @@ export class Dispatcher {
 
   /** From now on this process takes requests, unless one with later code does. */
   attach(carrier: Carrier): void {
-    this.#lanes.push({ ...carrier, flights: new Map(), callMicros: undefined })
+    const flights = new FlightTable()
+    this.#lanes.push({ ...carrier, flights, callMicros: undefined, releasing: new Map() })
     this.#lanes.sort((a, b) => b.sequence - a.sequence)
     this.#newest = Math.max(this.#newest, carrier.sequence)
     this.#schedule()
@@ -81,9 +99,8 @@ export class Dispatcher {
   /** An answer from this process. */
   frame(host: HostProcess, frame: Frame): void {
     const lane = this.#laneOf(host)
-    const flight = lane?.flights.get(frame.id)
+    const flight = lane?.flights.take(frame.id)
     if (lane === undefined || flight === undefined) return
-    lane.flights.delete(frame.id)
     flight.settle(readOutcome(frame, lane))
     if (this.#waiting.length > 0) this.#schedule()
   }
@@ -94,7 +111,7 @@ export class Dispatcher {
     if (lane === undefined) return []
     this.#lanes.splice(this.#lanes.indexOf(lane), 1)
     const running = host.running()
-    const flights = [...lane.flights.values()]
+    const flights = lane.flights.values().toSorted((a, b) => a.id - b.id)
     this.#waiting.unshift(...flights.filter(({ id }) => !running.has(id)))
     this.#schedule()
     return flights.filter(({ id }) => running.has(id))
@@ -124,11 +141,8 @@ export class Dispatcher {
     const count = Math.min(this.#waiting.length, windowOf(lane) - lane.flights.size)
     if (count <= 0) return
     const batch = this.#waiting.splice(0, count)
-    for (const flight of batch) lane.flights.set(flight.id, flight)
-    lane.host.send(
-      TO_CHILD.batch,
-      batch.flatMap((flight) => flight.parts),
-    )
+    for (const flight of batch) lane.flights.add(flight)
+    lane.host.send(TO_CHILD.batch, encodeBatch(batch))
   }
 
   #check(): void {
@@ -150,22 +164,61 @@ function windowOf({ threads, callMicros }: Lane): number {
   return threads + Math.min(AHEAD_MAX, Math.floor((AHEAD_MICROS * threads) / Math.max(callMicros, 1)))
 }
 
+/** Whole frames one behind the other: in one piece, interrupted by contents that are too large to copy. */
+function encodeBatch(batch: readonly Flight[]): readonly Uint8Array[] {
+  let bytes = 0
+  for (const { call } of batch)
+    bytes += HEAD_BYTES + call.headBytes + (isCopied(call) ? call.contentBytes : 0)
+  const buffer = Buffer.allocUnsafe(bytes)
+  const parts: Uint8Array[] = []
+  let from = 0
+  let at = 0
+  for (const { id, call } of batch) {
+    at = writeFrameHead(buffer, at, { kind: TO_CHILD.call, id, bytes: call.headBytes + call.contentBytes })
+    at = writeCallHead(call, buffer, at)
+    if (isCopied(call)) at = writeContent(call, buffer, at)
+    else {
+      parts.push(buffer.subarray(from, at), ...call.content)
+      from = at
+    }
+  }
+  if (from === 0) return [buffer]
+  parts.push(buffer.subarray(from))
+  return parts
+}
+
+function isCopied({ contentBytes }: Call): boolean {
+  return contentBytes <= COPIED_BYTES_MAX
+}
+
 function late(flights: Iterable<Flight>, now: number): Flight[] {
   return [...flights].filter((flight) => flight.deadline <= now)
 }
 
 function checkLane(lane: Lane, now: number): void {
-  const overdue = late(lane.flights.values(), now)
-  if (overdue.length === 0) return
   const running = lane.host.running()
-  for (const flight of overdue) {
+  const stuck = stuckRelease(lane, running, now)
+  if (stuck) {
+    lane.onStuck()
+    return
+  }
+  for (const flight of late(lane.flights.values(), now)) {
     if (running.has(flight.id)) {
       lane.onStuck(flight)
       return
     }
-    lane.flights.delete(flight.id)
+    lane.flights.take(flight.id)
     flight.settle({ kind: 'lost', error: waitedTooLong() })
   }
+}
+
+/** Whether a thread does not come back from `request_deinit`. */
+function stuckRelease(lane: Lane, running: ReadonlySet<number>, now: number): boolean {
+  const held = new Set(lane.flights.values().map(({ id }) => id))
+  const before = lane.releasing
+  const answered = [...running].filter((id) => !held.has(id))
+  lane.releasing = new Map(answered.map((id) => [id, before.get(id) ?? now]))
+  return [...lane.releasing.values()].some((since) => now - since > lane.releaseMs)
 }
 
 function waitedTooLong(): FlexiError {

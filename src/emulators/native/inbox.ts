@@ -1,6 +1,6 @@
 import { readSync, writeSync } from 'node:fs'
 
-import type { Caller } from './caller.ts'
+import type { Caller, Place } from './caller.ts'
 import { HEAD_BYTES, TO_CHILD } from './wire.ts'
 
 /** Words of the memory that all threads of a child share. */
@@ -74,8 +74,8 @@ export function claimReading({ words }: Shared): boolean {
   }
 }
 
-/** Takes the next request into the thread's own memory; blocks until there is one, then lets others read. */
-export function takeCall(shared: Shared, caller: Caller): { id: number; bytes: number } {
+/** Takes the next request into the thread's own memory and gives its number; blocks until there is one, then lets others read. */
+export function takeCall(shared: Shared, caller: Caller): number {
   const { words, inbox } = shared
   for (;;) {
     while (unread(words) < HEAD_BYTES) fill(shared)
@@ -88,7 +88,7 @@ export function takeCall(shared: Shared, caller: Caller): { id: number; bytes: n
     if (kind === TO_CHILD.batch) continue
     takePayload(shared, caller.room(bytes), bytes)
     Atomics.store(words, WORD.readLock, FREE)
-    return { id, bytes }
+    return id
   }
 }
 
@@ -96,16 +96,16 @@ function unread(words: Int32Array): number {
   return Atomics.load(words, WORD.end) - Atomics.load(words, WORD.start)
 }
 
-function takePayload(shared: Shared, target: Buffer, bytes: number): void {
+function takePayload(shared: Shared, place: Place, bytes: number): void {
   const { words, inbox } = shared
   const start = Atomics.load(words, WORD.start)
   const ready = Math.min(unread(words), bytes)
-  inbox.copy(target, 0, start, start + ready)
+  inbox.copy(place.bytes, place.at, start, start + ready)
   Atomics.store(words, WORD.start, start + ready)
   if (ready === bytes) return
   // The rest of a large one goes straight into its place.
   Atomics.store(words, WORD.readLock, READING)
-  for (let offset = ready; offset < bytes;) offset += readSome(target, offset, bytes - offset)
+  for (let done = ready; done < bytes;) done += readSome(place.bytes, place.at + done, bytes - done)
   Atomics.store(words, WORD.readLock, HELD)
 }
 

@@ -6,7 +6,10 @@ import { errorMessage, FlexiError } from '../../core/errors.ts'
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [/undefined symbol: (\S+)/, 'Define $1, or link the library that does (-l).'],
   [/(\S+): cannot open shared object file/, 'Install $1, or put it beside the library.'],
-  [/version `(GLIBC\w*_[\d.]+)' not found/, 'It was built for a newer system ($1): build it on this one.'],
+  [
+    /version `((?:GLIBC\w*|CXXABI)_[\d.]+)' not found/,
+    'It was built for a newer system ($1): build it on this one.',
+  ],
   [/Library not loaded: (\S+)/, 'Install $1, or put it beside the library.'],
   [
     /Operation not permitted|failed to map segment/,

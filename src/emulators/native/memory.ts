@@ -1,5 +1,5 @@
 /**
- * Raw memory of this process, through koffi: only the child imports this.
+ * Raw memory of this process, through koffi: a library's child imports this, and the server only for libraries it runs itself.
  * Addresses are plain numbers; user space ends below 2^53 on every system Node runs on.
  */
 import { openSync, closeSync } from 'node:fs'
@@ -16,9 +16,12 @@ export function addressOf(view: Uint8Array): Address {
   return Number(koffi.address(view))
 }
 
-/** Off-heap whatever its size: V8 keeps small typed arrays on its own heap, where they move. */
+/**
+ * Off-heap whatever its size: V8 keeps small typed arrays on its own heap, where they move. What is in it is undefined.
+ * @throws RangeError when there is no such memory.
+ */
 export function allocate(bytes: number): Buffer {
-  return Buffer.from(new ArrayBuffer(Math.max(bytes, 128)))
+  return Buffer.allocUnsafeSlow(Math.max(bytes, 128))
 }
 
 export function copyMemory(to: Address, from: Address, bytes: number): void {
@@ -42,13 +45,20 @@ export function findFunction(
   }
 }
 
-/** A C function pointer that runs `callback` on this thread; valid until the process ends. */
+export interface FunctionPointer {
+  readonly address: Address
+  /** It may not be called any more. */
+  release(): void
+}
+
+/** A C function pointer that runs `callback` on this thread. */
 export function functionPointer(
   callback: (...values: number[]) => number,
   result: string,
   parameters: string[],
-): Address {
-  return Number(koffi.register(callback, koffi.pointer(koffi.proto(result, parameters))))
+): FunctionPointer {
+  const pointer = koffi.register(callback, koffi.pointer(koffi.proto(result, parameters)))
+  return { address: Number(pointer), release: () => koffi.unregister(pointer) }
 }
 
 const PROT_READ_WRITE = 3

@@ -13,6 +13,8 @@ export interface NativeOptions {
   readonly build: string | undefined
   /** Paths and globs of the sources, relative to the function's folder. Undefined is every source file of it. */
   readonly watch: readonly string[] | undefined
+  /** `process`: in a child; `none`: in the server itself, on its one thread. */
+  readonly isolation: 'process' | 'none'
   /** Calls at once. */
   readonly threads: number
   /** Undefined asks the library, and takes it for 0.13 when it does not say. */
@@ -21,7 +23,7 @@ export interface NativeOptions {
   readonly preallocationKb: number
 }
 
-const KNOWN = ['library', 'build', 'watch', 'threads', 'zig', 'preallocationKb'] as const
+const KNOWN = ['library', 'build', 'watch', 'isolation', 'threads', 'zig', 'preallocationKb'] as const
 const THREADS_MAX = 256
 const PREALLOCATION_KB_DEFAULT = 8
 const PREALLOCATION_KB_MAX = 1024 * 1024
@@ -37,12 +39,13 @@ export function parseOptions(
   const report: Report = (message, hint) => {
     faults.push({ place: config.origin, message: `${config.name}: ${message}`, hint })
   }
-  const { library, build, watch, threads, zig, preallocationKb } = config.options
+  const { library, build, watch, isolation, threads, zig, preallocationKb } = config.options
   checkKeys(config.options, report)
   const options: NativeOptions = {
     library: resolve(config.directory, parseLibrary(library, report)) as AbsolutePath,
     build: parseBuild(build, report),
     watch: parseWatch(watch, report),
+    isolation: parseIsolation(isolation, report),
     threads:
       parseWhole({ name: 'threads', value: threads, min: 1, max: THREADS_MAX }, report) ?? scope.threads,
     zig: parseZig(zig, report),
@@ -97,11 +100,24 @@ function parseWhole(
   return undefined
 }
 
+function parseIsolation(value: unknown, report: Report): 'process' | 'none' {
+  if (value === 'process' || value === 'none') return value
+  if (value !== undefined)
+    report(
+      `"isolation" cannot be ${JSON.stringify(value)}`,
+      'Write "process" to run it in a child, "none" to run it in flexi itself.',
+    )
+  return 'process'
+}
+
+/** The layout changed once: any version says which of the two it is. */
 function parseZig(value: unknown, report: Report): ZigVtable | undefined {
-  if (value === undefined || value === '0.13' || value === '0.14') return value
+  if (value === undefined) return undefined
+  const minor = typeof value === 'string' ? /^0\.(\d{1,3})(?:[.-].*)?$/.exec(value)?.[1] : undefined
+  if (minor !== undefined) return Number(minor) < 14 ? '0.13' : '0.14'
   report(
     `"zig" cannot be ${JSON.stringify(value)}`,
-    'Write "0.13" for Zig up to 0.13, "0.14" for later ones.',
+    'Write the version that compiled it: "0.13" for Zig up to 0.13, "0.14" for later ones.',
   )
   return undefined
 }

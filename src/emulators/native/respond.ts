@@ -9,7 +9,8 @@ export interface Exchange {
   readonly context: RequestContext
 }
 
-const JOINED_BYTES_MAX = 16 * 1024
+/** Bodies up to here are copied once more, into one write with the head. */
+export const JOINED_BYTES_MAX = 16 * 1024
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // eslint-disable-next-line no-control-regex
 const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/
@@ -19,17 +20,19 @@ export function writeResult(
   { incoming, outgoing, context }: Exchange,
   result: CallResult,
 ): string | undefined {
-  context.note({ preAlloc: result.preAlloc, alloc: result.alloc })
+  const { preAlloc, alloc, bytes, bodyAt, bodyEnd } = result
   const status = result.status === 0 ? 200 : result.status
   const problem = findProblem(status, result)
+  // FlexiLib's log counts the library's body, also where none is sent.
+  context.note({ preAlloc, alloc, bytes: problem === undefined ? bodyEnd - bodyAt : undefined })
   if (problem !== undefined) return problem
   // The client has left: there is nobody to answer.
   if (outgoing.destroyed) return undefined
   const fields = responseFields(status, result, incoming.method === 'HEAD')
   outgoing.writeHead(status, reasonOf(status, result), fields)
   // Node joins text, and not bytes, with the head: one write and one packet. Latin-1 is the bytes themselves.
-  if (result.body.length <= JOINED_BYTES_MAX) outgoing.end(result.body.toString('latin1'), 'latin1')
-  else outgoing.end(result.body)
+  if (bodyEnd - bodyAt <= JOINED_BYTES_MAX) outgoing.end(bytes.toString('latin1', bodyAt, bodyEnd), 'latin1')
+  else outgoing.end(bytes.subarray(bodyAt, bodyEnd))
   return undefined
 }
 
@@ -65,13 +68,13 @@ function findProblem(status: number, { reason, fields }: CallResult): string | u
  * `content-length`, the library's headers in its order, and `content-type: text/plain` when it set none.
  * Framing is ours: a length or encoding that the library states is dropped, but for the length it gives an answer to HEAD.
  */
-function responseFields(status: number, { fields, body }: CallResult, head: boolean): string[] {
+function responseFields(status: number, { fields, bodyAt, bodyEnd }: CallResult, head: boolean): string[] {
   const { kept, typed, stated } = readFields(fields)
   if (!typed) kept.push('content-type', 'text/plain')
   // RFC 9110 8.6: none on 204; on 304 it would be that of the answer which is not sent.
   if (status === 204 || status === 304) return kept
-  const counted = String(body.length)
-  const length = head && body.length === 0 && /^\d+$/.test(stated) ? stated : counted
+  const counted = String(bodyEnd - bodyAt)
+  const length = head && bodyAt === bodyEnd && /^\d+$/.test(stated) ? stated : counted
   return ['content-length', length, ...kept]
 }
 

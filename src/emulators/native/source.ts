@@ -1,7 +1,6 @@
 import { copyFile, mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, relative } from 'node:path'
 
-import { FlexiError } from '../../core/errors.ts'
 import type {
   Code,
   FunctionConfig,
@@ -11,31 +10,31 @@ import type {
   PackagedFile,
 } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
-import { createStandby, type Standby } from '../../instances/standby.ts'
 import { createCompiler, type Compiler } from './compiler.ts'
-import { Dispatcher, IN_FLIGHT_MAX } from './dispatcher.ts'
-import { startHost, type HostProcess } from './host-process.ts'
-import { openInstance } from './instance.ts'
+import type { Isolation, IsolationOptions } from './isolation.ts'
 import { lookAt, takeLibrary, type LibraryCopy } from './library-file.ts'
-import { loadError } from './load-error.ts'
-import { libraryLabel, type NativeOptions } from './options.ts'
+import type { NativeOptions } from './options.ts'
 
 interface Built {
   readonly code: Code
   readonly copy: LibraryCopy
-  readonly sequence: number
+}
+
+export interface SourceOptions {
+  readonly config: FunctionConfig
+  readonly scope: FunctionScope
+  readonly options: NativeOptions
+  readonly isolate: (options: IsolationOptions) => Isolation
 }
 
 let sources = 0
-const PREPARE_AFTER_MS = 20
 
 /** A library, and when it has a build command, the sources it is made of. */
 export class NativeSource implements FunctionSource {
   readonly #config: FunctionConfig
   readonly #scope: FunctionScope
   readonly #options: NativeOptions
-  readonly #dispatcher = new Dispatcher()
-  readonly #standby: Standby<HostProcess>
+  readonly #isolation: Isolation
   readonly #compiler: Compiler | undefined
   /** Private copies, one a revision. */
   readonly #directory: AbsolutePath
@@ -43,29 +42,18 @@ export class NativeSource implements FunctionSource {
   #current: Built | undefined
   #sequence = 0
   #builds = 0
-  /** Somebody edits, or something crashes: the next start is prepared for. */
-  #restless = false
-  #disposed = false
 
-  constructor(config: FunctionConfig, scope: FunctionScope, options: NativeOptions) {
+  constructor({ config, scope, options, isolate }: SourceOptions) {
     this.#config = config
     this.#scope = scope
     this.#options = options
     sources += 1
     const folder = `${config.name}-${process.pid}-${sources}`
     this.#directory = join(scope.stateDirectory, 'native', folder) as AbsolutePath
-    const { threads, library, build: command, watch } = options
+    const { library, build: command, watch } = options
     this.#compiler =
       command === undefined ? undefined : createCompiler({ config, scope, command, watch, library })
-    this.#standby = createStandby(() =>
-      startHost({
-        config,
-        scope,
-        threads,
-        directory: this.#directory,
-        libraryDirectory: dirname(library),
-      }),
-    )
+    this.#isolation = isolate({ config, scope, options, directory: this.#directory })
   }
 
   watched(): readonly AbsolutePath[] {
@@ -73,10 +61,18 @@ export class NativeSource implements FunctionSource {
     return [this.#options.library, ...files, ...folders]
   }
 
+  changed(files: readonly AbsolutePath[]): void {
+    this.#compiler?.changed(files)
+  }
+
+  cancel(): void {
+    this.#compiler?.stop()
+  }
+
   async build(): Promise<Code> {
     this.#builds += 1
-    this.#restless ||= this.#builds > 1
-    this.#prepare()
+    // Somebody edits.
+    if (this.#builds > 1) this.#isolation.prepare()
     await this.#compiler?.compile()
     const { library } = this.#options
     if (this.#current !== undefined && this.#current.copy.look === (await lookAt(library)))
@@ -96,18 +92,12 @@ export class NativeSource implements FunctionSource {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed = true
     this.#compiler?.stop()
-    this.#dispatcher.fail(new FlexiError('FLEXI_SHUTTING_DOWN', `${this.#config.name} is shutting down`))
-    await this.#standby[Symbol.asyncDispose]()
+    await this.#isolation[Symbol.asyncDispose]()
     await rm(this.#directory, { recursive: true, force: true })
     // Folders of ours that hold nothing else go with it.
     for (const folder of [dirname(this.#directory), this.#scope.stateDirectory])
       await rmdir(folder).catch(() => undefined)
-  }
-
-  #prepare(): void {
-    if (this.#restless && !this.#disposed) this.#standby.prepare()
   }
 
   async #take(): Promise<Code> {
@@ -130,42 +120,19 @@ export class NativeSource implements FunctionSource {
     this.#copies.set(sequence, copy)
     const code: Code = {
       revision: copy.revision,
-      // More than threads, so that a fast library never waits for the server: see dispatcher.ts.
-      concurrency: IN_FLIGHT_MAX,
+      concurrency: this.#isolation.concurrency,
       instancesMax: 1,
       exclusive: false,
       start: () => this.#start(copy, sequence),
     }
-    this.#current = { code, copy, sequence }
+    this.#current = { code, copy }
     return code
   }
 
   async #start(copy: LibraryCopy, sequence: number): Promise<Instance> {
-    const host = this.#standby.take()
-    const { zig, preallocationKb, threads, library } = this.#options
-    try {
-      await host.load({ library: copy.path, zig, preallocationKb }, (frame) =>
-        this.#dispatcher.frame(host, frame),
-      )
-    } catch (cause) {
-      await host[Symbol.asyncDispose]()
-      const error = loadError(cause, { library, copy: copy.path })
-      if (!this.#dispatcher.attached) this.#dispatcher.fail(error)
-      throw error
-    }
+    const instance = await this.#isolation.start(copy, sequence)
     await this.#dropCopiesBefore(sequence)
-    // Starting a process stops this one for milliseconds: requests come first.
-    setTimeout(() => this.#prepare(), PREPARE_AFTER_MS).unref()
-    return openInstance({
-      config: this.#config,
-      scope: this.#scope,
-      dispatcher: this.#dispatcher,
-      host,
-      threads,
-      sequence,
-      library: libraryLabel(this.#options),
-      onCrash: () => void (this.#restless = true),
-    })
+    return instance
   }
 
   /** An older revision is never started again once a newer one runs; until then it may have to be, after a crash. */

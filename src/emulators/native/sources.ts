@@ -25,6 +25,8 @@ export interface Sources {
   readonly files: readonly AbsolutePath[]
   /** Folders in which a new file would be a source; the function's own folder is not among them. */
   readonly folders: readonly AbsolutePath[]
+  /** Time and size of each file. */
+  readonly looks: ReadonlyMap<string, string>
   /** Changes when a file is added, removed or written. */
   readonly signature: string
 }
@@ -40,15 +42,18 @@ export async function findSources(
   for (const root of new Set(roots)) await walk(root, { directory, wanted, found })
   // What the build makes is no reason to build, nor is whatever comes into the project's own folder: logs, results of tests.
   found.files.delete(except)
+  // Go writes a header beside the library.
+  found.files.delete(except.replace(/\.[^./\\]+$/, '.h') as AbsolutePath)
   found.folders.delete(directory)
   const files = [...found.files].toSorted()
-  const looks = await Promise.all(files.map(lookAtSource))
-  return { files, folders: [...found.folders].toSorted(), signature: looks.join('\n') }
+  const looks = new Map(await Promise.all(files.map(lookAtSource)))
+  const signature = [...looks].map(([file, look]) => `${file} ${look}`).join('\n')
+  return { files, folders: [...found.folders].toSorted(), looks, signature }
 }
 
-async function lookAtSource(path: string): Promise<string> {
+async function lookAtSource(path: string): Promise<readonly [string, string]> {
   const { mtimeMs, size } = await stat(path).catch(() => ({ mtimeMs: 0, size: -1 }))
-  return `${path} ${mtimeMs} ${size}`
+  return [path, `${mtimeMs} ${size}`]
 }
 
 interface Walk {

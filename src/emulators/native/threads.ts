@@ -40,20 +40,20 @@ export function serveCalls(thread: CallThread): never {
 function serveNext(thread: CallThread): void {
   const { shared, caller, index, running } = thread
   const { words } = shared
-  const { id, bytes } = takeCall(shared, caller)
+  const id = takeCall(shared, caller)
   running[index] = id
   Atomics.add(words, WORD.calls, 1)
   Atomics.add(words, WORD.calling, 1)
   const slow = Atomics.load(words, WORD.slow)
   handOver(thread, slow > 0)
   const startedAt = performance.now()
-  const frame = caller.call(id, bytes)
-  Atomics.sub(words, WORD.calling, 1)
+  writeFrame(shared, caller.call(id))
+  caller.release()
   const long = (performance.now() - startedAt) * 1000 > SLOW_MICROS
+  running[index] = 0
+  Atomics.sub(words, WORD.calling, 1)
   if (long) Atomics.store(words, WORD.slow, SLOW_CALLS)
   else if (slow > 0) Atomics.store(words, WORD.slow, slow - 1)
-  writeFrame(shared, frame)
-  running[index] = 0
 }
 
 /** Sees to it that somebody reads while this thread calls, if the call may be long; and that somebody watches, if not. */

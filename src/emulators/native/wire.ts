@@ -1,3 +1,5 @@
+import type { RawRequest } from '../../core/fetcher.ts'
+
 /**
  * Frames between the server and a library's child. The twelve-byte head is the channel's own (`instances/channel.ts`);
  * the child reads it with blocking reads on its threads, not with a stream.
@@ -47,40 +49,73 @@ export interface Loaded {
   readonly requestDeinit: boolean
 }
 
-export interface CallHead {
-  readonly id: number
-  readonly method: string
-  readonly target: string
-  /** name, value, name, value … in wire order. */
+/** One request in the form in which it is sent to a child, or laid out for a library in this process. */
+export interface Call {
   readonly fields: readonly string[]
+  /** `method NUL target fields…`, one character a byte. */
+  readonly text: string
+  readonly methodBytes: number
+  readonly targetBytes: number
+  readonly content: readonly Uint8Array[]
   readonly contentBytes: number
+  /** Of everything but the content. */
+  readonly headBytes: number
 }
 
 /** `method length, target length, number of strings in fields, content length`, each u32. */
 export const CALL_HEAD_WORDS = 4
 
-/**
- * A call frame without its content, which follows as it came:
- *
- *     frame head | CALL_HEAD_WORDS | length of each field string | method NUL target fields… | content
- *
- * Text is one byte a character, as Node's parser hands it out: bytes beyond ASCII come back unchanged.
- */
-export function encodeCall({ id, method, target, fields, contentBytes }: CallHead): Buffer {
+/** `fields` is name, value, name, value … in wire order. Text is one byte a character, as Node's parser hands it out. */
+export function prepareCall(
+  { method, target, fields }: Pick<RawRequest, 'method' | 'target' | 'fields'>,
+  content: readonly Uint8Array[],
+): Call {
   const text = `${method}\0${target}${fields.join('')}`
-  const lengths = (CALL_HEAD_WORDS + fields.length) * 4
-  const frame = Buffer.allocUnsafe(HEAD_BYTES + lengths + text.length)
-  frame.writeUInt32LE(lengths + text.length + contentBytes, 0)
-  frame.writeUInt32LE(TO_CHILD.call, 4)
-  frame.writeUInt32LE(id, 8)
-  frame.writeUInt32LE(method.length, 12)
-  frame.writeUInt32LE(target.length, 16)
-  frame.writeUInt32LE(fields.length, 20)
-  frame.writeUInt32LE(contentBytes, 24)
-  let offset = 28
-  for (const field of fields) offset = frame.writeUInt32LE(field.length, offset)
-  frame.write(text, offset, 'latin1')
-  return frame
+  let contentBytes = 0
+  for (const chunk of content) contentBytes += chunk.length
+  return {
+    fields,
+    text,
+    methodBytes: method.length,
+    targetBytes: target.length,
+    content,
+    contentBytes,
+    headBytes: (CALL_HEAD_WORDS + fields.length) * 4 + text.length,
+  }
+}
+
+/**
+ * Writes a call without its content, and tells where that goes:
+ *
+ *     CALL_HEAD_WORDS | length of each field string | method NUL target fields… | content
+ */
+export function writeCallHead(call: Call, to: Buffer, at: number): number {
+  const { fields, text } = call
+  let offset = to.writeUInt32LE(call.methodBytes, at)
+  offset = to.writeUInt32LE(call.targetBytes, offset)
+  offset = to.writeUInt32LE(fields.length, offset)
+  offset = to.writeUInt32LE(call.contentBytes, offset)
+  for (const field of fields) offset = to.writeUInt32LE(field.length, offset)
+  return offset + to.write(text, offset, 'latin1')
+}
+
+export function writeContent(call: Call, to: Buffer, at: number): number {
+  let offset = at
+  for (const chunk of call.content) {
+    to.set(chunk, offset)
+    offset += chunk.length
+  }
+  return offset
+}
+
+export function writeFrameHead(
+  to: Buffer,
+  at: number,
+  { kind, id, bytes }: { kind: number; id: number; bytes: number },
+): number {
+  to.writeUInt32LE(bytes, at)
+  to.writeUInt32LE(kind, at + 4)
+  return to.writeUInt32LE(id, at + 8)
 }
 
 /** Words before the field lengths of a result, each u32. */
@@ -103,28 +138,37 @@ export interface CallResult {
   readonly status: number
   readonly reason: string
   /** name, value, name, value … as the library wrote them, one character a byte. */
-  readonly fields: string[]
-  /** A view of the frame. */
-  readonly body: Buffer
+  readonly fields: readonly string[]
+  /** Holds the body, from `bodyAt` to `bodyEnd`. */
+  readonly bytes: Buffer
+  readonly bodyAt: number
+  readonly bodyEnd: number
   readonly callMicros: number
   readonly preAlloc: number
   readonly alloc: number
 }
 
-/** result words | length of each field string | reason | field strings… | body */
-export function decodeResult(payload: Buffer): CallResult {
-  const word = (index: number): number => payload.readUInt32LE(index * 4)
+/** The payload lies in `bytes` from `start` on: result words | length of each field string | reason | field strings… | body */
+export function decodeResult(bytes: Buffer, start = 0): CallResult {
+  const word = (index: number): number => bytes.readUInt32LE(start + index * 4)
   const strings = word(RESULT_WORDS.fieldStrings)
-  let offset = (RESULT_WORDS.count + strings) * 4
-  const take = (bytes: number): string => payload.toString('latin1', offset, (offset += bytes))
-  const reason = take(word(RESULT_WORDS.reasonBytes))
+  const reasonBytes = word(RESULT_WORDS.reasonBytes)
+  let at = start + (RESULT_WORDS.count + strings) * 4
+  const reason = reasonBytes === 0 ? '' : bytes.toString('latin1', at, at + reasonBytes)
+  at += reasonBytes
   const fields: string[] = []
-  for (let index = 0; index < strings; index += 1) fields.push(take(word(RESULT_WORDS.count + index)))
+  for (let index = 0; index < strings; index += 1) {
+    const length = word(RESULT_WORDS.count + index)
+    fields.push(bytes.toString('latin1', at, at + length))
+    at += length
+  }
   return {
     status: word(RESULT_WORDS.status),
     reason,
     fields,
-    body: payload.subarray(offset, offset + word(RESULT_WORDS.bodyBytes)),
+    bytes,
+    bodyAt: at,
+    bodyEnd: at + word(RESULT_WORDS.bodyBytes),
     callMicros: word(RESULT_WORDS.callMicros),
     preAlloc: word(RESULT_WORDS.preAlloc),
     alloc: word(RESULT_WORDS.alloc),

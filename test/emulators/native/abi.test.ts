@@ -1,9 +1,9 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { createArena } from '../../../src/emulators/native/zig-allocator.ts'
 import type { Served } from '../conformance.ts'
 import { NO_CC, serveC } from './compile.ts'
 
@@ -70,15 +70,21 @@ suite(`the C interface${NO_CC === undefined ? '' : ` (${NO_CC})`}`, () => {
     expect(freed - freedBefore).toBe(1001)
   })
 
+  test('request_deinit runs after the response has been written, because the library’s memory may be on its way until then', async () => {
+    const [, , before = 0] = (await text('/counts')).split(' ').map(Number)
+    const from = performance.now()
+    expect(await text('/slow-deinit?n=600')).toBe('answered')
+    expect(performance.now() - from).toBeLessThan(400)
+    const freed = async (): Promise<number> => Number((await text('/counts')).split(' ')[2])
+    // Its own, and those of the requests that look.
+    await expect.poll(freed, { timeout: 2000 }).toBeGreaterThan(before + 1)
+  })
+
   test('request_deinit is not called for a NULL response', async () => {
     const [, handledBefore = 0, freedBefore = 0] = (await text('/counts')).split(' ').map(Number)
     await served.ask('/null')
     const [, handled = 0, freed = 0] = (await text('/counts')).split(' ').map(Number)
     expect([handled - handledBefore, freed - freedBefore]).toEqual([2, 1])
-  })
-
-  test('the allocator handed to zigInit allocates, aligns, shrinks, and keeps its memory until request_deinit', async () => {
-    for (let turn = 0; turn < 20; turn += 1) expect(await text('/allocate')).toBe('allocated 25500')
   })
 
   test('the environment and the folder are the function’s own', async () => {
@@ -162,6 +168,12 @@ suite(`the C interface${NO_CC === undefined ? '' : ` (${NO_CC})`}`, () => {
       expect(answer.endsWith('\r\n\r\nbody')).toBe(true)
     })
 
+    test('GET has the body, the status, the headers and the exact content-length', async () => {
+      expect(await get(served, '/many?n=2')).toMatch(
+        /^HTTP\/1\.1 200 OK\r\ncontent-length: 4\r\nx-many: value\r\nx-many: value\r\ncontent-type: text\/plain\r\n(?:[^\r]+\r\n)*\r\nmany$/,
+      )
+    })
+
     test('HEAD has the length and not the body; an empty body may state another length', async () => {
       expect(await get(served, '/version', 'HEAD')).toMatch(/content-length: 1\r\n[^]*\r\n\r\n$/)
       expect(await get(served, '/head-length', 'HEAD')).toMatch(/content-length: 999\r\n[^]*\r\n\r\n$/)
@@ -188,11 +200,22 @@ suite(`the C interface${NO_CC === undefined ? '' : ` (${NO_CC})`}`, () => {
       expect(body.equals(tenMegabytes)).toBe(true)
     })
 
-    test('Expect: 100-continue gets its 100 first', async () => {
-      const answer = await exchange(
-        served,
-        'POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc',
+    test('10 MB with a length and NULs arrive byte for byte', async () => {
+      const headers = { 'content-length': String(tenMegabytes.length) }
+      const { body } = await served.ask('/', { method: 'POST', headers, body: tenMegabytes })
+      expect(body.equals(tenMegabytes)).toBe(true)
+    })
+
+    test('Expect: 100-continue gets its 100 before the body is sent', async () => {
+      const socket = connect(served.gateway.port, '127.0.0.1').setEncoding('latin1')
+      let answer = ''
+      socket.on('data', (chunk: string) => (answer += chunk))
+      socket.write(
+        'POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n\r\n',
       )
+      await expect.poll(() => answer).toBe('HTTP/1.1 100 Continue\r\n\r\n')
+      socket.write('abc')
+      await once(socket, 'end')
       expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nabc$/)
     })
 
@@ -211,6 +234,22 @@ suite(`the C interface${NO_CC === undefined ? '' : ` (${NO_CC})`}`, () => {
       const answers = await Promise.all(bodies.map((body) => served.ask('/', { method: 'POST', body })))
       expect(answers.every(({ body }, index) => bodies[index]?.equals(body))).toBe(true)
     })
+  })
+})
+
+suite('requests that HTTP does not know', () => {
+  test.each([
+    ['an unknown method', 'FOO / HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['a line that is no request', 'hello\r\n\r\n'],
+    ['17 KiB of headers', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(17 * 1024)}\r\n\r\n`],
+    [
+      'an unknown Expect',
+      'POST / HTTP/1.1\r\nHost: x\r\nExpect: magic\r\nContent-Length: 1\r\nConnection: close\r\n\r\na',
+    ],
+  ])('%s is refused, and the library is not asked', async (_what, request) => {
+    await using served = await serveC('abi.c')
+    expect(await exchange(served, request)).toMatch(/^HTTP\/1\.1 (4\d\d|501) /)
+    expect((await served.ask('/counts')).body.toString()).toBe('1 1 0')
   })
 })
 
@@ -318,42 +357,5 @@ suite('any request', () => {
       ),
       { numRuns: 50 },
     )
-  })
-})
-
-describe('the arena’s numbers in the access log are FlexiLib’s', () => {
-  test.each([
-    [0, 0],
-    [1, 1569],
-    [4, 6177],
-    [8, 12_321],
-    [16, 24_609],
-  ])('%i KB make %i bytes', (kilobytes, bytes) => {
-    const arena = createArena(kilobytes)
-    expect([arena.preAllocated, arena.capacity]).toEqual([bytes, bytes])
-  })
-
-  test('capacity grows with what a request needs, and stays', () => {
-    const arena = createArena(1)
-    arena.take(1500, 1)
-    arena.take(256, 8)
-    expect(arena.capacity).toBe(4350)
-    arena.reset()
-    expect(arena.capacity).toBe(4350)
-    arena.take(1500, 1)
-    expect(arena.capacity).toBe(4350)
-  })
-
-  test('memory is aligned and never handed out twice in one request', () => {
-    const arena = createArena(1)
-    const taken = Array.from({ length: 200 }, (_, index) => {
-      const align = 2 ** (index % 8)
-      const bytes = 1 + ((index * 37) % 900)
-      const at = arena.take(bytes, align)
-      expect(at % align).toBe(0)
-      return { at, end: at + bytes }
-    })
-    const sorted = taken.toSorted((a, b) => a.at - b.at)
-    expect(sorted.every(({ at }, index) => index === 0 || (sorted[index - 1]?.end ?? 0) <= at)).toBe(true)
   })
 })

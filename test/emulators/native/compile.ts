@@ -71,7 +71,7 @@ export async function temporaryFolder(): Promise<AsyncDisposable & { readonly pa
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }
 
-function scopeOf(directory: AbsolutePath, lines: OutputLine[] = []): FunctionScope {
+export function scopeOf(directory: AbsolutePath, lines: OutputLine[] = []): FunctionScope {
   return {
     log: silentLogger,
     mode: 'dev',
@@ -119,14 +119,14 @@ export interface Watched extends AsyncDisposable {
 }
 
 /** A fixture as `flexi dev` serves it: watched, rebuilt and swapped on change. */
-export async function watchC(fixture: string): Promise<Watched> {
+export async function watchC(fixture: string, config: Partial<FunctionConfig> = {}): Promise<Watched> {
   const folder = await temporaryFolder()
   const directory = folder.path
   const library = join(directory, 'libfixture.so')
   await compileC(join(FIXTURES, fixture), library)
   const events: DevEvent[] = []
   const onEvent = (event: DevEvent): void => void events.push(event)
-  const served = await ServedFunction.open(configOf(directory), {
+  const served = await ServedFunction.open(configOf(directory, config), {
     emulator: native,
     directory,
     onEvent,

@@ -1,14 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 
 import { native } from '../../../src/emulators/native/index.ts'
 import { serveFunction, type Served } from '../conformance.ts'
 import { configOf, FIXTURES, has, NO_CC } from './compile.ts'
 
-const TEMPLATES = join(import.meta.dirname, '../../../templates')
 const HEADER = join(import.meta.dirname, '../../../include/flexi.h')
 
 /** Zig as a program or as the Python package, whichever is there. */
@@ -19,7 +17,6 @@ function findZig(): readonly string[] | undefined {
 
 const zig = findZig()
 const NO_ZIG = zig === undefined ? 'neither zig nor python3 -m ziglang is installed' : undefined
-const NO_CARGO = has('cargo', '--version') ? undefined : 'cargo is not installed'
 
 function compileZig(source: string, library: string): void {
   const [command = 'zig', ...args] = zig ?? []
@@ -41,7 +38,7 @@ interface Answers {
   readonly wrong: number
 }
 
-/** What the templates answer, 200 times at once. */
+/** What a fixture answers, 200 times at once. */
 async function answersOf(served: Served): Promise<Answers> {
   const hello = await served.ask('/', { headers: { 'x-name': 'tests' } })
   const echo = await served.ask('/echo?a=1', { method: 'PUT', body: Buffer.from('body') })
@@ -60,52 +57,6 @@ const answersIn = (language: string): Answers => ({
   echo: 'PUT /echo?a=1\nbody',
   failed: 500,
   wrong: 0,
-})
-
-describe('the template', () => {
-  test.skipIf(NO_CC !== undefined)(
-    `native-c builds by its own command and answers (${NO_CC ?? 'cc'})`,
-    async () => {
-      await using served = await serveFunction(native, async (directory) => {
-        await cp(join(TEMPLATES, 'native-c'), directory, { recursive: true })
-        const build = 'cc -O2 -Wall -Wextra -Werror -fPIC -shared -o libhello.so src/hello.c'
-        return configOf(directory, { options: { library: 'libhello.so', build } })
-      })
-      expect(await answersOf(served)).toEqual(answersIn('C'))
-    },
-  )
-
-  test('native-c carries the package’s flexi.h', async () => {
-    expect(await readFile(join(TEMPLATES, 'native-c/src/flexi.h'), 'utf8')).toBe(
-      await readFile(HEADER, 'utf8'),
-    )
-  })
-
-  test.skipIf(NO_CARGO !== undefined)(
-    `native-rust builds by its own command and answers (${NO_CARGO ?? 'cargo'})`,
-    async () => {
-      await using served = await serveFunction(native, async (directory) => {
-        await cp(join(TEMPLATES, 'native-rust'), directory, { recursive: true })
-        return configOf(directory, {
-          options: { library: 'target/debug/libhello.so', build: 'cargo build --offline' },
-        })
-      })
-      expect(await answersOf(served)).toEqual(answersIn('Rust'))
-    },
-    120_000,
-  )
-
-  test.skipIf(NO_ZIG !== undefined)(
-    `native-zig compiles and answers (${NO_ZIG ?? 'zig'})`,
-    async () => {
-      await using served = await serveFunction(native, async (directory) => {
-        compileZig(join(TEMPLATES, 'native-zig/src/hello.zig'), join(directory, 'libfixture.so'))
-        return configOf(directory)
-      })
-      expect(await answersOf(served)).toEqual(answersIn('zig'))
-    },
-    120_000,
-  )
 })
 
 test.skipIf(NO_ZIG !== undefined)(

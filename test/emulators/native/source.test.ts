@@ -60,7 +60,15 @@ describe('a target is a library by its shape', () => {
 describe('options', () => {
   test('all faults come at once, each with what to write', async () => {
     await using folder = await temporaryFolder()
-    const options = { libary: 'x.so', build: '', watch: 'src', threads: 0, zig: '1', preallocationKb: 1.5 }
+    const options = {
+      libary: 'x.so',
+      build: '',
+      watch: 'src',
+      threads: 0,
+      zig: '1',
+      isolation: 'thread',
+      preallocationKb: 1.5,
+    }
     const error = await failureOf(openSource(folder.path, options))
     expect(error.code).toBe('FLEXI_CONFIG')
     expect(error.faults.map(({ message, hint }) => `${message} ${hint}`)).toEqual([
@@ -68,8 +76,9 @@ describe('options', () => {
       'fixture: no library Add "library": "build/libhello.so".',
       'fixture: "build" is no command Write a shell command, such as "make".',
       'fixture: "watch" is no list of paths Write a list, such as ["src/**/*.c"].',
+      'fixture: "isolation" cannot be "thread" Write "process" to run it in a child, "none" to run it in flexi itself.',
       'fixture: "threads" cannot be 0 Write a whole number from 1 to 256.',
-      'fixture: "zig" cannot be "1" Write "0.13" for Zig up to 0.13, "0.14" for later ones.',
+      'fixture: "zig" cannot be "1" Write the version that compiled it: "0.13" for Zig up to 0.13, "0.14" for later ones.',
       'fixture: "preallocationKb" cannot be 1.5 Write a whole number from 0 to 1048576.',
     ])
   })
@@ -365,6 +374,6 @@ FlexiResponse *handle_request(FlexiRequest *request) {
     const building = failureOf(opened.source.build())
     await expect.poll(() => existsSync(join(folder.path, 'runs'))).toBe(true)
     await opened[Symbol.asyncDispose]()
-    expect((await building).code).toBe('FLEXI_BUILD')
+    expect((await building).code).toBe('FLEXI_SHUTTING_DOWN')
   })
 })
