@@ -28,7 +28,7 @@ export function readOpening(socket: Socket, found: (socket: Socket, opening: Ope
 }
 
 /** Undefined while it may become one thing or another. */
-export function openingOf(seen: Buffer): Opening | undefined {
+function openingOf(seen: Buffer): Opening | undefined {
   if (seen[0] === TLS_HANDSHAKE) return 'tls'
   const length = Math.min(seen.length, HTTP2_PREFACE.length)
   if (seen.compare(HTTP2_PREFACE, 0, length, 0, length) !== 0) return 'http1'

@@ -31,7 +31,7 @@ export interface System {
   readonly root: string
 }
 
-export function thisSystem(): System {
+function thisSystem(): System {
   return { platform: process.platform, home: homedir(), isRoot: process.getuid?.() === 0, root: '/' }
 }
 
