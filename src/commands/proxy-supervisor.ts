@@ -130,6 +130,8 @@ class Supervisor {
 
   #stop(signal: NodeJS.Signals): void {
     this.#stopping = signal
+    // Nobody will serve what comes now: it is refused, not kept waiting.
+    this.#port[Symbol.dispose]()
     this.#wake.abort()
     this.#server?.signal(signal)
   }

@@ -14,12 +14,12 @@ export function answerBadRequest(error: ParseError, socket: Duplex, server: Serv
   if (refused.has(socket)) return
   refused.add(socket)
   const { code = '' } = error
-  server.settings.log.debug('request.unreadable', { code, message: error.message })
   if (code === 'ECONNRESET' || !socket.writable || isAnswering(server, socket)) {
     socket.destroy()
     return
   }
   const refusal = readParseError(error)
+  server.refusals.say(refusal, socket)
   answerRaw(socket, {
     status: refusal.status,
     contentType: 'application/problem+json',
@@ -28,8 +28,9 @@ export function answerBadRequest(error: ParseError, socket: Duplex, server: Serv
 }
 
 /** CONNECT asks for a forward proxy, which this is not. */
-export function answerConnect(socket: Duplex): void {
+export function answerConnect(socket: Duplex, server: ServerState): void {
   const refusal = { status: 405, message: 'CONNECT is not served here' }
+  server.refusals.say(refusal, socket)
   answerRaw(socket, {
     status: refusal.status,
     contentType: 'application/problem+json',

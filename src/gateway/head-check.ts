@@ -84,7 +84,12 @@ function checkFraming(incoming: IncomingMessage): Refusal | undefined {
   return checkContent(incoming)
 }
 
+const CONTINUE = /^100-continue$/i
+
 function checkContent({ headers, httpVersion }: IncomingMessage): Refusal | undefined {
+  const { expect } = headers
+  if (expect !== undefined && httpVersion !== '1.0' && !CONTINUE.test(expect))
+    return refuse(417, 'the only expectation met here is 100-continue')
   const length = headers['content-length']
   if (length !== undefined && length.length > LENGTH_DIGITS_MAX) return refuse(413, 'the content is too long')
   const coding = headers['transfer-encoding']

@@ -8,6 +8,7 @@ import { peerOf, readClient, type Client } from './client.ts'
 import type { ClientResponse } from './client-response.ts'
 import { Exchange } from './context.ts'
 import { OpenExchanges } from './open-exchanges.ts'
+import { RefusalLog } from './refusal-log.ts'
 
 export interface ServerSettings {
   readonly mode: 'dev' | 'serve'
@@ -31,6 +32,7 @@ export class ServerState {
   draining = false
   /** Exchanges whose response has not ended. */
   readonly open = new OpenExchanges()
+  readonly refusals: RefusalLog
   /** Work that outlives its response. */
   readonly #tasks = new Set<Promise<unknown>>()
   #onIdle: (() => void) | undefined
@@ -38,6 +40,7 @@ export class ServerState {
 
   constructor(settings: ServerSettings) {
     this.settings = settings
+    this.refusals = new RefusalLog(settings.log)
   }
 
   /** Who asks: the peer of the connection, or whom it speaks for when it is a trusted proxy. */

@@ -224,6 +224,8 @@ function newHttpServer(options: ServersOptions, onRequest: ServersOptions['onReq
     continueWhenRead(incoming, outgoing)
     onRequest(incoming, outgoing)
   })
+  // checkHead refuses it, with a length.
+  server.on('checkExpectation', onRequest)
   // It gets its connections from us, and Node starts the clocks of its timeouts when a server listens.
   server.emit('listening')
   return server

@@ -427,12 +427,16 @@ describe.skipIf(NO_CC !== undefined)(`the end${WHY}`, () => {
       await using site = await startSite(ABI_INI)
       const { proxy } = site
       await proxy.text('/version')
-      const slow = proxy.text('/sleep?ms=1000')
+      let answered = false
+      const slow = proxy.text('/sleep?ms=1000').finally(() => {
+        answered = true
+      })
       await expect.poll(() => connections(proxy.port), WAIT).toBeGreaterThan(0)
       const processes = [proxy.pid, ...descendants(proxy.pid)]
       expect(processes.length).toBeGreaterThan(2)
       proxy.signal(signal)
       await expect.poll(() => fetch(proxy.url).catch(() => 'refused'), WAIT).toBe('refused')
+      expect(answered).toBe(false)
       expect(await slow).toBe('slept')
       expect(await proxy.exit).toBe(0)
       expect(processes.filter(isAlive)).toEqual([])

@@ -58,6 +58,11 @@ describe('requests that are refused before any function or upstream sees them', 
     ['path without a slash', `GET a HTTP/1.1\r\n${HOST}\r\n`, 400],
     ['HTTP/2.0', `GET / HTTP/2.0\r\n${HOST}\r\n`, 505],
     ['HTTP/1.9', `GET / HTTP/1.9\r\n${HOST}\r\n`, 505],
+    [
+      'an expectation nobody knows',
+      `POST / HTTP/1.1\r\n${HOST}Expect: tea\r\nContent-Length: 1\r\n\r\nx`,
+      417,
+    ],
     ['CONNECT', `CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n`, 405],
     ['a head of 20 KB', `GET / HTTP/1.1\r\n${HOST}X: ${'a'.repeat(20_000)}\r\n\r\n`, 431],
     ['1001 fields', `GET / HTTP/1.1\r\n${HOST}${'a: b\r\n'.repeat(1_001)}\r\n`, 431],
@@ -79,6 +84,20 @@ describe('requests that are refused before any function or upstream sees them', 
     expect(answer.match(/HTTP\/1\.1 \d{3} /g)).toHaveLength(1)
     expect(asked).toBe(0)
     expect(await (await fetch(test_.url, { method: 'POST', body: 'x' })).text()).toBe('served')
+  })
+})
+
+test('what could not be read is a warning with client and reason; many at once are one line', async () => {
+  await using test_ = await openTest(echo)
+  const broken = 'GET / HTTP/1.1\r\nX Y: a\r\n\r\n'
+  await Promise.all(Array.from({ length: 20 }, () => test_.raw(broken)))
+  const warnings = test_.log.filter(({ level }) => level === 'warn')
+  expect(warnings).toHaveLength(1)
+  expect(warnings[0]).toMatchObject({
+    event: 'request.unreadable',
+    fields: {
+      message: expect.stringMatching(/^127\.0\.0\.1:\d+ was refused with 400: the request is no/) as unknown,
+    },
   })
 })
 

@@ -369,7 +369,7 @@ describe('content where none is expected', () => {
     'for an expectation that nobody can meet': {
       bytes: post('Expect: 200-ok\r\nContent-Length: 2\r\n', 'ab'),
       status: 417,
-      after: 'open',
+      after: 'closed',
       forwarded: 0,
     },
   })
