@@ -17,6 +17,7 @@ export interface ProxyServerOptions {
   readonly watch: AppOptions['watch']
   readonly timeoutMs: number
   readonly controlPrefix: string | false
+  readonly https: boolean | undefined
   readonly logFormat: 'flexilib' | 'json'
   readonly logLevel: LogLevel
 }
@@ -62,6 +63,7 @@ class Session {
   #stop: (() => void) | undefined
   #app: App | undefined
   #wantsReload = false
+  #reloading = false
   #hungUp = false
   /** Whether the last reading of the configuration failed. */
   #failed = false
@@ -98,9 +100,15 @@ class Session {
 
   show(event: DevEvent): void {
     if (event.event === 'error' && event.function === undefined) this.#failed = true
+    if (event.event === 'configuration') this.#configured()
     // The supervisor says it, in FlexiLib's words.
-    if (event.event !== 'ready') this.#screen.show(event)
-    if (event.event === 'configuration' && this.#app !== undefined) tell({ project: this.#app.project })
+    else if (event.event !== 'ready') this.#screen.show(event)
+  }
+
+  /** A log is no place for the table of routes: whoever wants it runs `flexi check`. */
+  #configured(): void {
+    if (this.#app !== undefined) tell({ project: this.#app.project })
+    if (!this.#reloading) this.#screen.say('↻ proxy.ini')
   }
 
   readonly stop = (): void => {
@@ -120,8 +128,10 @@ class Session {
     }
     const from = performance.now()
     this.#failed = false
+    this.#reloading = true
     const app = this.#app
     void app.restart().then(() => {
+      this.#reloading = false
       tell({ project: app.project })
       const what = this.#failed ? 'libraries; the last good proxy.ini serves on' : 'proxy.ini and libraries'
       this.#screen.say(`↻ ${what}  ${duration(performance.now() - from)}`)

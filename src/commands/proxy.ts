@@ -41,6 +41,9 @@ export default class Proxy extends Command {
       helpValue: 'HOST',
       summary: 'Listen on this address alone. Default: $FLEXI_HOST, else 0.0.0.0, every IPv4 address.',
     }),
+    https: Flags.boolean({
+      summary: 'Speak HTTPS and HTTP/2, with a certificate of your own authority: see "flexi trust".',
+    }),
     watch: Flags.boolean({
       allowNo: true,
       default: true,
@@ -77,6 +80,7 @@ export default class Proxy extends Command {
 interface ProxyFlags {
   readonly port?: number | undefined
   readonly host?: string | undefined
+  readonly https: boolean
   readonly watch: boolean
   readonly 'watch-config': boolean
   readonly timeout: number
@@ -108,6 +112,7 @@ async function serve(directory: AbsolutePath, flags: ProxyFlags): Promise<number
     watch: flags['watch-config'] || (flags.watch && 'code'),
     timeoutMs: flags.timeout * 1000,
     controlPrefix: flags['control-prefix'] ?? false,
+    https: flags.https,
     logFormat: flags['log-format'],
     logLevel: flags['log-level'],
   })

@@ -1,6 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { copyFile, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { get } from 'node:https'
 import { connect, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 
@@ -618,6 +619,25 @@ describe.skipIf(!SCRIPT)(`on a terminal${SCRIPT ? '' : ' (script of util-linux i
     await expect.poll(() => processes.filter(isAlive), WAIT).toEqual([])
   })
 })
+
+test.skipIf(NO_CC !== undefined)(
+  `--https speaks TLS on the port that the supervisor holds${WHY}`,
+  async () => {
+    await using folder = await temporaryFolder()
+    const environment = { FLEXI_CA_DIR: folder.path }
+    await using site = await startSite(ABI_INI, { args: ['--https'], environment })
+    const url = `https://localhost:${site.proxy.port}/version`
+    const answer = await new Promise<string>((resolve, reject) => {
+      const asked = get(url, { rejectUnauthorized: false, agent: false }, (incoming) => {
+        let text = ''
+        incoming.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+        incoming.on('end', () => resolve(text))
+      })
+      asked.on('error', reject)
+    })
+    expect(answer).toBe('1')
+  },
+)
 
 describe('what keeps it from starting', () => {
   test('no proxy.ini: 66; a fault in it: 78 with its place; once, and not again and again', async () => {
