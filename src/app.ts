@@ -1,5 +1,5 @@
 import { FlexiError } from './core/errors.ts'
-import type { DevEvent, FunctionSummary, RouteSummary } from './core/events.ts'
+import { requestEvent, type DevEvent, type FunctionSummary, type RouteSummary } from './core/events.ts'
 import { silentLogger, type LogLevel } from './core/log.ts'
 import type { AbsolutePath } from './core/place.ts'
 import type { Project } from './core/project.ts'
@@ -7,6 +7,7 @@ import { flexilibAnswers } from './app/flexilib.ts'
 import { openHttps, withCertificateFiles, type AppHttps } from './app/https.ts'
 import { LiveProject } from './app/live-project.ts'
 import { openMetricsPage } from './app/metrics-page.ts'
+import { openProviderApis, type ProviderApis } from './app/provider-apis.ts'
 import { eventLogger } from './app/scope.ts'
 import { restartReminder } from './app/server-changes.ts'
 import { errorEvent } from './app/served-function.ts'
@@ -66,11 +67,7 @@ export interface App extends AsyncDisposable {
 export async function startApp(options: AppOptions): Promise<App> {
   const readAt = Date.now()
   const project = withCertificateFiles(await readFirst(options))
-  const settings = readServerSettings({
-    flags: { port: options.port, host: options.host },
-    environment: options.environment,
-    project: project.server,
-  })
+  const settings = settingsOf(options, project)
   const controlPrefix = options.controlPrefix ?? '/_flexi'
   const { onEvent, ...metrics } = openMetricsPage(controlPrefix, options.onEvent)
   const log = eventLogger(options.logLevel ?? 'info', onEvent)
@@ -78,36 +75,26 @@ export async function startApp(options: AppOptions): Promise<App> {
   const https = await openHttps(project, { ...options, flag: options.https, host: settings.host, onEvent })
   const remind = restartReminder(project.server, (message) => onEvent({ event: 'warning', message }))
   const live = await LiveProject.open(project, {
-    directory: options.directory,
-    mode: options.mode,
-    threads: settings.threads,
-    preallocationKb: settings.responsePreallocationKb,
+    ...functionSettings(options, settings),
     controlPrefix,
-    inspectPort: options.inspectPort,
-    lazy: options.only !== undefined,
     log,
     readAt,
     origin: () => origin,
     read: () => readAgain(options, https, remind),
     onEvent,
   })
+  const apis = openProviderApis({ emulators, live, log, control: () => `${origin ?? ''}${controlPrefix}` })
   let gateway: Gateway | undefined
   try {
     gateway = await openGateway({
-      host: settings.host,
-      port: settings.port,
-      portFallback: !options.portIsFixed && settings.port !== 0,
+      ...listening(options, settings, project),
+      controlPrefix,
+      mounts: apis.mounts,
       tls: https?.certificates,
-      mode: options.mode,
-      directory: options.directory,
       table: await live.bind(),
       log,
-      controlPrefix,
-      fd: options.fd,
-      trustedProxies: project.server.trustedProxies,
-      paths: project.server.paths,
       ...(options.only === undefined ? {} : flexilibAnswers(log)),
-      onAccess: (record) => onEvent({ event: 'request', ...record }),
+      onAccess: (record) => onEvent(requestEvent(record)),
     })
     origin = gateway.url
     live.attach(gateway)
@@ -117,11 +104,45 @@ export async function startApp(options: AppOptions): Promise<App> {
     if (options.watch !== false) await live.watch({ configuration: options.watch === true })
     onEvent(readyEvent(live, gateway.url, options.startedAt))
     await https?.introduce(gateway.url)
-    return appOf(live, gateway, onEvent)
+    return appOf(live, gateway, onEvent, { apis, https })
   } catch (error) {
     await gateway?.[Symbol.asyncDispose]()
     await live[Symbol.asyncDispose]()
+    https?.[Symbol.dispose]()
     throw error
+  }
+}
+
+type Settings = ReturnType<typeof readServerSettings>
+
+function settingsOf({ port, host, environment }: AppOptions, project: Project): Settings {
+  return readServerSettings({ flags: { port, host }, environment, project: project.server })
+}
+
+/** What functions are told by flags and environment. */
+function functionSettings(options: AppOptions, { threads, responsePreallocationKb }: Settings) {
+  const { directory, mode, inspectPort, only } = options
+  return {
+    directory,
+    mode,
+    inspectPort,
+    lazy: only !== undefined,
+    threads,
+    preallocationKb: responsePreallocationKb,
+  }
+}
+
+/** What the gateway is told by flags, environment and files alone. */
+function listening(options: AppOptions, settings: Settings, project: Project) {
+  return {
+    host: settings.host,
+    port: settings.port,
+    portFallback: !options.portIsFixed && settings.port !== 0,
+    mode: options.mode,
+    directory: options.directory,
+    fd: options.fd,
+    trustedProxies: project.server.trustedProxies,
+    paths: project.server.paths,
   }
 }
 
@@ -187,7 +208,12 @@ function readyEvent(live: LiveProject, url: string, startedAt: number): DevEvent
   }
 }
 
-function appOf(live: LiveProject, gateway: Gateway, onEvent: AppOptions['onEvent']): App {
+function appOf(
+  live: LiveProject,
+  gateway: Gateway,
+  onEvent: AppOptions['onEvent'],
+  { apis, https }: { readonly apis: ProviderApis; readonly https: AppHttps | undefined },
+): App {
   return {
     url: gateway.url,
     get project() {
@@ -204,7 +230,9 @@ function appOf(live: LiveProject, gateway: Gateway, onEvent: AppOptions['onEvent
       onEvent({ event: 'closing' })
       // The gateway first: it drains what the pools still serve.
       await gateway[Symbol.asyncDispose]()
+      await apis[Symbol.asyncDispose]()
       await live[Symbol.asyncDispose]()
+      https?.[Symbol.dispose]()
     },
   }
 }

@@ -7,14 +7,13 @@ import type { Logger } from '../core/log.ts'
 import type { AbsolutePath } from '../core/place.ts'
 import type { Project } from '../core/project.ts'
 import type { OriginState } from '../core/upstream.ts'
-import type { PoolState } from '../instances/pool-options.ts'
 import { emulatorOf } from '../emulators/registry.ts'
 import type { RouteTable } from '../gateway/route-table.ts'
 import { openWatcher } from '../watch/open-watcher.ts'
 import type { Change, Watcher } from '../watch/watcher.ts'
 import { changedSince, covers, makeStateDirectory } from './files.ts'
 import { mergeFailures, projectWarnings } from './project-faults.ts'
-import { bindRoutes, openDestinations, summariseRoutes, type Bindings } from './routing.ts'
+import { openDestinations, summariseRoutes, type Bindings } from './routing.ts'
 import { functionScope } from './scope.ts'
 import { errorEvent, ServedFunction } from './served-function.ts'
 
@@ -75,7 +74,7 @@ export class LiveProject implements AsyncDisposable {
 
   /** Opens what the routes lead to, besides functions. */
   async bind(): Promise<RouteTable> {
-    return bindRoutes(this.#project.routes, this.#functions, this.#destinations)
+    return this.#destinations.bind(this.#project)
   }
 
   get project(): Project {
@@ -86,9 +85,9 @@ export class LiveProject implements AsyncDisposable {
     return summariseRoutes(this.#project.routes, this.#project.directory)
   }
 
-  /** For metrics: how every function's pool is. */
-  pools(): ReadonlyMap<string, PoolState> {
-    return new Map([...this.#functions].map(([name, { pool }]) => [name, pool.state()]))
+  /** What is served at this moment, by name. */
+  get served(): ReadonlyMap<string, ServedFunction> {
+    return this.#functions
   }
 
   /** For metrics: how every server is that a route forwards to. */
@@ -232,7 +231,7 @@ export class LiveProject implements AsyncDisposable {
     )
     for (const served of removed) this.#functions.delete(served.name)
     for (const served of added) this.#functions.set(served.name, served)
-    const table = await bindRoutes(project.routes, this.#functions, this.#destinations)
+    const table = await this.#destinations.bind(project)
     this.#project = project
     this.#gateway?.swap(table)
     await Promise.all(changes.map((change) => change.apply()))

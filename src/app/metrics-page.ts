@@ -26,7 +26,7 @@ export function openMetricsPage(
       gateway.control.get('/metrics', async (context) => {
         const { contentType, text } = await metrics.scrape({
           inFlight: gateway.inFlight,
-          pools: live.pools(),
+          pools: new Map([...live.served].map(([name, { pool }]) => [name, pool.state()])),
           origins: live.origins(),
         })
         return context.body(text, 200, { 'Content-Type': contentType, 'Cache-Control': 'no-store' })

@@ -11,6 +11,8 @@ export interface ScopeOptions {
   readonly threads: number
   readonly preallocationKb: number
   readonly origin: () => string | undefined
+  /** `/_flexi`; false or undefined when nothing is reserved. */
+  readonly controlPrefix?: string | false | undefined
   readonly log: Logger
   readonly onEvent: (event: DevEvent) => void
 }
@@ -23,7 +25,13 @@ export function functionScope(name: string, options: ScopeOptions, inspectPort?:
     threads: options.threads,
     preallocationKb: options.preallocationKb,
     inspectPort,
-    endpoints: () => ({ origin: options.origin() }),
+    endpoints() {
+      const origin = options.origin()
+      const prefix = options.controlPrefix
+      const control =
+        origin === undefined || prefix === undefined || prefix === false ? undefined : origin + prefix
+      return { origin, control }
+    },
     output: (line) => options.onEvent({ event: 'log', function: name, ...line }),
     report: (fault) => options.onEvent({ event: 'fault', ...fault }),
   }

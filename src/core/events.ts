@@ -36,6 +36,27 @@ export interface AccessRecord {
   readonly notes: Readonly<Record<string, unknown>>
 }
 
+/** Field by field: a spread behind another field costs a request ten times as much. */
+export function requestEvent(record: AccessRecord): DevEvent {
+  return {
+    event: 'request',
+    id: record.id,
+    traceId: record.traceId,
+    clientAddress: record.clientAddress,
+    clientPort: record.clientPort,
+    method: record.method,
+    target: record.target,
+    httpVersion: record.httpVersion,
+    status: record.status,
+    bytes: record.bytes,
+    ttfbMs: record.ttfbMs,
+    ttlbMs: record.ttlbMs,
+    route: record.route,
+    aborted: record.aborted,
+    notes: record.notes,
+  }
+}
+
 /** What `flexi dev` tells its reader, in the terminal or one JSON object a line. */
 export type DevEvent =
   | {

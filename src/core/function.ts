@@ -60,7 +60,11 @@ export interface FunctionScope {
   /** DevTools port of the function, when `--inspect` is given. */
   readonly inspectPort?: number | undefined
   /** Addresses known once the server listens. Read at each start of an instance, not before. */
-  endpoints(): { readonly origin: string | undefined }
+  endpoints(): {
+    readonly origin: string | undefined
+    /** Where flexi's own paths begin: `http://127.0.0.1:8069/_flexi`; undefined where none are reserved. */
+    readonly control?: string | undefined
+  }
   output(line: OutputLine): void
   report(fault: FunctionFault): void
 }
@@ -72,6 +76,20 @@ export interface InvokeContext {
   readonly signal: AbortSignal
   /** Lambda's ClientContext as JSON text. */
   readonly clientContext?: string | undefined
+  /** X-Ray's header, when the caller sent one. */
+  readonly trace?: string | undefined
+  /** Nobody reads the log: it is not kept, and an instance that answers fast may be handed the invocation ahead, as a request. */
+  readonly unlogged?: boolean | undefined
+  /** Takes what a handler streams, as it comes; the result's payload is then empty. Without it the chunks are collected. */
+  readonly stream?: InvokeStream | undefined
+}
+
+/** Who reads a streamed result while it is made. */
+export interface InvokeStream {
+  /** Before the first chunk. */
+  started(contentType: string): void
+  /** `taken` is called when the bytes were passed on; the handler waits when too many are under way. */
+  chunk(bytes: Uint8Array, taken: () => void): void
 }
 
 export interface InvokeResult {
@@ -79,7 +97,7 @@ export interface InvokeResult {
   readonly contentType: string
   /** Lambda's X-Amz-Function-Error. */
   readonly functionError?: 'Handled' | 'Unhandled' | undefined
-  /** What the function and its platform printed during this invocation. */
+  /** What the function and its platform printed during this invocation; empty for one that is `unlogged`. */
   readonly log: string
 }
 
@@ -158,9 +176,70 @@ export interface DetectOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
+/** A function that is being served, as its provider's own API sees it. */
+export interface ApiFunction {
+  readonly config: FunctionConfig
+  /** The function's own address. */
+  readonly url: string
+  /** Of the code in force; undefined until the first build is done. */
+  readonly revision: string | undefined
+  /** @throws FlexiError what keeps an instance from being had: FLEXI_QUEUE_FULL, FLEXI_FUNCTION_INIT, FLEXI_BUILD … */
+  invoke(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
+}
+
+/** What a provider's own API is given. Every call tells what is served at that moment. */
+export interface ApiHost {
+  readonly log: Logger
+  /** Of this provider alone, in the project's order. */
+  functions(): readonly ApiFunction[]
+  find(name: string): ApiFunction | undefined
+}
+
+/** The API a provider's SDKs talk to, below flexi's own paths; to programs of this machine alone. */
+export interface ProviderApi {
+  /** `aws` is `/_flexi/aws`, which is gone from the targets that it sees. */
+  readonly mount: string
+  /** Called at the first request. Disposing ends what it still has to do by itself. */
+  open(host: ApiHost): Promise<SocketFetcher & AsyncDisposable>
+}
+
+/** An address under which a function is asked. */
+export interface FunctionAddress {
+  readonly config: FunctionConfig
+  /** The route's own; undefined for the function's own address. */
+  readonly options: unknown
+}
+
+/** What guards are given of the project. */
+export interface GuardHost {
+  readonly log: Logger
+  /** Invokes another function of the project. @throws FlexiError FLEXI_FUNCTION_UNKNOWN, and what keeps an instance from being had. */
+  invoke(name: string, payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
+}
+
+/** Puts before an address what its cloud asks there first: preflight requests, keys, authorizers. Undefined where nothing is asked. */
+export type PlaceGuard = (
+  address: FunctionAddress,
+  target: SocketFetcher,
+) => Promise<SocketFetcher | undefined>
+
+/** An answer that is always the same. */
+export interface FixedAnswer {
+  readonly status: number
+  readonly body: string
+  readonly contentType?: string | undefined
+  /** name, value, name, value … */
+  readonly fields?: readonly string[] | undefined
+}
+
 /** How one provider runs functions. The registry's values. */
 export interface Emulator {
   readonly name: string
+  readonly api?: ProviderApi | undefined
+  /** Called once a route table: what its guards remember ends with it. */
+  openGuards?(host: GuardHost): PlaceGuard
+  /** How an API that consists of these routes answers what none of them takes. Undefined where they are no API of this provider. */
+  noRoute?(routes: readonly RouteRule[]): FixedAnswer | undefined
   /** Reads the provider's own files in the folder (wrangler.jsonc, template.yaml, serverless.yml). Cheap when there are none: no heavy import. */
   detect(directory: AbsolutePath, options: DetectOptions): Promise<Detection>
   /** Does a `proxy.ini` or route target name this provider's code by its shape (`./handler.ts`, `lib.so`, a folder with a wrangler file)? */

@@ -8,7 +8,7 @@ import type { Hono } from 'hono/tiny'
 import { FlexiError } from '../core/errors.ts'
 import { openAddressList } from '../core/addresses.ts'
 import type { AccessRecord } from '../core/events.ts'
-import type { Fetcher, RequestContext } from '../core/fetcher.ts'
+import type { Fetcher, RequestContext, SocketFetcher } from '../core/fetcher.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
 import type { ServerSettings } from '../core/project.ts'
@@ -64,6 +64,8 @@ export interface GatewayOptions {
   readonly drainMs?: number | undefined
   /** Where relative paths in faults start, for the pages that show them. */
   readonly directory?: string | undefined
+  /** Whole APIs by their first segment below the control prefix (`aws`), which is gone from the targets they see. */
+  readonly mounts?: ReadonlyMap<string, SocketFetcher> | undefined
 }
 
 /** One HTTP server in front of everything. Disposing it drains. */
@@ -127,7 +129,8 @@ class GatewayServer implements Gateway {
     this.#table = options.table
     this.#names = this.#namesOf(options.table)
     this.control = openControl(prefix ?? '')
-    this.#reserved = openReserved({ prefix, server: this.#state, control: controlFetcher(this.control) })
+    const control = controlFetcher(this.control)
+    this.#reserved = openReserved({ prefix, server: this.#state, control, mounts: options.mounts })
     this.#noRoute = noRouteFetcher(options, () => this.#table)
     this.#servers = new Servers({
       log: options.log,
@@ -137,7 +140,7 @@ class GatewayServer implements Gateway {
       onHttp2Request: (incoming, outgoing) => this.#serve(incoming, outgoing, checkHttp2Head(incoming)),
       onPlainRequest: this.#onPlainRequest,
       onUpgrade: this.#onUpgrade,
-      onConnect: answerConnect,
+      onConnect: (socket) => answerConnect(socket, this.#state),
       onHalfClose: (socket) => settleHalfClose(socket, this.#state.open),
       onUnreadable: (error, socket) => answerBadRequest(error, socket, this.#state),
     })

@@ -2,26 +2,23 @@ import type { ServerResponse } from 'node:http'
 
 import { FlexiError } from '../core/errors.ts'
 import type { RequestContext, SocketFetcher } from '../core/fetcher.ts'
+import type { FixedAnswer } from '../core/function.ts'
 import { describeTarget } from '../core/route.ts'
 import { wantsPage } from './browser.ts'
 import { noRoutePage, sendPage } from './error-page.ts'
 import type { RouteTable } from './route-table.ts'
 
-/** A fixed answer to what no route takes. */
-export interface NoRouteAnswer {
-  readonly status: number
-  readonly body: string
-  readonly contentType?: string | undefined
-}
+export type NoRouteAnswer = FixedAnswer
 
 export interface NoRouteOptions {
   readonly mode: 'dev' | 'serve'
   readonly directory?: string | undefined
-  readonly noRoute?: ((context: RequestContext) => NoRouteAnswer) | undefined
+  readonly noRoute?: ((context: RequestContext) => FixedAnswer) | undefined
 }
 
 /**
- * Answers what no route takes: as the options say, with the list of routes to a browser in `dev`, else with 404.
+ * Answers what no route takes: as the options say, with the list of routes to a browser in `dev`, as the provider of all routes does,
+ * else with 404.
  * `OPTIONS *` asks the server itself whether it is there (RFC 9110 section 9.3.7), and gets a plain yes.
  */
 export function noRouteFetcher(options: NoRouteOptions, table: () => RouteTable): SocketFetcher {
@@ -44,6 +41,11 @@ export function noRouteFetcher(options: NoRouteOptions, table: () => RouteTable)
         sendPage(outgoing, noRoutePage({ method, target }, routes, { requestId: context.id }))
         return
       }
+      const answer = table().noRoute
+      if (answer !== undefined) {
+        send(outgoing, answer)
+        return
+      }
       throw new FlexiError('FLEXI_NO_ROUTE', `no route takes ${method} ${target}`, {
         hint: 'Run "flexi check" to see the routes of the project.',
       })
@@ -51,8 +53,9 @@ export function noRouteFetcher(options: NoRouteOptions, table: () => RouteTable)
   }
 }
 
-function send(outgoing: ServerResponse, answer: NoRouteAnswer): void {
+function send(outgoing: ServerResponse, answer: FixedAnswer): void {
   const type = answer.contentType === undefined ? [] : ['Content-Type', answer.contentType]
-  outgoing.writeHead(answer.status, [...type, 'Content-Length', String(Buffer.byteLength(answer.body))])
+  const length = ['Content-Length', String(Buffer.byteLength(answer.body))]
+  outgoing.writeHead(answer.status, [...type, ...(answer.fields ?? []), ...length])
   outgoing.end(answer.body)
 }

@@ -13,6 +13,8 @@ export interface ReservedOptions {
   readonly server: ServerState
   /** Everything below the prefix that is not a function and not `healthz`. */
   readonly control: SocketFetcher
+  /** By the first segment below the prefix; under the same rules as control. */
+  readonly mounts?: ReadonlyMap<string, SocketFetcher> | undefined
 }
 
 /** What lies below the prefix: never shadowed by a route of the user. */
@@ -25,7 +27,7 @@ export interface Reserved {
   fetcher(exchange: Exchange, table: RouteTable): Fetcher
 }
 
-export function openReserved({ prefix, server, control }: ReservedOptions): Reserved {
+export function openReserved({ prefix, server, control, mounts }: ReservedOptions): Reserved {
   if (prefix === undefined) return NOTHING
   const health = healthFetcher(server)
   const functions = `${prefix}/f/`
@@ -36,7 +38,7 @@ export function openReserved({ prefix, server, control }: ReservedOptions): Rese
       if (target === `${prefix}/healthz` || target.startsWith(`${prefix}/healthz?`)) return health
       if (target.startsWith(functions)) return functionAt(exchange, table, functions)
       refuseStrangers(exchange)
-      return control
+      return mountAt(exchange, mounts, prefix) ?? control
     },
   }
 }
@@ -71,17 +73,34 @@ function healthFetcher(server: ServerState): SocketFetcher {
 /** `/_flexi/f/hello/a?b` is `/a?b` of hello. */
 function functionAt(exchange: Exchange, table: RouteTable, prefix: string): Fetcher {
   refuseForeignHost(exchange)
-  const { method, target, fields } = exchange.raw
-  const rest = target.slice(prefix.length)
+  const rest = exchange.raw.target.slice(prefix.length)
   const end = rest.search(/[/?]/)
   const name = end === -1 ? rest : rest.slice(0, end)
   const fetcher = table.functions.get(name)
   if (fetcher === undefined) throw unknownFunction(name, table)
-  const tail = end === -1 ? '' : rest.slice(end)
+  cutTarget(exchange, end === -1 ? '' : rest.slice(end))
+  return fetcher
+}
+
+/** `/_flexi/aws/2015-03-31/functions` is `/2015-03-31/functions` of what is mounted as `aws`. */
+function mountAt(
+  exchange: Exchange,
+  mounts: ReservedOptions['mounts'],
+  prefix: string,
+): SocketFetcher | undefined {
+  if (mounts === undefined) return undefined
+  const rest = exchange.raw.target.slice(prefix.length + 1)
+  const end = rest.search(/[/?]/)
+  const fetcher = mounts.get(end === -1 ? rest : rest.slice(0, end))
+  if (fetcher !== undefined) cutTarget(exchange, end === -1 ? '' : rest.slice(end))
+  return fetcher
+}
+
+function cutTarget(exchange: Exchange, tail: string): void {
+  const { method, fields } = exchange.raw
   const own = tail.startsWith('/') ? tail : `/${tail}`
   exchange.raw = { method, target: own, fields }
   exchange.incoming.url = own
-  return fetcher
 }
 
 function unknownFunction(name: string, table: RouteTable): FlexiError {

@@ -1,4 +1,5 @@
 import type { Fetcher, RawRequest } from '../core/fetcher.ts'
+import type { FixedAnswer } from '../core/function.ts'
 import type { RouteMatcher, RouteRule } from '../core/route.ts'
 import { fieldValue, originForm } from '../forward/request-line.ts'
 import { matchTemplate, type TemplateMatch } from './template.ts'
@@ -15,6 +16,8 @@ export interface RouteTable {
   readonly routes: readonly BoundRoute[]
   /** Every function by its name, for `NAME.localhost` and `/_flexi/f/NAME/`. */
   readonly functions: ReadonlyMap<string, Fetcher>
+  /** How the provider whose API all these routes are answers what none of them takes; default 404. */
+  readonly noRoute?: FixedAnswer | undefined
 }
 
 export interface RouteMatch {

@@ -50,7 +50,7 @@ export function noCounts(): PoolCounts {
 export interface Waiter {
   readonly since: number
   /** Takes only an instance that is free. */
-  readonly first: boolean
+  readonly free: boolean
   /** The client left while waiting: its turn is passed on. */
   gone(): boolean
   resolve(slot: Slot): void

@@ -51,7 +51,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     let slot: Slot | undefined = this.#take()
     for (let handedBack = false; ; handedBack = true) {
       try {
-        slot ??= await this.#wait(() => outgoing.destroyed, handedBack)
+        slot ??= await this.#wait(() => outgoing.destroyed, { first: handedBack })
       } catch (error) {
         this.#refuse(error, { incoming, outgoing, context })
         return
@@ -70,17 +70,27 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   }
 
   async invoke(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult> {
-    const slot = this.#take(false) ?? (await this.#wait(() => context.signal.aborted, true))
-    try {
-      if (slot.instance.invoke === undefined) {
-        throw new FlexiError('FLEXI_USAGE', `${this.#name} answers HTTP only`, {
-          hint: 'Send it a request instead of an event.',
-        })
+    const ahead = context.unlogged === true
+    let slot = this.#take(ahead)
+    for (let handedBack = false; ; handedBack = true) {
+      const free = handedBack || !ahead
+      slot ??= await this.#wait(() => context.signal.aborted, { first: handedBack, free })
+      try {
+        return await this.#invoke(slot, payload, context)
+      } catch (error) {
+        if (!(error instanceof FlexiError) || error.code !== 'FLEXI_NOT_STARTED') throw error
+      } finally {
+        this.#release(slot)
       }
-      return await slot.instance.invoke(payload, context)
-    } finally {
-      this.#release(slot)
+      slot = undefined
     }
+  }
+
+  async #invoke({ instance }: Slot, payload: Uint8Array, context: InvokeContext): Promise<InvokeResult> {
+    if (instance.invoke !== undefined) return await instance.invoke(payload, context)
+    throw new FlexiError('FLEXI_USAGE', `${this.#name} answers HTTP only`, {
+      hint: 'Send it a request instead of an event.',
+    })
   }
 
   /** Whether `invoke` works: some providers answer HTTP only. Waits for an instance. */
@@ -203,12 +213,15 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     if (this.#queue.length > 0) this.#serveQueue()
   }
 
-  /** `first`: for one that was promised an instance before; it takes only a free one. */
-  #wait(gone: () => boolean, first = false): Promise<Slot> {
+  /** `first` for one that was promised an instance before; `free` for one that is not handed over ahead. */
+  #wait(
+    gone: () => boolean,
+    { first = false, free = first }: { first?: boolean; free?: boolean } = {},
+  ): Promise<Slot> {
     const refusal = this.#refusal()
     if (refusal !== undefined) return Promise.reject(refusal)
     const turn = new Promise<Slot>((resolve, reject) => {
-      const waiter = { since: performance.now(), first, gone, resolve, reject }
+      const waiter = { since: performance.now(), free, gone, resolve, reject }
       if (first) this.#queue.unshift(waiter)
       else this.#queue.push(waiter)
     })
@@ -236,7 +249,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   #serveQueue(): void {
     if (this.#gated || this.#current === undefined) return
     for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
-      const slot = head.gone() ? undefined : this.#current.take(!head.first)
+      const slot = head.gone() ? undefined : this.#current.take(!head.free)
       if (slot === undefined && !head.gone()) {
         this.#current.startFirst()
         return

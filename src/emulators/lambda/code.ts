@@ -5,7 +5,10 @@ import type { RequestContext } from '../../core/fetcher.ts'
 import type { Code, FunctionFault, Instance } from '../../core/function.ts'
 import type { Revision } from '../../core/place.ts'
 import type { Definition } from './definition.ts'
-import { frontEndOf } from './instance.ts'
+import { frontEndOf } from './front-ends/front-ends.ts'
+import { passageOf } from './front-ends/passage.ts'
+import { sendAnswer } from './front-ends/send.ts'
+import { traceOf } from './trace.ts'
 
 export interface LambdaCodeOptions {
   readonly definition: Definition
@@ -36,13 +39,11 @@ function refuse(
 ): void {
   const fault = faultOf(error)
   if (fault !== undefined && context.explain({ ...fault, requestId: context.id }, outgoing)) return
-  const { status, fields, body } = frontEndOf(context).refuse(
-    error.code === 'FLEXI_QUEUE_FULL' ? 'throttled' : 'function-error',
-  )
+  const frontEnd = frontEndOf(context)
+  const answer = frontEnd.refuse(error.code === 'FLEXI_QUEUE_FULL' ? 'throttled' : 'function-error')
   const retry = error.retryAfterSeconds === undefined ? [] : ['retry-after', String(error.retryAfterSeconds)]
-  const length = ['content-length', String(Buffer.byteLength(body))]
-  outgoing.writeHead(status, [...fields, ...length, ...retry, 'x-amzn-requestid', context.id])
-  outgoing.end(body)
+  const request = { context, trace: traceOf(context), passage: passageOf(context) }
+  sendAnswer(outgoing, { ...answer, fields: [...answer.fields, ...retry] }, { frontEnd, request })
 }
 
 /** The cause of a failed Init is its `Failure`. */

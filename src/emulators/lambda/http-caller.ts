@@ -11,11 +11,16 @@ import {
   type FrontEndRequest,
   type HttpAnswer,
 } from './front-ends/front-end.ts'
+import { headFields, sendAnswer } from './front-ends/send.ts'
 
 export interface HttpCallerOptions {
   readonly frontEnd: FrontEnd
   readonly request: FrontEndRequest
   readonly outgoing: ServerResponse
+  /** What the handler streams is passed on as it comes. */
+  readonly streams: boolean
+  /** The endpoint answers by itself when nothing has come for so long; the invocation goes on. */
+  readonly waitMs?: number | undefined
   /** A result that makes no response. */
   malformed(message: string): FunctionFault
   /** The invocation has not begun here. */
@@ -32,6 +37,7 @@ const PRELUDE_BYTES_MAX = 1024 * 1024
 /** Waits for an invocation on behalf of an HTTP client. */
 export class HttpCaller implements Caller {
   readonly #options: HttpCallerOptions
+  readonly #timer: NodeJS.Timeout | undefined
   /** Chunks that make no response yet: a prelude, or a stream for a client that cannot take one. */
   #held: Buffer[] = []
   #heldBytes = 0
@@ -39,16 +45,17 @@ export class HttpCaller implements Caller {
 
   constructor(options: HttpCallerOptions) {
     this.#options = options
+    if (options.waitMs !== undefined) this.#timer = setTimeout(() => this.#timedOut(), options.waitMs).unref()
   }
 
   streamStarted(contentType: string): void {
-    if (!this.#options.frontEnd.streams) return
+    if (!this.#options.streams) return
     this.#expectsPrelude = contentType === HTTP_INTEGRATION
     if (!this.#expectsPrelude) this.#writeHead(200, ['content-type', contentType])
   }
 
   streamChunk(bytes: Buffer, taken: () => void): void {
-    if (!this.#options.frontEnd.streams || this.#expectsPrelude) {
+    if (!this.#options.streams || this.#expectsPrelude) {
       this.#held.push(bytes)
       this.#heldBytes += bytes.length
       taken()
@@ -59,6 +66,7 @@ export class HttpCaller implements Caller {
   }
 
   settled(outcome: Settled): void {
+    clearTimeout(this.#timer)
     if (outcome.kind === 'recalled') {
       this.#options.handedBack()
       return
@@ -68,11 +76,16 @@ export class HttpCaller implements Caller {
     setImmediate(() => this.#deliver(outcome))
   }
 
+  #timedOut(): void {
+    const { outgoing, frontEnd, request } = this.#options
+    sendAnswer(outgoing, frontEnd.refuse('timed-out'), { frontEnd, request })
+  }
+
   #deliver(outcome: Exclude<Settled, { kind: 'recalled' }>): void {
-    const { outgoing, frontEnd } = this.#options
+    const { outgoing } = this.#options
     if (outcome.kind === 'failed') this.#fail(outcome.fault)
     else if (outcome.kind === 'result') this.#answer(outcome.payload)
-    else if (!frontEnd.streams) this.#answer(Buffer.concat(this.#held))
+    else if (!this.#options.streams) this.#answer(Buffer.concat(this.#held))
     else if (this.#expectsPrelude) this.#malformed('the stream ended before its head was complete')
     else outgoing.end()
   }
@@ -93,6 +106,7 @@ export class HttpCaller implements Caller {
 
   #fail(fault: FunctionFault): void {
     const { frontEnd, request, outgoing } = this.#options
+    if (outgoing.writableEnded) return
     // A body cut short is the only sign left that something went wrong.
     if (outgoing.headersSent) outgoing.destroy()
     else if (!request.context.explain(fault, outgoing)) this.#send(frontEnd.refuse('function-error'))
@@ -106,16 +120,10 @@ export class HttpCaller implements Caller {
 
   /** False when the head could not be sent: the client left, or was answered otherwise. */
   #writeHead(status: number, fields: readonly string[]): boolean {
-    const { outgoing, request } = this.#options
+    const { outgoing, request, frontEnd } = this.#options
     if (outgoing.headersSent || outgoing.destroyed) return false
     try {
-      outgoing.writeHead(status, [
-        ...fields,
-        'x-amzn-requestid',
-        request.context.id,
-        'x-amzn-trace-id',
-        request.trace,
-      ])
+      outgoing.writeHead(status, headFields(fields, frontEnd, request))
       return true
     } catch (error) {
       this.#malformed(`the result makes no response: ${errorMessage(error)}`)

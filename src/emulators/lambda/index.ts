@@ -2,14 +2,28 @@ import { stat } from 'node:fs/promises'
 import { extname, resolve } from 'node:path'
 
 import type { Emulator, FunctionConfig, FunctionScope, FunctionSource } from '../../core/function.ts'
+import type { AbsolutePath } from '../../core/place.ts'
 import type { Definition } from './definition.ts'
 import { detectFunctions } from './detect/detect.ts'
+import { noRoute } from './front-ends/no-route.ts'
+import { placeGuards } from './front-ends/place-guard.ts'
 import { findHandlerFile } from './handler-file.ts'
 import { DEFAULT_MEMORY_MB, DEFAULT_TIMEOUT_MS } from './limits.ts'
-import { parseOptions } from './options.ts'
+import { parseOptions, type LambdaOptions } from './options.ts'
 
 /** AWS Lambda: Node handlers in a host of ours, Python and custom runtimes through the Runtime API. */
-export const lambda: Emulator = { name: 'lambda', detect: detectFunctions, recognise, open }
+export const lambda: Emulator = {
+  name: 'lambda',
+  api: {
+    mount: 'aws',
+    open: async (host) => (await import('./api/lambda-api.ts')).openLambdaApi(host),
+  },
+  detect: detectFunctions,
+  recognise,
+  openGuards: placeGuards,
+  noRoute,
+  open,
+}
 
 const HANDLER_EXTENSIONS = new Set(['.ts', '.mts', '.cts', '.tsx', '.jsx', '.js', '.mjs', '.cjs', '.py'])
 
@@ -32,10 +46,11 @@ async function recognise(
 
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
 async function open(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource> {
+  const options = parseOptions(config)
   const definition: Definition = {
     name: config.name,
-    options: parseOptions(config),
-    taskRoot: config.directory,
+    options,
+    taskRoot: await codeFolder(config, options, scope),
     origin: config.origin,
     environment: config.environment,
     timeoutMs: config.timeoutMs ?? DEFAULT_TIMEOUT_MS,
@@ -48,6 +63,16 @@ async function open(config: FunctionConfig, scope: FunctionScope): Promise<Funct
   }
   const { RuntimeSource } = await import('./runtime-source.ts')
   return new RuntimeSource(definition)
+}
+
+async function codeFolder(
+  { name, directory }: FunctionConfig,
+  { inlineCode, runtime }: LambdaOptions,
+  { stateDirectory }: FunctionScope,
+): Promise<AbsolutePath> {
+  if (inlineCode === undefined) return directory
+  const { writeInlineCode } = await import('./inline-code.ts')
+  return writeInlineCode({ name, code: inlineCode, runtime, stateDirectory })
 }
 
 /** The runtime decides; without one the handler's file does. */

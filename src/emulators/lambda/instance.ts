@@ -2,20 +2,25 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { FlexiError } from '../../core/errors.ts'
 import type { RequestContext } from '../../core/fetcher.ts'
-import type { FunctionFault, Instance, InvokeContext, InvokeResult } from '../../core/function.ts'
+import type {
+  FunctionFault,
+  Instance,
+  InvokeContext,
+  InvokeResult,
+  InvokeStream,
+} from '../../core/function.ts'
+import { discard } from '../../forward/request-body.ts'
 import type { Definition } from './definition.ts'
 import type { Execution } from './execution.ts'
 import type { Caller, Settled } from './settled.ts'
-import { functionUrl } from './front-ends/function-url.ts'
 import { routeOptions, type FrontEnd, type FrontEndRequest } from './front-ends/front-end.ts'
-import { httpApi } from './front-ends/http-api.ts'
-import { restApi } from './front-ends/rest-api.ts'
+import { frontEndOf } from './front-ends/front-ends.ts'
+import { passageOf } from './front-ends/passage.ts'
+import { sendAnswer } from './front-ends/send.ts'
 import { HttpCaller } from './http-caller.ts'
 import { SIX_MIB } from './limits.ts'
 import { readBody, tooLarge } from './request-body.ts'
 import { newTrace, traceOf } from './trace.ts'
-
-const FRONT_ENDS = { 'function-url': functionUrl, 'http-api': httpApi, 'rest-api': restApi } as const
 
 /** Bodies of requests that were handed back: what was read once cannot be read again. */
 const handedBack = new WeakMap<IncomingMessage, Promise<Buffer | undefined>>()
@@ -24,9 +29,17 @@ function notStarted(): FlexiError {
   return new FlexiError('FLEXI_NOT_STARTED', 'the environment was busy with another invocation')
 }
 
-/** A function's own address is a function URL; a route says itself what it is. */
-export function frontEndOf(context: RequestContext): FrontEnd {
-  return FRONT_ENDS[routeOptions(context)?.frontEnd ?? 'function-url']
+/** Counts bytes only where characters alone cannot tell: one has up to three. */
+function isLarger(text: string, bytesMax: number): boolean {
+  return text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax
+}
+
+/** Each endpoint says in its own words that a request is too large; the rest of it is read and dropped. */
+function refuseTooLarge(error: unknown, { frontEnd, incoming, outgoing, context }: HttpExchange): void {
+  if (!(error instanceof FlexiError) || error.code !== 'FLEXI_BODY_TOO_LARGE') throw error
+  const request = { context, trace: traceOf(context), passage: passageOf(context) }
+  sendAnswer(outgoing, frontEnd.refuse('too-large'), { frontEnd, request })
+  discard(incoming)
 }
 
 interface HttpExchange {
@@ -56,21 +69,20 @@ export class LambdaInstance implements Instance {
     const body = handedBack.get(incoming) ?? readBody(incoming, frontEnd.requestBytesMax)
     return body === undefined
       ? this.#answer(exchange, undefined)
-      : body.then((bytes) => this.#answer(exchange, bytes))
+      : body
+          .then((bytes) => this.#answer(exchange, bytes))
+          .catch((error: unknown) => refuseTooLarge(error, exchange))
   }
 
   async invoke(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult> {
     const event = parseableEvent(payload)
-    const caller = new PayloadCaller()
-    const { id, clientContext } = context
-    this.#execution.run(
-      { id, event, trace: environmentTrace(newTrace(id, Date.now()), id), clientContext },
-      caller,
-    )
+    const caller = new PayloadCaller(context)
+    const { id, clientContext, trace = newTrace(id, Date.now()) } = context
+    this.#execution.run({ id, event, trace: environmentTrace(trace, id), clientContext }, caller)
     const outcome = await caller.outcome
     // The last lines are said a turn later.
-    await new Promise((resolve) => setImmediate(resolve))
-    const log = `${caller.log.join('\n')}\n`
+    if (context.unlogged !== true) await new Promise((resolve) => setImmediate(resolve))
+    const log = context.unlogged === true ? '' : `${caller.log.join('\n')}\n`
     const contentType = 'application/json'
     switch (outcome.kind) {
       case 'result':
@@ -93,10 +105,12 @@ export class LambdaInstance implements Instance {
       const { httpVersion } = incoming
       const { name: functionName } = this.#definition
       const trace = traceOf(context)
-      const request: FrontEndRequest = { context, httpVersion, body, trace, functionName }
+      const options = routeOptions(context)
+      const passage = passageOf(context)
+      const request: FrontEndRequest = { context, httpVersion, body, trace, functionName, passage }
       const event = frontEnd.event(request)
       // An event has the limit of an invocation, and Base64 makes a body a third larger.
-      if (event.length > SIX_MIB) throw tooLarge(SIX_MIB)
+      if (isLarger(event, SIX_MIB)) throw tooLarge(SIX_MIB)
       const malformed = (message: string): FunctionFault => this.#malformed(message, context.id)
       const giveBack = (): void => {
         handedBack.set(incoming, Promise.resolve(body))
@@ -106,6 +120,8 @@ export class LambdaInstance implements Instance {
         frontEnd,
         request,
         outgoing,
+        streams: options?.streams ?? frontEnd.streams,
+        waitMs: this.#waitMs(options?.timeoutMs ?? (options?.streams === true ? Infinity : frontEnd.waitMs)),
         malformed,
         finished: resolve,
         handedBack: giveBack,
@@ -113,6 +129,12 @@ export class LambdaInstance implements Instance {
       // The invocation goes on when the client leaves, as it does in the cloud: handlers rely on being run to their end.
       this.#execution.run({ id: context.id, event, trace: environmentTrace(trace, context.id) }, caller)
     })
+  }
+
+  /** Undefined where the function's own limit comes first, and while somebody debugs it. */
+  #waitMs(waitMs: number): number | undefined {
+    const { timeoutMs, scope } = this.#definition
+    return waitMs < timeoutMs && scope.inspectPort === undefined ? waitMs : undefined
   }
 
   #malformed(message: string, requestId: string): FunctionFault {
@@ -135,9 +157,13 @@ class PayloadCaller implements Caller {
   readonly log: string[] = []
   contentType = 'application/octet-stream'
   readonly outcome: Promise<Settled>
+  readonly logged?: (line: string) => void
+  readonly #stream: InvokeStream | undefined
   #settle: (outcome: Settled) => void = () => undefined
 
-  constructor() {
+  constructor({ stream, unlogged }: InvokeContext) {
+    this.#stream = stream
+    if (unlogged !== true) this.logged = (line) => void this.log.push(line)
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve
     })
@@ -145,19 +171,20 @@ class PayloadCaller implements Caller {
 
   streamStarted(contentType: string): void {
     this.contentType = contentType
+    this.#stream?.started(contentType)
   }
 
   streamChunk(bytes: Buffer, taken: () => void): void {
+    if (this.#stream !== undefined) {
+      this.#stream.chunk(bytes, taken)
+      return
+    }
     this.chunks.push(bytes)
     taken()
   }
 
   settled(outcome: Settled): void {
     this.#settle(outcome)
-  }
-
-  logged(line: string): void {
-    this.log.push(line)
   }
 }
 

@@ -1,6 +1,7 @@
 import { configError } from '../../core/errors.ts'
 import type { FunctionConfig } from '../../core/function.ts'
 import type { Fault } from '../../core/place.ts'
+import { EVENT_OPTIONS, eventOptionFaults } from './api/event-options.ts'
 import { DEFAULT_MEMORY_MB, DEFAULT_TIMEOUT_MS, MEMORY_MB_MAX, TIMEOUT_MS_MAX } from './limits.ts'
 
 /** What a Lambda function needs beyond what every function has. */
@@ -11,9 +12,13 @@ export interface LambdaOptions {
   readonly runtime: string | undefined
   /** The source the handler's module is compiled from, where a template names it. */
   readonly entry: string | undefined
+  /** The code itself, where a template holds it; it is in a file called `index`. */
+  readonly inlineCode: string | undefined
 }
 
-const KNOWN = ['handler', 'runtime', 'entry'] as const
+const TEXTS = ['handler', 'runtime', 'entry', 'inlineCode'] as const
+/** `url` is read by the function's own address: see FunctionUrlOptions. */
+const KNOWN = [...TEXTS, 'url', ...EVENT_OPTIONS] as const
 const RUNTIME = /^(nodejs\d+\.x|python3(\.\d+)?|provided(\.\w+)?)$/
 
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
@@ -24,17 +29,26 @@ export function parseOptions(config: FunctionConfig): LambdaOptions {
   }
   for (const key of Object.keys(config.options)) {
     if (!KNOWN.some((known) => known === key))
-      fault(`a Lambda has no option "${key}"`, `It has: ${KNOWN.join(', ')}.`)
+      fault(
+        `a Lambda has no option "${key}"`,
+        `It has: ${KNOWN.filter((known) => known !== 'inlineCode').join(', ')}.`,
+      )
   }
-  const text = (key: (typeof KNOWN)[number]): string | undefined => {
+  const text = (key: (typeof TEXTS)[number]): string | undefined => {
     const value = config.options[key]
     if (value === undefined || typeof value === 'string') return value
     fault(`"${key}" is no text`, `Write a text, such as "src/hello.handler".`)
     return undefined
   }
-  const options = { handler: text('handler') ?? '', runtime: text('runtime'), entry: text('entry') }
+  const options = {
+    handler: text('handler') ?? '',
+    runtime: text('runtime'),
+    entry: text('entry'),
+    inlineCode: text('inlineCode'),
+  }
   checkHandler(options, config, fault)
   checkBounds(config, fault)
+  for (const { message, hint } of eventOptionFaults(config.options)) fault(message, hint)
   if (faults.length > 0) throw configError(faults)
   return { ...options, handler: options.handler === '' ? 'bootstrap' : options.handler }
 }

@@ -50,15 +50,15 @@ export function environmentVariables(definition: Definition): {
   readonly logStream: string
   readonly variables: Record<string, string>
 } {
-  const { origin } = definition.scope.endpoints()
+  const { control } = definition.scope.endpoints()
   const stream = logStream()
   return {
     logStream: stream,
     variables: {
       AWS_LAMBDA_LOG_STREAM_NAME: stream,
-      ...(origin === undefined || definition.environment['AWS_ENDPOINT_URL_LAMBDA'] !== undefined
+      ...(control === undefined || definition.environment['AWS_ENDPOINT_URL_LAMBDA'] !== undefined
         ? {}
-        : { AWS_ENDPOINT_URL_LAMBDA: `${origin}/_flexi/aws` }),
+        : { AWS_ENDPOINT_URL_LAMBDA: `${control}/aws` }),
     },
   }
 }

@@ -178,7 +178,7 @@ describe('a SAM template', () => {
     expect(found).toEqual([
       'Hello: events of the type SQS are not delivered here',
       'functions of the runtime java21 do not run here; it is left out',
-      'this code is in no folder of yours; the function is left out',
+      'container images are not run here; the function is left out',
       'AWS::DynamoDB::Table is not emulated: Table',
     ])
   })
@@ -323,6 +323,7 @@ describe('a serverless.yml', () => {
     expect(summary(found)).toEqual([
       ['POST /old/users', 'users'],
       ['GET /users/{id}', 'users'],
+      ['OPTIONS /old/{proxy+}', 'users'],
       ['ANY /old/{proxy+}', 'users'],
       ['ANY /users', 'users'],
       ['$default', 'users'],
@@ -338,8 +339,6 @@ describe('a serverless.yml', () => {
       [
         '${env:TOKEN} has no value here; it is empty',
         '${ssm:/a/b} has no value here; it is empty',
-        'cors is not emulated: requests reach the function without it',
-        'cors: not emulated for an HTTP API',
         'resources: resources are not emulated',
         'users: events of the kind schedule are not delivered here',
       ].toSorted(),

@@ -385,6 +385,13 @@ describe('REST API', () => {
     expect(multiValueHeaders['A']).toEqual(['1', '2'])
   })
 
+  test('every address on the way is named, whatever field it came in', () => {
+    const fields = ['X-Forwarded-For', '10.0.0.1', 'x-forwarded-for', '10.0.0.2']
+    expect(eventOf(restApi, { fields, ...route() })['headers']).toMatchObject({
+      'X-Forwarded-For': '10.0.0.1,10.0.0.2, 127.0.0.1',
+    })
+  })
+
   test('a body is bytes only when the API says so of its type', () => {
     const fields = ['Content-Type', 'image/png; x=y']
     const body = Buffer.from([1, 2])

@@ -64,7 +64,7 @@ export async function prepareFunction(
     mode: 'dev',
     stateDirectory: join(directory, '.flexi') as AbsolutePath,
     threads: 1,
-    endpoints: () => ({ origin: 'http://127.0.0.1:8069' }),
+    endpoints: () => ({ origin: 'http://127.0.0.1:8069', control: 'http://127.0.0.1:8069/_flexi' }),
     output: (line) => lines.push(line),
     report: (fault) => faults.push(fault),
   }

@@ -3,27 +3,37 @@ import { join } from 'node:path'
 
 import type { Detection, DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath, Fault } from '../../../core/place.ts'
-import type { Findings } from './findings.ts'
 
 const TEMPLATES = ['template.yaml', 'template.yml', 'template.json']
 const SERVERLESS = ['serverless.yml', 'serverless.yaml', 'serverless.json']
+const PLANS = ['plan.json', 'tfplan.json', 'terraform-plan.json']
 const SERVERLESS_CODE = ['serverless.ts', 'serverless.js', 'serverless.mjs', 'serverless.cjs']
 
-/** What a SAM template or serverless.yml in the folder says. Nothing heavy is loaded when there is neither. */
+/** What the files of a folder's tools say. Nothing heavy is loaded when there are none. */
 export async function detectFunctions(directory: AbsolutePath, options: DetectOptions): Promise<Detection> {
   const names = new Set(await readdir(directory).catch(() => []))
-  const template = TEMPLATES.find((name) => names.has(name))
-  const serverless = SERVERLESS.find((name) => names.has(name))
-  const found: Findings[] = []
-  if (template !== undefined) {
-    const { readTemplate } = await import('./sam.ts')
-    const findings = await readTemplate(join(directory, template) as AbsolutePath, options)
-    if (findings !== undefined) found.push(findings)
+  const pathOf = (candidates: readonly string[]): AbsolutePath | undefined => {
+    const name = candidates.find((one) => names.has(one))
+    return name === undefined ? undefined : (join(directory, name) as AbsolutePath)
   }
-  if (serverless !== undefined) {
-    const { readServerless } = await import('./serverless.ts')
-    found.push(await readServerless(join(directory, serverless) as AbsolutePath, options))
-  }
+  const template = pathOf(TEMPLATES)
+  const serverless = pathOf(SERVERLESS)
+  const assembly = pathOf(['cdk.out'])
+  const plan = pathOf(PLANS)
+  const read = [
+    template === undefined ? undefined : (await import('./sam.ts')).readTemplate(template, options),
+    serverless === undefined
+      ? undefined
+      : (await import('./serverless.ts')).readServerless(serverless, options),
+    assembly === undefined
+      ? undefined
+      : (await import('./cdk.ts')).readCloudAssembly(
+          join(assembly, 'manifest.json') as AbsolutePath,
+          options,
+        ),
+    plan === undefined ? undefined : (await import('./terraform.ts')).readPlan(plan),
+  ]
+  const found = (await Promise.all(read)).filter((findings) => findings !== undefined)
   const code = SERVERLESS_CODE.find((name) => names.has(name))
   return {
     functions: found.flatMap(({ functions }) => functions),

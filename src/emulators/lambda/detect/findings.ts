@@ -81,3 +81,23 @@ export function warnOfKeys(
       findings.faults.push(faultAt(node, `${key}: ${message}`, { severity: 'warning' }))
   }
 }
+
+/** What to invoke a function with by hand, where nothing delivers its events. */
+export const SAM_SAMPLES: Readonly<Record<string, string>> = {
+  SQS: 'aws:sqs',
+  SNS: 'aws:sns',
+  S3: 'aws:s3',
+  DynamoDB: 'aws:dynamodb',
+  Kinesis: 'aws:kinesis',
+  EventBridgeRule: 'aws:eventbridge',
+  CloudWatchEvent: 'aws:eventbridge',
+  Schedule: 'aws:schedule',
+  ScheduleV2: 'aws:schedule',
+  CloudWatchLogs: 'aws:logs',
+  Cognito: 'aws:cognito',
+  MSK: 'aws:msk',
+  SelfManagedKafka: 'aws:kafka',
+  MQ: 'aws:mq',
+  DocumentDB: 'aws:documentdb',
+  IoTRule: 'aws:iot',
+}

@@ -1,6 +1,6 @@
 import type { Place } from '../../../core/place.ts'
 import { parseTemplate, type RouteRule, type TemplateSegment } from '../../../core/route.ts'
-import type { RouteOptions } from '../front-ends/front-end.ts'
+import { preflightRoute, type CorsOptions, type RouteOptions } from '../front-ends/route-options.ts'
 
 export interface ApiRoute {
   readonly functionName: string
@@ -13,8 +13,11 @@ export interface ApiRoute {
   readonly options: Omit<RouteOptions, 'frontEnd' | 'routeKey' | 'resource'>
 }
 
+/** A rule with what a front end needs. */
+export type LambdaRoute = RouteRule & { readonly options: RouteOptions }
+
 /** A route of API Gateway as the gateway matches it; what its event has to say goes along as options. */
-export function apiRoute({ functionName, frontEnd, method, path, origin, options }: ApiRoute): RouteRule {
+export function apiRoute({ functionName, frontEnd, method, path, origin, options }: ApiRoute): LambdaRoute {
   const any = method === undefined || /^(any|\*|x-amazon-apigateway-any-method)$/i.test(method)
   const byDefault = path === undefined || path === '*' || path === '$default'
   const resource = byDefault ? undefined : `/${path.replace(/^\/+/, '')}`
@@ -34,10 +37,48 @@ export function apiRoute({ functionName, frontEnd, method, path, origin, options
   }
 }
 
+/**
+ * Adds a route, and what answers preflight requests for it: of a REST API the path's own OPTIONS (unless it has one), of an HTTP API
+ * with a CORS block one route for all paths (unless `$default` takes them).
+ */
+export function addApiRoute(routes: RouteRule[], rule: LambdaRoute, restCors?: CorsOptions): void {
+  routes.push(rule)
+  if (restCors !== undefined && rule.matcher.kind === 'template') {
+    const pattern = `OPTIONS ${rule.options.resource ?? '/'}`
+    const preflight = preflightRoute({ ...rule, options: { ...rule.options, cors: restCors } })
+    routes.push({ ...preflight, matcher: { ...rule.matcher, method: 'OPTIONS' }, pattern })
+  }
+  if (rule.options.frontEnd === 'http-api' && rule.options.cors !== undefined)
+    routes.push(preflightRoute(rule))
+}
+
+/** The order in which they are asked; preflight routes that another route stands for are gone. */
+export function ordered(routes: readonly RouteRule[]): RouteRule[] {
+  const written = routes.filter((rule) => !isPreflight(rule))
+  const isTaken = (rule: RouteRule): boolean =>
+    written.some(({ pattern, matcher }) => pattern === rule.pattern || takesAll(rule, matcher))
+  const seen = new Set<string>()
+  const preflights = routes.filter((rule) => {
+    const isNew = isPreflight(rule) && !seen.has(rule.pattern) && !isTaken(rule)
+    seen.add(rule.pattern)
+    return isNew
+  })
+  return [...written, ...preflights].toSorted(byPriority)
+}
+
+function isPreflight({ options }: RouteRule): boolean {
+  return (options as RouteOptions | undefined)?.preflight === true
+}
+
+function takesAll(rule: RouteRule, other: RouteRule['matcher']): boolean {
+  const isForAll = rule.matcher.kind === 'template' && rule.matcher.segments === undefined
+  return isForAll && other.kind === 'template' && other.segments === undefined && other.method === undefined
+}
+
 const WEIGHT = { literal: 0, parameter: 1, greedy: 2 } as const
 
 /** API Gateway's priority, as an order: full matches, then parameters, then greedy ones, then `$default`; a method before ANY. */
-export function byPriority(left: RouteRule, right: RouteRule): number {
+function byPriority(left: RouteRule, right: RouteRule): number {
   if (left.matcher.kind !== 'template' || right.matcher.kind !== 'template') return 0
   const segments = compareSegments(left.matcher.segments, right.matcher.segments)
   if (segments !== 0) return segments

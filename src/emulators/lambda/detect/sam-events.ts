@@ -1,125 +1,84 @@
-import { sayOnce, type Findings } from './findings.ts'
-import { textOf, type Template } from './intrinsics.ts'
-import { apiRoute } from './routes.ts'
+import type { AuthorizerOptions } from '../front-ends/route-options.ts'
+import { SAM_SAMPLES, type Findings } from './findings.ts'
+import { settled, textOf } from './intrinsics.ts'
+import { addApiRoute, apiRoute } from './routes.ts'
+import { apiKeys, apiOf, type SamApi } from './sam-api.ts'
+import { authorizerOf } from './sam-authorizer.ts'
+import type { Template } from './template.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
 interface EventContext {
   /** The function's name. */
   readonly id: string
-  readonly resource: YamlNode
+  readonly events: YamlNode | undefined
   readonly template: Template
   readonly findings: Findings
 }
 
-/** What to invoke the function with by hand, where nothing delivers its events. */
-const SAMPLES: Readonly<Record<string, string>> = {
-  SQS: 'aws:sqs',
-  SNS: 'aws:sns',
-  S3: 'aws:s3',
-  DynamoDB: 'aws:dynamodb',
-  Kinesis: 'aws:kinesis',
-  EventBridgeRule: 'aws:eventbridge',
-  CloudWatchEvent: 'aws:eventbridge',
-  Schedule: 'aws:schedule',
-  ScheduleV2: 'aws:schedule',
-  CloudWatchLogs: 'aws:logs',
-  Cognito: 'aws:cognito',
-}
-
 /** The routes of a function's `Events`; a warning for each event that nothing here sends. */
 export function addEvents(context: EventContext): void {
-  for (const [, event] of context.resource.at('Properties', 'Events')?.entries() ?? []) {
+  const { id, events, template, findings } = context
+  for (const [, node] of settled(events, template)?.entries() ?? []) {
+    const event = settled(node, template)
+    if (event === undefined) continue
     const type = String(event.get('Type')?.value ?? '')
-    if (type === 'Api') addApi(context, event)
-    else if (type === 'HttpApi') addHttpApi(context, event)
-    else {
-      const sample = SAMPLES[type]
-      context.findings.faults.push(
-        faultAt(
-          event.get('Type') ?? event,
-          `${context.id}: events of the type ${type} are not delivered here`,
-          {
-            severity: 'warning',
-            ...(sample === undefined
-              ? {}
-              : { hint: `Send one by hand: flexi invoke --event ${sample} ${context.id}` }),
-          },
-        ),
-      )
-    }
+    if (type === 'Api') addRoute(context, event, 'rest-api')
+    else if (type === 'HttpApi') addRoute(context, event, 'http-api')
+    else findings.faults.push(notDelivered(event, type, id))
   }
 }
 
-function addApi({ id, template, findings }: EventContext, event: YamlNode): void {
-  const api = apiOf(event, 'RestApiId', template)
-  const globals = template.root.at('Globals', 'Api')
-  const setting = (name: string): YamlNode | undefined => api?.get(name) ?? globals?.get(name)
-  findings.routes.push(
-    apiRoute({
-      functionName: id,
-      frontEnd: 'rest-api',
-      method: textOf(event.at('Properties', 'Method'), template),
-      path: textOf(event.at('Properties', 'Path'), template) ?? '/',
-      origin: event.place,
-      options: {
-        stage: textOf(setting('StageName'), template) ?? 'Prod',
-        stageVariables: variables(setting('Variables'), template),
-        binaryMediaTypes: binaryTypes(setting('BinaryMediaTypes'), template),
-      },
-    }),
-  )
-  warnOfGuards([api, globals, event.get('Properties')], findings)
+function notDelivered(event: YamlNode, type: string, id: string): ReturnType<typeof faultAt> {
+  const sample = SAM_SAMPLES[type]
+  const message = `${id}: events of the type ${type} are not delivered here`
+  const hint = sample === undefined ? undefined : `Send one by hand: flexi invoke --event ${sample} ${id}`
+  return faultAt(event.get('Type') ?? event, message, {
+    severity: 'warning',
+    ...(hint === undefined ? {} : { hint }),
+  })
 }
 
-/** A template writes slashes as ~1, since it is a JSON pointer's key to API Gateway. */
-function binaryTypes(node: YamlNode | undefined, template: Template): string[] {
-  return node?.items().map((item) => (textOf(item, template) ?? '').replaceAll('~1', '/')) ?? []
+function addRoute(context: EventContext, event: YamlNode, kind: SamApi['kind']): void {
+  const { id, template, findings } = context
+  const api = apiOf(kind, event, template)
+  const property = (name: string): string | undefined => textOf(event.at('Properties', name), template)
+  const isRest = kind === 'rest-api'
+  const rule = apiRoute({
+    functionName: id,
+    frontEnd: kind,
+    method: property('Method'),
+    path: property('Path') ?? (isRest ? '/' : undefined),
+    origin: event.place,
+    options: {
+      ...api.options,
+      ...(isRest ? {} : { payloadFormat: property('PayloadFormatVersion') === '1.0' ? '1.0' : '2.0' }),
+      ...guardsOf(context, event, api),
+      timeoutMs: numberOf(property('TimeoutInMillis')),
+    },
+  })
+  addApiRoute(findings.routes, rule, api.preflight)
 }
 
-function addHttpApi({ id, template, findings }: EventContext, event: YamlNode): void {
-  const api = apiOf(event, 'ApiId', template)
-  const globals = template.root.at('Globals', 'HttpApi')
-  findings.routes.push(
-    apiRoute({
-      functionName: id,
-      frontEnd: 'http-api',
-      method: textOf(event.at('Properties', 'Method'), template),
-      path: textOf(event.at('Properties', 'Path'), template),
-      origin: event.place,
-      options: {
-        stage: textOf(api?.get('StageName'), template) ?? '$default',
-        stageVariables: variables(api?.get('StageVariables') ?? globals?.get('StageVariables'), template),
-        payloadFormat:
-          textOf(event.at('Properties', 'PayloadFormatVersion'), template) === '1.0' ? '1.0' : '2.0',
-      },
-    }),
-  )
-  warnOfGuards([api, globals, event.get('Properties')], findings)
+function numberOf(text: string | undefined): number | undefined {
+  const number = Number(text)
+  return text === undefined || Number.isNaN(number) ? undefined : number
 }
 
-/** The API that an event names, when the template has it. */
-function apiOf(event: YamlNode, property: string, template: Template): YamlNode | undefined {
-  const id = textOf(event.at('Properties', property), template)
-  return id === undefined ? undefined : template.root.at('Resources', id, 'Properties')
-}
-
-function variables(node: YamlNode | undefined, template: Template): Record<string, string> | undefined {
-  if (node === undefined) return undefined
-  return Object.fromEntries(node.entries().map(([name, value]) => [name, textOf(value, template) ?? '']))
-}
-
-const GUARDS: Readonly<Record<string, string>> = {
-  Auth: 'nobody is asked who they are',
-  Cors: 'preflight requests reach the function',
-  CorsConfiguration: 'preflight requests reach the function',
-}
-
-/** What an API would do before it calls its function, said once a place. */
-function warnOfGuards(nodes: readonly (YamlNode | undefined)[], findings: Findings): void {
-  for (const [name, message] of Object.entries(GUARDS)) {
-    for (const found of nodes.map((node) => node?.get(name))) {
-      if (found !== undefined)
-        sayOnce(findings, faultAt(found, `${name} is not emulated: ${message}`, { severity: 'warning' }))
-    }
+/** What a request must bring along. */
+function guardsOf(
+  { template, findings }: EventContext,
+  event: YamlNode,
+  api: SamApi,
+): {
+  readonly authorizer?: AuthorizerOptions
+  readonly apiKeyRequired?: boolean
+  readonly apiKeys?: ReturnType<typeof apiKeys>
+} {
+  const authorizer = authorizerOf({ api, event, template, findings })
+  const key = event.at('Properties', 'Auth', 'ApiKeyRequired') ?? api.auth?.get('ApiKeyRequired')
+  const required = api.kind === 'rest-api' && key !== undefined && textOf(key, template) === 'true'
+  return {
+    ...(authorizer === undefined ? {} : { authorizer }),
+    ...(required ? { apiKeyRequired: true, apiKeys: apiKeys(key, template, findings) } : {}),
   }
 }

@@ -1,16 +1,11 @@
-import type { Findings } from './findings.ts'
+import { addAlb } from './serverless-alb.ts'
+import { corsOf, mapOf, textOrNone, listOrNone } from './api-settings.ts'
+import { addApiRoute, apiRoute } from './routes.ts'
+import { httpApiAuthorizer, restAuthorizer, SERVERLESS_CORS, serverlessApiKeys } from './serverless-guards.ts'
+import { valueIn, type EventContext, type Service } from './service.ts'
 import { asText, type Value } from './value.ts'
-import { apiRoute } from './routes.ts'
-import { resolveNode, type VariableSource } from './variables.ts'
+import { at, expanded } from './variables.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
-
-interface EventContext {
-  /** The function's name. */
-  readonly name: string
-  readonly node: YamlNode
-  readonly source: VariableSource
-  readonly findings: Findings
-}
 
 /** What to invoke the function with by hand, where nothing delivers its events. */
 const SAMPLES: Readonly<Record<string, string>> = {
@@ -20,28 +15,32 @@ const SAMPLES: Readonly<Record<string, string>> = {
   stream: 'aws:dynamodb',
   eventBridge: 'aws:eventbridge',
   schedule: 'aws:schedule',
+  cloudwatchEvent: 'aws:eventbridge',
   cloudwatchLog: 'aws:logs',
   cognitoUserPool: 'aws:cognito',
-  alb: 'aws:alb',
+  websocket: 'aws:websocket',
+  msk: 'aws:msk',
+  kafka: 'aws:kafka',
+  activemq: 'aws:mq',
+  rabbitmq: 'aws:rabbitmq',
+  iot: 'aws:iot',
 }
 
-/** The routes of a function's `events` and `url`; a warning for each event that nothing here sends. */
+type AddEvent = (context: EventContext, event: YamlNode) => void
+
+const ADDERS: Readonly<Record<string, AddEvent>> = { http: addHttp, httpApi: addHttpApi, alb: addAlb }
+
+/** The routes of a function's `events`; a warning for each event that nothing here sends. */
 export function addServerlessEvents(context: EventContext): void {
-  const { name, node, findings } = context
-  for (const item of node.get('events')?.items() ?? []) {
+  const { name, node, service } = context
+  const { source, findings } = service
+  for (const said of expanded(node.get('events'), source)?.items() ?? []) {
+    const item = expanded(said, source) ?? said
     const [entry] = item.kind === 'map' ? item.entries() : []
     const [kind, event] = entry ?? [asText(item.value), item]
-    if (kind === 'http') addHttp(context, event)
-    else if (kind === 'httpApi') addHttpApi(context, event)
-    else findings.faults.push(notDelivered(item, kind, name))
-  }
-  const authorizer = node.at('url', 'authorizer')
-  if (authorizer !== undefined) {
-    findings.faults.push(
-      faultAt(authorizer, 'signatures are not checked: this function URL answers everyone', {
-        severity: 'warning',
-      }),
-    )
+    const add = Object.hasOwn(ADDERS, kind) ? ADDERS[kind] : undefined
+    if (add === undefined) findings.faults.push(notDelivered(item, kind, name))
+    else add(context, expanded(event, source) ?? event)
   }
 }
 
@@ -59,76 +58,93 @@ interface Endpoint {
 }
 
 /** `GET /users/{id}`, `/users`, `*`, or an object with `method` and `path`. */
-function endpointOf(event: YamlNode, source: VariableSource): Endpoint | undefined {
-  const value: Value = resolveNode(event, source)
+function endpointOf(value: Value | undefined): Endpoint | undefined {
   if (typeof value === 'string') {
     const parts = value.trim().split(/\s+/)
     return parts.length > 1 ? { method: parts[0], path: parts[1] } : { method: undefined, path: parts[0] }
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  const { method, path } = value as Record<string, Value>
-  return {
-    method: method === undefined ? undefined : asText(method),
-    path: path === undefined ? undefined : asText(path),
-  }
+  const { method, path } = mapOf(value)
+  return { method: textOrNone(method), path: textOrNone(path) }
 }
 
-function addHttpApi({ name, source, findings }: EventContext, event: YamlNode): void {
-  const endpoint = endpointOf(event, source)
+function addHttpApi({ name, service }: EventContext, event: YamlNode): void {
+  const { source, findings } = service
+  const endpoint = endpointOf(valueIn(service, event))
   if (endpoint === undefined) {
     findings.faults.push(notAnEndpoint(event, "httpApi: 'GET /users/{id}'"))
     return
   }
-  const payload = source.root.at('provider', 'httpApi', 'payload')?.value
-  findings.routes.push(
-    apiRoute({
-      functionName: name,
-      frontEnd: 'http-api',
-      ...endpoint,
-      origin: event.place,
-      options: { stage: '$default', payloadFormat: String(payload) === '1.0' ? '1.0' : '2.0' },
-    }),
-  )
-  warnOfGuards(event, ['authorizer'], findings)
+  const cors = corsOf(valueIn(service, at(source, 'provider', 'httpApi', 'cors')), SERVERLESS_CORS)
+  const authorizer = httpApiAuthorizer(event.get('authorizer'), service)
+  const payload = textOrNone(valueIn(service, at(source, 'provider', 'httpApi', 'payload')))
+  const rule = apiRoute({
+    functionName: name,
+    frontEnd: 'http-api',
+    ...endpoint,
+    origin: event.place,
+    options: {
+      apiId: 'HttpApi',
+      stage: '$default',
+      payloadFormat: payload === '1.0' ? '1.0' : '2.0',
+      ...(cors === undefined ? {} : { cors }),
+      ...(authorizer === undefined ? {} : { authorizer }),
+    },
+  })
+  addApiRoute(findings.routes, rule)
 }
 
-function addHttp({ name, source, findings }: EventContext, event: YamlNode): void {
-  const endpoint = endpointOf(event, source)
+function addHttp({ name, service }: EventContext, event: YamlNode): void {
+  const { source, findings, stage } = service
+  const settings = valueIn(service, event)
+  const endpoint = endpointOf(settings)
   if (endpoint?.path === undefined) {
     findings.faults.push(notAnEndpoint(event, 'http: GET users/{id}'))
     return
   }
-  const binary = source.root.at('provider', 'apiGateway', 'binaryMediaTypes')
-  const types = binary === undefined ? undefined : resolveNode(binary, source)
-  const stage = source.root.at('provider', 'stage')
-  findings.routes.push(
-    apiRoute({
-      functionName: name,
-      frontEnd: 'rest-api',
-      method: endpoint.method,
-      path: endpoint.path === '*' ? '/{proxy+}' : endpoint.path,
-      origin: event.place,
-      options: {
-        stage: stage === undefined ? 'dev' : asText(resolveNode(stage, source)),
-        binaryMediaTypes: Array.isArray(types) ? types.map(asText) : [],
-      },
-    }),
-  )
-  warnOfGuards(event, ['authorizer', 'cors', 'private', 'request'], findings)
+  const binary = valueIn(service, at(source, 'provider', 'apiGateway', 'binaryMediaTypes'))
+  const authorizer = restAuthorizer(event.get('authorizer'), service)
+  const { method, path } = endpoint
+  const isPrivate = mapOf(settings)['private'] === true
+  const rule = apiRoute({
+    functionName: name,
+    frontEnd: 'rest-api',
+    method,
+    path: path === '*' ? '/{proxy+}' : path,
+    origin: event.place,
+    options: {
+      apiId: 'ApiGatewayRestApi',
+      stage,
+      binaryMediaTypes: listOrNone(binary) ?? [],
+      operationName: textOrNone(mapOf(settings)['operationId']),
+      ...(authorizer === undefined ? {} : { authorizer }),
+      ...(isPrivate ? { apiKeyRequired: true, apiKeys: serverlessApiKeys(event, service) } : {}),
+    },
+  })
+  const any = method === undefined || /^(any|\*)$/i.test(method)
+  const allowMethods = any ? SERVERLESS_CORS.allowMethods : ['OPTIONS', method.toUpperCase()]
+  addApiRoute(findings.routes, rule, corsOf(mapOf(settings)['cors'], { ...SERVERLESS_CORS, allowMethods }))
+  warnOfParts(event, service)
 }
 
 function notAnEndpoint(event: YamlNode, example: string): ReturnType<typeof faultAt> {
   return faultAt(event, 'this names no method and path', { hint: `Write ${example}.` })
 }
 
-function warnOfGuards(event: YamlNode, names: readonly string[], findings: Findings): void {
-  for (const name of names) {
+const PARTS: Readonly<Record<string, string>> = {
+  request: 'requests are not checked before they reach the function',
+  async: 'the answer is waited for',
+}
+
+function warnOfParts(event: YamlNode, { findings }: Service): void {
+  for (const [name, message] of Object.entries(PARTS)) {
     const found = event.get(name)
-    if (found === undefined || found.value === false) continue
-    findings.faults.push(
-      faultAt(found, `${name} is not emulated: requests reach the function without it`, {
-        severity: 'warning',
-      }),
-    )
+    if (found !== undefined && found.value !== false)
+      findings.faults.push(faultAt(found, `${name} is not emulated: ${message}`, { severity: 'warning' }))
+  }
+  const integration = event.get('integration')
+  if (/^(lambda|http|mock)$/i.test(String(integration?.value)) && integration !== undefined) {
+    const message = `integration ${String(integration.value)} is not emulated: the function is called as lambda-proxy`
+    findings.faults.push(faultAt(integration, message, { severity: 'warning' }))
   }
 }

@@ -1,45 +1,36 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { dirname, extname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 
 import type { DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { region } from '../definition.ts'
-import {
-  checkHandler,
-  checkRuntime,
-  functionName,
-  noFindings,
-  sayOnce,
-  warnOfKeys,
-  type Findings,
-} from './findings.ts'
-import type { Value } from './value.ts'
-import { byPriority } from './routes.ts'
-import { addServerlessEvents } from './serverless-events.ts'
-import { resolveNode, type VariableSource } from './variables.ts'
-import { faultAt, parseYaml, type YamlNode } from './yaml-file.ts'
-
-/** What the Serverless Framework deploys with when a file does not say. */
-const DEFAULT_TIMEOUT_S = 6
-const DEFAULT_MEMORY_MB = 1024
+import { noFindings, sayOnce, warnOfKeys, type Findings } from './findings.ts'
+import { openTemplate } from './intrinsics.ts'
+import { ordered } from './routes.ts'
+import { addServerlessFunction } from './serverless-function.ts'
+import type { Service } from './service.ts'
+import { at, expanded, resolveNode, type VariableSource } from './variables.ts'
+import { faultAt, nodeOf, yamlParser, type YamlNode, type YamlParser } from './yaml-file.ts'
 
 /** Reads a Serverless configuration. */
 export async function readServerless(file: AbsolutePath, options: DetectOptions): Promise<Findings> {
   const findings = noFindings()
   findings.files.push(file)
-  const { root, faults } = await parseYaml(file, await readFile(file, 'utf8'))
+  const parse = await yamlParser()
+  const { root, faults } = parse(file, await readFile(file, 'utf8'))
   findings.faults.push(...faults)
   if (root === undefined) return findings
-  const yaml = await import('yaml')
   const source: VariableSource = {
     root,
     file,
     environment: options.environment,
     region: region(options.environment),
-    parse: (path, text) => (/^\.(ya?ml|json)$/.test(extname(path)) ? (yaml.parse(text) as Value) : undefined),
+    active: new Set(),
+    read: reader(parse, findings),
     warn: (fault) => sayOnce(findings, fault),
   }
-  const provider = root.at('provider', 'name') ?? root.get('provider')
+  const provider = at(source, 'provider', 'name') ?? at(source, 'provider')
   if (provider?.value !== undefined && provider.value !== 'aws') {
     findings.faults.push(
       faultAt(provider, `provider ${provider.value} is not emulated`, {
@@ -49,121 +40,75 @@ export async function readServerless(file: AbsolutePath, options: DetectOptions)
     )
     return findings
   }
-  for (const [id, node] of functionNodes(root)) addFunction({ id, node, source, findings, file })
-  findings.routes.sort(byPriority)
-  warnOfSections(root, findings)
-  return findings
+  const service = openService(source, findings)
+  for (const [id, node] of service.functions) addServerlessFunction({ id, node, service })
+  warnOfKeys((key) => root.get(key), SECTIONS, findings)
+  return { ...findings, routes: ordered(findings.routes) }
 }
 
-/** `functions` is a map, or a list of maps. */
-function functionNodes(root: YamlNode): (readonly [string, YamlNode])[] {
-  const functions = root.get('functions')
-  if (functions === undefined) return []
-  return functions.kind === 'list'
-    ? functions.items().flatMap((item) => item.entries())
-    : [...functions.entries()]
-}
-
-interface Context {
-  readonly id: string
-  readonly node: YamlNode
-  readonly source: VariableSource
-  readonly findings: Findings
-  readonly file: AbsolutePath
-}
-
-function addFunction(context: Context): void {
-  const { id, node, source, findings, file } = context
-  // What a function does not say is what its provider says.
-  const setting = (name: string): YamlNode | undefined => node.get(name) ?? source.root.at('provider', name)
-  const runtimeNode = setting('runtime')
-  const checked = checkRuntime(textOf(runtimeNode, source), runtimeNode ?? node, findings)
-  const handlerNode = node.get('handler')
-  const handler = textOf(handlerNode, source)
-  if (checked === undefined) return
-  if (handler === undefined || handlerNode === undefined) {
-    findings.faults.push(missingHandler(context))
-    return
+/** Files are read once; one that is written badly is told like the first. */
+function reader(parse: YamlParser, findings: Findings): VariableSource['read'] {
+  const known = new Map<string, YamlNode | undefined>()
+  const read = (path: string): YamlNode | undefined => {
+    const file = path as AbsolutePath
+    try {
+      const text = readFileSync(file, 'utf8')
+      findings.files.push(file)
+      if (!/^\.(ya?ml|json)$/.test(extname(file)))
+        return nodeOf(text.trimEnd(), { place: { file, line: 1, column: 1 }, line: '' })
+      const { root, faults } = parse(file, text)
+      findings.faults.push(...faults)
+      return root
+    } catch {
+      return undefined
+    }
   }
-  const directory = dirname(file) as AbsolutePath
-  const fault = checkHandler({ handler, runtime: checked.runtime, directory }, handlerNode)
-  if (fault !== undefined) findings.faults.push(fault)
-  const name = functionName(id)
-  findings.functions.push({
-    name,
-    provider: 'lambda',
-    directory,
-    origin: handlerNode.place,
-    environment: environmentOf(context),
-    timeoutMs: Number(textOf(setting('timeout'), source) ?? DEFAULT_TIMEOUT_S) * 1000,
-    memoryMb: Number(textOf(setting('memorySize'), source) ?? DEFAULT_MEMORY_MB),
-    options: checked.runtime === undefined ? { handler } : { handler, runtime: checked.runtime },
-  })
-  warnOfKeys((key) => node.get(key), IGNORED, findings)
-  addServerlessEvents({ name, node, source, findings })
+  return (path) => {
+    if (!known.has(path)) known.set(path, read(path))
+    return known.get(path)
+  }
 }
 
-function textOf(node: YamlNode | undefined, source: VariableSource): string | undefined {
-  const value = node === undefined ? undefined : resolveNode(node, source)
-  return value === undefined || value === null || typeof value === 'object' ? undefined : String(value)
-}
-
-function environmentOf({ node, source }: Context): Record<string, string> {
+function openService(source: VariableSource, findings: Findings): Service {
+  const service = source.root.at('service', 'name') ?? source.root.get('service')
+  const stage = at(source, 'provider', 'stage')
+  const resources = at(source, 'resources')
+  const merged = resources?.kind === 'list' ? expanded(resources.items()[0], source) : resources
+  const root = merged === undefined ? undefined : nodeOf(resolveNode(merged, quiet(source)), merged)
+  const stageName = stage === undefined ? 'dev' : String(resolveNode(stage, source))
   return {
-    ...variablesOf(source.root.at('provider', 'environment'), source),
-    ...variablesOf(node.get('environment'), source),
+    source,
+    findings,
+    directory: dirname(source.file) as AbsolutePath,
+    stage: stageName,
+    functions: functionNodes(source),
+    template: openTemplate({
+      root: root ?? nodeOf({}, source.root),
+      region: source.region,
+      stackName: `${String(service?.value ?? 'service')}-${stageName}`,
+      parameters: new Map(),
+      isWhole: false,
+      warn: (fault) => sayOnce(findings, fault),
+    }),
   }
 }
 
-function missingHandler({ id, node }: Context): ReturnType<typeof faultAt> {
-  const image = node.get('image')
-  if (image !== undefined) {
-    return faultAt(image, `${id} is a container image; it is left out`, {
-      severity: 'warning',
-      hint: 'Set handler to run its code.',
-    })
-  }
-  return faultAt(node, `${id} has no handler`, { hint: 'Add handler: src/hello.handler.' })
+/** What no function refers to is nobody's loss. */
+function quiet(source: VariableSource): VariableSource {
+  return { ...source, warn: () => undefined }
 }
 
-/** A variable that is null is one the file takes away. */
-function variablesOf(node: YamlNode | undefined, source: VariableSource): Record<string, string> {
-  const value = node === undefined ? undefined : resolveNode(node, source)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
-  const pairs = Object.entries(value).filter(([, one]) => one !== null)
-  return Object.fromEntries(
-    pairs.map(([name, one]) => [name, typeof one === 'object' ? referenceOf(one) : String(one)]),
-  )
-}
-
-/** `Fn::GetAtt: [Table, Arn]` → `Table.Arn` */
-function referenceOf(value: Value): string {
-  const [only] = typeof value === 'object' && value !== null ? Object.values(value) : []
-  return Array.isArray(only)
-    ? only.filter((part) => typeof part !== 'object').join('.')
-    : JSON.stringify(value)
-}
-
-const IGNORED: Readonly<Record<string, string>> = {
-  layers: 'layers are not mounted',
-  vpc: 'there is no VPC here',
-  destinations: 'results are not sent on',
-  onError: 'failed events are not sent on',
+/** `functions` is a map, or a list of maps and files of them. */
+function functionNodes(source: VariableSource): (readonly [string, YamlNode])[] {
+  const functions = at(source, 'functions')
+  const maps = functions?.kind === 'list' ? functions.items() : [functions]
+  return maps
+    .flatMap((item) => expanded(item, source)?.entries() ?? [])
+    .map(([id, node]) => [id, expanded(node, source) ?? node] as const)
 }
 
 const SECTIONS: Readonly<Record<string, string>> = {
   layers: 'layers are not mounted',
   resources: 'resources are not emulated',
   stepFunctions: 'state machines are not run',
-}
-
-const HTTP_API: Readonly<Record<string, string>> = {
-  cors: 'not emulated for an HTTP API',
-  authorizers: 'not emulated for an HTTP API',
-}
-
-function warnOfSections(root: YamlNode, findings: Findings): void {
-  warnOfKeys((key) => root.get(key), SECTIONS, findings)
-  const httpApi = root.at('provider', 'httpApi')
-  warnOfKeys((key) => httpApi?.get(key), HTTP_API, findings)
 }

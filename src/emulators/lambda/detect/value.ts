@@ -1,7 +1,11 @@
 /** A value of a configuration, once everything in it that refers to something else is worked out. */
-export type Value = string | number | boolean | null | readonly Value[] | { readonly [name: string]: Value }
+export type Value = string | number | boolean | null | readonly Value[] | ValueMap
 
-/** How a value stands in a text; lists and maps as JSON. */
+export interface ValueMap {
+  readonly [name: string]: Value
+}
+
+/** How a value stands in a text; lists and maps as JSON, nothing as nothing. */
 export function asText(value: Value | undefined): string {
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return value === undefined ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 
 import type { Fault } from '../../../core/place.ts'
 import { ACCOUNT_ID } from '../definition.ts'
-import { faultAt, type YamlNode } from './yaml-file.ts'
 import { asText, type Value } from './value.ts'
+import { faultAt, nodeOf, type YamlNode } from './yaml-file.ts'
 
 /** A Serverless configuration, as far as it refers to itself and its surroundings. */
 export interface VariableSource {
@@ -12,12 +11,14 @@ export interface VariableSource {
   readonly file: string
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly region: string
-  /** Parses another file; undefined when it cannot be. */
-  parse(file: string, text: string): Value | undefined
+  /** What is being looked up, so that what refers to itself ends. */
+  readonly active: Set<string>
+  /** Another file's content; undefined when it is not there or cannot be read. */
+  read(file: string): YamlNode | undefined
   warn(fault: Fault): void
 }
 
-const DEPTH_MAX = 20
+const DEPTH_MAX = 50
 
 /** The value of a node with every `${…}` replaced, as far as that can be done without the cloud. */
 export function resolveNode(node: YamlNode, source: VariableSource, depth = 0): Value {
@@ -25,19 +26,86 @@ export function resolveNode(node: YamlNode, source: VariableSource, depth = 0): 
     source.warn(faultAt(node, 'this refers to itself', { severity: 'warning' }))
     return ''
   }
-  if (node.kind === 'map') return resolveMap(node, source, depth + 1)
+  if (node.kind === 'map')
+    return Object.fromEntries(
+      node.entries().map(([name, value]) => [name, resolveNode(value, source, depth + 1)]),
+    )
   if (node.kind === 'list') return node.items().map((item) => resolveNode(item, source, depth + 1))
+  // `!Ref x` and the like are CloudFormation's; they stay what they are until it is asked.
+  if (node.tag !== undefined)
+    return { [node.tag === '!Ref' ? 'Ref' : `Fn::${node.tag.slice(1)}`]: literalOf(node) }
   return typeof node.value === 'string'
     ? resolveText(node.value, { node, source, depth })
     : (node.value ?? null)
 }
 
-function resolveMap(node: YamlNode, source: VariableSource, depth: number): Value {
-  const entries = node.entries()
-  const [only] = entries
-  // A reference to a resource: the emulated cloud calls it what the file calls it.
-  if (entries.length === 1 && only?.[0] === 'Ref') return asText(only[1].value)
-  return Object.fromEntries(entries.map(([name, value]) => [name, resolveNode(value, source, depth)]))
+function literalOf({ value }: YamlNode): Value {
+  return value ?? null
+}
+
+/** The node that a `${file(…)}` or `${self:…}` stands for, for who needs its place or its parts. */
+export function expanded(
+  node: YamlNode | undefined,
+  source: VariableSource,
+  depth = 0,
+): YamlNode | undefined {
+  const text = typeof node?.value === 'string' ? node.value.trim() : ''
+  if (node === undefined || depth > DEPTH_MAX || !isOneVariable(text)) return node
+  const expression = asText(resolveText(text.slice(2, -1), { node, source, depth }))
+  for (const candidate of splitOutsideQuotes(expression)) {
+    const found = lookUpNode(candidate.trim(), { node, source, depth })
+    if (found !== undefined && found.kind !== 'null') return found
+  }
+  const value = resolveText(text, { node, source, depth })
+  return nodeOf(value, node)
+}
+
+/** `at(source, 'provider', 'environment')`, through files that parts are kept in. */
+export function at(source: VariableSource, ...names: readonly string[]): YamlNode | undefined {
+  return names.reduce<YamlNode | undefined>((found, name) => expanded(step(found, name), source), source.root)
+}
+
+/** `${a, ${b}}` is one, `${a}-${b}` is not. */
+function isOneVariable(text: string): boolean {
+  if (!text.startsWith('${') || !text.endsWith('}')) return false
+  let open = 0
+  for (let index = 0; index < text.length; index += 1) {
+    if (text.startsWith('${', index)) open += 1
+    else if (text[index] === '}') open -= 1
+    if (open === 0 && index > 0) return index === text.length - 1
+  }
+  return false
+}
+
+const FILE = /^file\(([^)]+)\)(?::(.+))?$/
+
+function lookUpNode(candidate: string, scope: Scope): YamlNode | undefined {
+  const { source, depth } = scope
+  const file = FILE.exec(candidate)
+  if (file === null && !candidate.startsWith('self:')) return undefined
+  return once(candidate, scope, () => {
+    const node =
+      file === null ? at(source, ...addressOf(candidate.slice(5))) : fileNode(file[1] ?? '', file[2], scope)
+    return expanded(node, source, depth + 1)
+  })
+}
+
+function addressOf(address: string): readonly string[] {
+  return address === '' ? [] : address.split('.')
+}
+
+/** Looks up what is not being looked up already. */
+function once<Found>(what: string, { node, source }: Scope, look: () => Found): Found | undefined {
+  if (source.active.has(what)) {
+    source.warn(faultAt(node, 'this refers to itself', { severity: 'warning' }))
+    return undefined
+  }
+  source.active.add(what)
+  try {
+    return look()
+  } finally {
+    source.active.delete(what)
+  }
 }
 
 interface Scope {
@@ -46,22 +114,33 @@ interface Scope {
   readonly depth: number
 }
 
-const INNERMOST = /\$\{([^${}]+)\}/
+const INNERMOST = /\$\{([^${}]*)\}/
+/** `env:NAME`, `file(…)`, `self:`; `AWS::Region` and `Table` are CloudFormation's own. */
+const VARIABLE = /(^|,)\s*[a-zA-Z]\w*(\([^)]*\))?(:(?!:)|$)/
+const KEPT = '\u0000{'
 
 /** A text that is one variable takes over its value; otherwise values are put into the text, the innermost first. */
 function resolveText(text: string, scope: Scope): Value {
   let rest = text
   for (let count = 0; count < 100; count += 1) {
     const match = INNERMOST.exec(rest)
-    if (match === null) return rest
-    const value = resolveVariable(match[1] ?? '', scope)
-    if (match[0] === rest)
-      return typeof value === 'string' && INNERMOST.test(value)
-        ? resolveText(value, { ...scope, depth: scope.depth + 1 })
-        : value
-    rest = rest.slice(0, match.index) + asText(value) + rest.slice(match.index + match[0].length)
+    if (match === null) break
+    const [whole, expression = ''] = match
+    const before = rest.slice(0, match.index)
+    const after = rest.slice(match.index + whole.length)
+    if (!isVariable(expression)) {
+      rest = `${before}${KEPT}${expression}}${after}`
+      continue
+    }
+    const value = resolveVariable(expression, scope)
+    if (whole === rest) return value
+    rest = `${before}${asText(value)}${after}`
   }
-  return rest
+  return rest.replaceAll(KEPT, '${')
+}
+
+function isVariable(expression: string): boolean {
+  return VARIABLE.test(expression) && /[:(,]/.test(expression)
 }
 
 /** `env:STAGE, self:custom.stage, 'dev'`: the first that has a value. */
@@ -87,8 +166,10 @@ function lookUp(candidate: string, scope: Scope): Value | undefined {
   if (quoted !== null) return quoted[2]
   if (/^-?\d+(\.\d+)?$/.test(candidate)) return Number(candidate)
   if (candidate === 'true' || candidate === 'false') return candidate === 'true'
-  const file = /^file\(([^)]+)\)(?::(.+))?$/.exec(candidate)
-  if (file !== null) return fromFile(file[1]?.trim() ?? '', file[2], scope)
+  const file = FILE.exec(candidate)
+  if (file !== null) return fromFile(candidate, file, scope)
+  const bool = /^strToBool\((.*)\)$/.exec(candidate)
+  if (bool !== null) return /^(true|1)$/i.test(bool[1]?.trim() ?? '')
   const colon = candidate.indexOf(':')
   if (colon === -1) return candidate === 'null' ? null : undefined
   return fromAddress(candidate.slice(0, colon), candidate.slice(colon + 1), scope)
@@ -119,12 +200,14 @@ function ownSetting(name: 'stage' | 'region', source: VariableSource): string | 
   return fallback ?? (value === undefined ? (name === 'stage' ? 'dev' : source.region) : undefined)
 }
 
-function fromSelf(address: string, { source, depth }: Scope): Value | undefined {
-  const node =
-    address === '' ? source.root : address.split('.').reduce<YamlNode | undefined>(step, source.root)
-  return node === undefined || node.kind === 'null'
-    ? selfDefault(address, source)
-    : resolveNode(node, source, depth + 1)
+function fromSelf(address: string, scope: Scope): Value | undefined {
+  const { source, depth } = scope
+  return once(`self:${address}`, scope, () => {
+    const node = at(source, ...addressOf(address))
+    return node === undefined || node.kind === 'null'
+      ? selfDefault(address, source)
+      : resolveNode(node, source, depth + 1)
+  })
 }
 
 function step(node: YamlNode | undefined, name: string): YamlNode | undefined {
@@ -139,25 +222,36 @@ function selfDefault(address: string, source: VariableSource): string | undefine
 function fromParameters(name: string, { source, depth }: Scope): Value | undefined {
   const stage = ownSetting('stage', source) ?? 'dev'
   const node =
-    source.root.at('params', stage, name) ??
-    source.root.at('stages', stage, 'params', name) ??
-    source.root.at('params', 'default', name)
+    at(source, 'params', stage, name) ??
+    at(source, 'stages', stage, 'params', name) ??
+    at(source, 'params', 'default', name) ??
+    at(source, 'stages', 'default', 'params', name)
   return node === undefined ? undefined : resolveNode(node, source, depth + 1)
 }
 
-function fromFile(path: string, address: string | undefined, { source }: Scope): Value | undefined {
-  let value: Value | undefined
-  try {
-    const file = resolve(dirname(source.file), path)
-    value = source.parse(file, readFileSync(file, 'utf8'))
-  } catch {
+function fromFile(candidate: string, file: RegExpExecArray, scope: Scope): Value | undefined {
+  return once(candidate, scope, () => {
+    const node = fileNode(file[1] ?? '', file[2], scope)
+    return node === undefined || node.kind === 'null'
+      ? undefined
+      : resolveNode(node, scope.source, scope.depth + 1)
+  })
+}
+
+/** Paths start at the folder of the service, also in files that it reads. */
+function fileNode(path: string, address: string | undefined, { node, source }: Scope): YamlNode | undefined {
+  if (/\.[cm]?[jt]s$/.test(path.trim())) {
+    source.warn(
+      faultAt(node, `${path.trim()} is code, which is not run to read a configuration`, {
+        severity: 'warning',
+        hint: 'Write it as YAML or JSON.',
+      }),
+    )
     return undefined
   }
-  for (const name of address?.split('.') ?? []) {
-    value =
-      typeof value === 'object' && value !== null && !Array.isArray(value)
-        ? (value as Record<string, Value>)[name]
-        : undefined
-  }
-  return value
+  const root = source.read(resolve(dirname(source.file), path.trim()))
+  return addressOf(address ?? '').reduce<YamlNode | undefined>(
+    (found, name) => expanded(step(found, name), source),
+    root,
+  )
 }

@@ -1,11 +1,23 @@
 import { FlexiError } from '../../../core/errors.ts'
 import { closest } from '../../../core/suggest.ts'
+import { brokerSamples } from './brokers.ts'
+import { cognitoSamples } from './cognito.ts'
+import { gatewaySamples } from './gateway.ts'
 import { httpSamples } from './http.ts'
 import { messageSamples } from './messages.ts'
 import { setPath, type JsonObject, type Sample } from './sample.ts'
+import { serviceSamples } from './services.ts'
 import { streamSamples } from './streams.ts'
 
-const SAMPLES: readonly Sample[] = [...httpSamples, ...messageSamples, ...streamSamples]
+const SAMPLES: readonly Sample[] = [
+  ...httpSamples,
+  ...gatewaySamples,
+  ...messageSamples,
+  ...streamSamples,
+  ...brokerSamples,
+  ...cognitoSamples,
+  ...serviceSamples,
+]
 
 /** Every source there is a sample of. */
 export function listEvents(): readonly { readonly source: string; readonly description: string }[] {

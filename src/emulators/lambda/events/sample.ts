@@ -10,9 +10,9 @@ export interface Sample {
   readonly description: string
   /** A fresh event of that moment. */
   make(now: Date): JsonObject
-  /** Places that people change, by a short name. */
   /** Corrects what follows from other values, after they were replaced. */
   settle?(event: JsonObject): void
+  /** Places that people change, by a short name. */
   readonly short?: Readonly<Record<string, { readonly path: string; encode?(value: string): string }>>
 }
 

@@ -1,19 +1,20 @@
+import { isUtf8 } from 'node:buffer'
+
 import { ACCOUNT_ID } from '../definition.ts'
 import {
   DEFAULT_PORTS,
-  isFraming,
-  isRecord,
-  parseResult,
+  forwardedFor,
+  isTextual,
   portOf,
   queryValues,
   requestTime,
   routeOptions,
   splitTarget,
-  statusCode,
   type FrontEndRequest,
-  type HttpAnswer,
   type RouteOptions,
 } from './front-end.ts'
+import type { Authorized } from './passage.ts'
+import type { ApiKey } from './route-options.ts'
 
 /** Fields that a REST API keeps to itself. */
 const DROPPED = new Set([
@@ -27,20 +28,30 @@ const RESPELLED: Readonly<Record<string, string>> = {
   'user-agent': 'User-Agent',
 }
 
-/** An event of payload format 1.0: every key is there, null when empty. `version` is what only HTTP APIs add. */
-export function format1Event(
+interface Format1 {
+  /** What only HTTP APIs add. */
+  readonly version: '1.0' | undefined
+}
+
+/** An event of payload format 1.0 as JSON. */
+export function format1Event(request: FrontEndRequest, format: Format1): string {
+  return JSON.stringify(format1Object(request, format))
+}
+
+/** An event of payload format 1.0: every key is there, null when empty. */
+export function format1Object(
   request: FrontEndRequest,
-  { version }: { readonly version: '1.0' | undefined },
-): string {
+  { version }: Format1,
+): Readonly<Record<string, unknown>> {
   const { context } = request
   const options = routeOptions(context)
   const { path, query } = splitTarget(context.raw.target)
   const fields = fieldLists(request)
   const values = queryValues(query)
-  const body = requestBody(request, options)
-  return JSON.stringify({
+  const body = version === undefined ? requestBody(request, options) : httpApiBody(request)
+  return {
     ...(version === undefined ? {} : { version }),
-    resource: options?.resource ?? '/{proxy+}',
+    resource: resourceOf(options),
     path: path.replace(/^\/{2,}/, '/'),
     httpMethod: context.raw.method,
     headers: lastOf(fields),
@@ -52,7 +63,7 @@ export function format1Event(
     requestContext: requestContext(request, { fields, path, options }),
     body: body.text,
     isBase64Encoded: body.base64,
-  })
+  }
 }
 
 type Lists = ReadonlyMap<string, readonly string[]>
@@ -67,9 +78,8 @@ function fieldLists({ context, trace }: FrontEndRequest): Lists {
     const lower = name.toLowerCase()
     if (!DROPPED.has(lower) && !ADDED.test(lower)) add(RESPELLED[lower] ?? name, value)
   }
-  const forwarded = valueOf(raw.fields, 'x-forwarded-for')
   add('X-Amzn-Trace-Id', trace)
-  add('X-Forwarded-For', forwarded === undefined ? clientAddress : `${forwarded}, ${clientAddress}`)
+  add('X-Forwarded-For', forwardedFor(raw.fields, clientAddress))
   add('X-Forwarded-Port', portOf(valueOf(raw.fields, 'host')) ?? DEFAULT_PORTS[protocol])
   add('X-Forwarded-Proto', protocol)
   return lists
@@ -82,12 +92,12 @@ function fieldPairs(fields: readonly string[]): (readonly [string, string])[] {
   return fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] ?? ''] as const] : []))
 }
 
-function valueOf(fields: readonly string[], wanted: string): string | undefined {
+export function valueOf(fields: readonly string[], wanted: string): string | undefined {
   return fieldPairs(fields).find(([name]) => name.toLowerCase() === wanted)?.[1]
 }
 
 /** `text/plain; charset=utf-8` → `text/plain`; empty when there is none. */
-function mediaType(value: string | undefined): string {
+export function mediaType(value: string | undefined): string {
   return (value ?? '').split(/[;,]/, 1)[0]?.trim().toLowerCase() ?? ''
 }
 
@@ -119,16 +129,30 @@ function requestBody(
   return binary ? { text: body.toString('base64'), base64: true } : { text: body.toString(), base64: false }
 }
 
-function matchesType(wanted: string, type: string): boolean {
+/** HTTP APIs have no list of binary types: what is not called text is bytes. */
+function httpApiBody({ body, context }: FrontEndRequest): { text: string | null; base64: boolean } {
+  if (body === undefined || body.length === 0) return { text: null, base64: false }
+  const isText = isTextual(valueOf(context.raw.fields, 'content-type')) && isUtf8(body)
+  return isText ? { text: body.toString(), base64: false } : { text: body.toString('base64'), base64: true }
+}
+
+export function matchesType(wanted: string, type: string): boolean {
   if (wanted === '*/*') return true
   return wanted.endsWith('/*')
     ? type.startsWith(wanted.slice(0, -1).toLowerCase())
     : wanted.toLowerCase() === type
 }
 
-/** `requestContext.identity` of a request without credentials. */
-export function restIdentity(sourceIp: string, userAgent: string | undefined): Record<string, string | null> {
+/** `requestContext.identity` of a request without AWS credentials. */
+export function restIdentity(
+  sourceIp: string,
+  userAgent: string | undefined,
+  apiKey?: ApiKey,
+): Record<string, string | null> {
   return {
+    ...(apiKey === undefined
+      ? {}
+      : { apiKey: apiKey.value, apiKeyId: apiKey.id ?? apiKey.value.slice(0, 10) }),
     accessKey: null,
     accountId: null,
     caller: null,
@@ -151,95 +175,60 @@ interface ContextParts {
 }
 
 function requestContext(
-  { context, httpVersion, functionName }: FrontEndRequest,
+  { context, httpVersion, functionName, passage }: FrontEndRequest,
   { fields, path, options }: ContextParts,
 ): object {
-  const stage = options?.stage ?? 'Prod'
+  const apiId = options?.apiId ?? functionName
+  const stage = stageOf(options)
   const host = valueOf(context.raw.fields, 'host') ?? ''
   return {
     accountId: ACCOUNT_ID,
-    apiId: functionName,
+    apiId,
+    authorizer: authorizerOf(passage?.authorized),
     deploymentId: 'local',
     domainName: host,
-    domainPrefix: functionName,
-    extendedRequestId: `${context.id.slice(0, 11)}=`,
+    domainPrefix: apiId,
+    extendedRequestId: extendedRequestId(context.id),
     httpMethod: context.raw.method,
-    identity: restIdentity(context.clientAddress, fields.get('User-Agent')?.[0]),
+    identity: restIdentity(context.clientAddress, fields.get('User-Agent')?.[0], passage?.apiKey),
+    // Absent where there is none: JSON has no undefined.
+    operationName: options?.operationName,
     path: stage === '$default' ? path : `/${stage}${path}`,
     protocol: `HTTP/${httpVersion}`,
     requestId: context.id,
     requestTime: requestTime(context.receivedAt),
     requestTimeEpoch: Math.floor(context.receivedAt),
     resourceId: 'local',
-    resourcePath: options?.resource ?? '/{proxy+}',
+    resourcePath: resourceOf(options),
     stage,
   }
 }
 
-const RESULT_KEYS = new Set(['statusCode', 'headers', 'multiValueHeaders', 'body', 'isBase64Encoded'])
-
-/** A result of payload format 1.0. It must be an object with no other key than the known ones. */
-export function format1Answer(
-  payload: Buffer,
-  request: FrontEndRequest,
-  { decodesBase64 }: { readonly decodesBase64: boolean },
-): HttpAnswer | undefined {
-  const value = parseResult(payload)?.value
-  if (!isRecord(value) || !hasOnlyKnownKeys(value)) return undefined
-  const status = statusCode(value['statusCode'] ?? 200)
-  const fields = format1Fields(value)
-  const body = bodyOf(value, decodesBase64 || wantsBinary(request))
-  return status === undefined || fields === undefined || body === undefined
-    ? undefined
-    : { status, fields, body }
+function resourceOf(options: RouteOptions | undefined): string {
+  return options?.resource ?? '/{proxy+}'
 }
 
-function bodyOf(value: Readonly<Record<string, unknown>>, decodes: boolean): Buffer | string | undefined {
-  const body = value['body'] ?? ''
-  if (typeof body !== 'string') return undefined
-  return decodes && value['isBase64Encoded'] === true ? Buffer.from(body, 'base64') : body
+function stageOf(options: RouteOptions | undefined): string {
+  return options?.stage ?? (options?.frontEnd === 'http-api' ? '$default' : 'Prod')
 }
 
-function hasOnlyKnownKeys(value: object): boolean {
-  return Object.keys(value).every((key) => RESULT_KEYS.has(key))
-}
-
-/** Multi-value fields come first and give a name its spelling. */
-function format1Fields({
-  headers,
-  multiValueHeaders,
-}: Readonly<Record<string, unknown>>): string[] | undefined {
-  const lists = new Map<string, { readonly name: string; readonly values: string[] }>()
-  const add = (name: string, values: readonly unknown[]): void => {
-    const entry = lists.get(name.toLowerCase()) ?? { name, values: [] }
-    lists.set(name.toLowerCase(), entry)
-    entry.values.push(...values.filter((value) => value !== null && value !== undefined).map(String))
+/** Values of a context are texts in format 1.0. */
+function authorizerOf(authorized: Authorized | undefined): object | undefined {
+  if (authorized === undefined) return undefined
+  if (authorized.kind === 'jwt')
+    return {
+      claims: authorized.claims,
+      ...(authorized.scopes === undefined ? {} : { scopes: authorized.scopes }),
+    }
+  const context = Object.entries(authorized.context).map(([name, value]) => [name, String(value)] as const)
+  return {
+    ...Object.fromEntries(context),
+    principalId: authorized.principalId ?? '',
+    integrationLatency: authorized.tookMs,
   }
-  for (const [name, values] of entriesOf(multiValueHeaders)) {
-    if (!Array.isArray(values)) return undefined
-    add(name, values)
-  }
-  for (const [name, value] of entriesOf(headers)) add(name, [value])
-  if (!lists.has('content-type')) add('content-type', ['application/json'])
-  return [...lists.values()].filter(({ name }) => !isFraming(name)).flatMap(linesOf)
 }
 
-function entriesOf(value: unknown): [string, unknown][] {
-  return isRecord(value) ? Object.entries(value) : []
-}
-
-/** Several cookies are several fields; any other name has one. */
-function linesOf({ name, values }: { readonly name: string; readonly values: readonly string[] }): string[] {
-  if (values.length === 0) return []
-  return name.toLowerCase() === 'set-cookie'
-    ? values.flatMap((value) => [name, value])
-    : [name, values.join(', ')]
-}
-
-/** Base64 is decoded only for a client whose first accepted type is one of the API's binary types. */
-function wantsBinary({ context }: FrontEndRequest): boolean {
-  const types = routeOptions(context)?.binaryMediaTypes ?? []
-  const accepted = mediaType(valueOf(context.raw.fields, 'accept'))
-  if (accepted === '' || accepted.includes('*')) return types.includes('*/*')
-  return types.some((wanted) => matchesType(wanted, accepted))
+/** API Gateway's second id of a request, the same in the event and in the answer. */
+export function extendedRequestId(id: string): string {
+  return `${id.slice(0, 11)}=`
 }

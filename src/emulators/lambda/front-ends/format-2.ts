@@ -15,6 +15,7 @@ import {
   type FrontEndRequest,
   type HttpAnswer,
 } from './front-end.ts'
+import type { Authorized } from './passage.ts'
 
 /** What differs between the two endpoints that speak payload format 2.0. */
 export interface Format2 {
@@ -43,13 +44,24 @@ export function format2Event(request: FrontEndRequest, format: Format2): string 
     (cookie === undefined ? '' : `"cookies":${JSON.stringify(cookieList(cookie))},`) +
     `"headers":${fields.json},` +
     (query === '' ? '' : queryParameters(query)) +
-    `"requestContext":{"accountId":"${format.accountId}","apiId":${quoted(format.apiId)},"domainName":${quoted(host)},` +
+    `"requestContext":{"accountId":"${format.accountId}","apiId":${quoted(format.apiId)},` +
+    authorizerPart(request.passage?.authorized) +
+    `"domainName":${quoted(host)},` +
     `"domainPrefix":${quoted(format.apiId)},"http":{"method":"${context.raw.method}","path":${rawPath},"protocol":"HTTP/${request.httpVersion}",` +
     `"sourceIp":"${context.clientAddress}","userAgent":${quoted(fields.get('user-agent') ?? '')}},"requestId":"${context.id}",` +
     `"routeKey":${routeKey},"stage":${quoted(format.stage)},"time":"${requestTime(context.receivedAt)}","timeEpoch":${Math.floor(context.receivedAt)}},` +
     pathParameters(format) +
     bodyPart(request.body, fields.get('content-type'))
   )
+}
+
+function authorizerPart(authorized: Authorized | undefined): string {
+  if (authorized === undefined) return ''
+  const value =
+    authorized.kind === 'jwt'
+      ? { jwt: { claims: authorized.claims, scopes: authorized.scopes ?? null } }
+      : { lambda: authorized.context }
+  return `"authorizer":${JSON.stringify(value)},`
 }
 
 function cookieList(cookie: string): string[] {

@@ -1,4 +1,8 @@
 import type { RequestContext } from '../../../core/fetcher.ts'
+import type { Passage } from './passage.ts'
+import { isRouteOptions, type RouteOptions } from './route-options.ts'
+
+export type { RouteOptions } from './route-options.ts'
 
 /** A request on its way into an event. */
 export interface FrontEndRequest {
@@ -10,6 +14,8 @@ export interface FrontEndRequest {
   /** X-Ray's header value. */
   readonly trace: string
   readonly functionName: string
+  /** What was learnt of the request before it came here. */
+  readonly passage?: Passage | undefined
 }
 
 export interface HttpAnswer {
@@ -20,39 +26,27 @@ export interface HttpAnswer {
 }
 
 /** Why a front end answers by itself. */
-export type Refusal = 'function-error' | 'malformed-result' | 'throttled'
+export type Refusal = 'function-error' | 'malformed-result' | 'throttled' | 'timed-out' | 'too-large'
 
 /** What stands between HTTP and a function: pure functions, one pair a kind of endpoint. */
 export interface FrontEnd {
   /** What the handler's stream is passed on as it comes; otherwise it is one payload. */
   readonly streams: boolean
   readonly requestBytesMax: number
+  /** How long it waits for its function; Infinity is as long as the function may take. */
+  readonly waitMs: number
   /** The event's JSON. */
   event(request: FrontEndRequest): string
   /** Undefined for a result that makes no response. */
   answer(payload: Buffer, request: FrontEndRequest): HttpAnswer | undefined
   refuse(refusal: Refusal): HttpAnswer
-}
-
-/** Data of a route that a reader of templates left for its front end. */
-export interface RouteOptions {
-  readonly frontEnd: 'function-url' | 'http-api' | 'rest-api'
-  /** `GET /users/{id}`, `$default`. */
-  readonly routeKey?: string | undefined
-  /** `/users/{id}` */
-  readonly resource?: string | undefined
-  readonly stage?: string | undefined
-  readonly payloadFormat?: '1.0' | '2.0' | undefined
-  readonly stageVariables?: Readonly<Record<string, string>> | undefined
-  /** Media types whose bodies are bytes, for REST APIs: `image/png`, and slash-separated wildcards. */
-  readonly binaryMediaTypes?: readonly string[] | undefined
+  /** What it writes into every answer: name, value, name, value … */
+  answerFields(request: Pick<FrontEndRequest, 'context' | 'trace'>): readonly string[]
 }
 
 export function routeOptions(context: RequestContext): RouteOptions | undefined {
   const options = context.route?.options
-  return typeof options === 'object' && options !== null && 'frontEnd' in options
-    ? (options as RouteOptions)
-    : undefined
+  return isRouteOptions(options) ? options : undefined
 }
 
 /** `/a%2Fb?x=1` → its two sides, as sent. */
@@ -116,6 +110,24 @@ export function joinedFields(request: FrontEndRequest): JoinedFields {
   return { json, get }
 }
 
+/** Every field with its values as load balancers have them: lower-case names, Connection kept, and what the endpoint adds. */
+export function listedFields(request: FrontEndRequest): Map<string, string[]> {
+  const { raw, clientAddress, protocol } = request.context
+  const lists = new Map<string, string[]>()
+  for (let index = 0; index < raw.fields.length; index += 2) {
+    const lower = (raw.fields[index] ?? '').toLowerCase()
+    if ((HOP_BY_HOP.has(lower) && lower !== 'connection') || ADDED.has(lower)) continue
+    const values = lists.get(lower) ?? []
+    lists.set(lower, values)
+    values.push(raw.fields[index + 1] ?? '')
+  }
+  lists.set('x-amzn-trace-id', [request.trace])
+  lists.set('x-forwarded-for', [forwardedFor(raw.fields, clientAddress)])
+  lists.set('x-forwarded-port', [portOf(lists.get('host')?.[0]) ?? DEFAULT_PORTS[protocol]])
+  lists.set('x-forwarded-proto', [protocol])
+  return lists
+}
+
 /** Names and values at the same places of two lists. */
 function joinDuplicates(fields: readonly string[]): {
   readonly names: FieldName[]
@@ -142,7 +154,7 @@ function indexOfName(names: readonly FieldName[], wanted: string): number {
 }
 
 /** The addresses the request says it came through, and the one it came from. */
-function forwardedFor(fields: readonly string[], clientAddress: string): string {
+export function forwardedFor(fields: readonly string[], clientAddress: string): string {
   const through: string[] = []
   for (let index = 0; index < fields.length; index += 2) {
     const name = fields[index] ?? ''

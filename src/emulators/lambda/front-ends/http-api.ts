@@ -1,7 +1,15 @@
 import { ACCOUNT_ID } from '../definition.ts'
+import { format1Event } from './format-1.ts'
+import { format1Answer } from './format-1-answer.ts'
 import { format2Answer, format2Event } from './format-2.ts'
-import { routeOptions, type FrontEnd, type HttpAnswer, type Refusal } from './front-end.ts'
-import { format1Answer, format1Event } from './format-1.ts'
+import {
+  routeOptions,
+  type FrontEnd,
+  type FrontEndRequest,
+  type HttpAnswer,
+  type Refusal,
+} from './front-end.ts'
+import { jsonAnswer } from './refusals.ts'
 
 const TEN_MIB = 10 * 1024 * 1024
 
@@ -9,17 +17,10 @@ const TEN_MIB = 10 * 1024 * 1024
 export const httpApi: FrontEnd = {
   streams: false,
   requestBytesMax: TEN_MIB,
+  waitMs: 30_000,
   event(request) {
-    const options = routeOptions(request.context)
-    if (options?.payloadFormat === '1.0') return format1Event(request, { version: '1.0' })
-    return format2Event(request, {
-      routeKey: options?.routeKey ?? '$default',
-      stage: options?.stage ?? '$default',
-      accountId: ACCOUNT_ID,
-      apiId: request.functionName,
-      parameters: request.context.route?.parameters ?? {},
-      stageVariables: options?.stageVariables,
-    })
+    const isFormat1 = routeOptions(request.context)?.payloadFormat === '1.0'
+    return isFormat1 ? format1Event(request, { version: '1.0' }) : httpApiEvent2(request)
   },
   answer(payload, request) {
     const options = routeOptions(request.context)
@@ -28,20 +29,30 @@ export const httpApi: FrontEnd = {
       : format2Answer(payload)
   },
   refuse: (refusal) => REFUSALS[refusal],
+  // The name of REST APIs' field is another one.
+  answerFields: ({ context }) => ['apigw-requestid', `${context.id.slice(0, 15)}=`],
 }
 
-const internalError: HttpAnswer = {
-  status: 500,
-  fields: ['content-type', 'application/json'],
-  body: '{"message":"Internal Server Error"}',
+/** The event in payload format 2.0, whatever the route says. */
+export function httpApiEvent2(request: FrontEndRequest): string {
+  const options = routeOptions(request.context)
+  return format2Event(request, {
+    routeKey: options?.routeKey ?? '$default',
+    stage: options?.stage ?? '$default',
+    accountId: ACCOUNT_ID,
+    apiId: options?.apiId ?? request.functionName,
+    parameters: request.context.route?.parameters ?? {},
+    stageVariables: options?.stageVariables,
+  })
 }
+
+const internalError = jsonAnswer(500, '{"message":"Internal Server Error"}')
+const unavailable = jsonAnswer(503, '{"message":"Service Unavailable"}')
 
 const REFUSALS = {
   'function-error': internalError,
   'malformed-result': internalError,
-  throttled: {
-    status: 503,
-    fields: ['content-type', 'application/json'],
-    body: '{"message":"Service Unavailable"}',
-  },
+  'timed-out': unavailable,
+  throttled: unavailable,
+  'too-large': jsonAnswer(413, '{"message":"Request Entity Too Large"}'),
 } as const satisfies Record<Refusal, HttpAnswer>

@@ -1,5 +1,7 @@
-import { format1Answer, format1Event } from './format-1.ts'
+import { extendedRequestId, format1Event } from './format-1.ts'
+import { format1Answer } from './format-1-answer.ts'
 import type { FrontEnd, HttpAnswer, Refusal } from './front-end.ts'
+import { jsonAnswer } from './refusals.ts'
 
 const TEN_MIB = 10 * 1024 * 1024
 
@@ -7,19 +9,26 @@ const TEN_MIB = 10 * 1024 * 1024
 export const restApi: FrontEnd = {
   streams: false,
   requestBytesMax: TEN_MIB,
+  waitMs: 29_000,
   event: (request) => format1Event(request, { version: undefined }),
   answer: (payload, request) => format1Answer(payload, request, { decodesBase64: false }),
   refuse: (refusal) => REFUSALS[refusal],
+  answerFields: ({ context, trace }) => [
+    'x-amzn-requestid',
+    context.id,
+    'x-amz-apigw-id',
+    extendedRequestId(context.id),
+    'x-amzn-trace-id',
+    trace,
+  ],
 }
 
-const internalError: HttpAnswer = {
-  status: 502,
-  fields: ['content-type', 'application/json', 'x-amzn-errortype', 'InternalServerErrorException'],
-  body: '{"message": "Internal server error"}',
-}
+const internalError = jsonAnswer(502, '{"message": "Internal server error"}', 'InternalServerErrorException')
 
 const REFUSALS = {
   'function-error': internalError,
   'malformed-result': internalError,
+  'timed-out': jsonAnswer(504, '{"message": "Endpoint request timed out"}', 'InternalServerErrorException'),
   throttled: { ...internalError, status: 500 },
+  'too-large': jsonAnswer(413, '{"message":"Request Too Long"}', 'RequestTooLargeException'),
 } as const satisfies Record<Refusal, HttpAnswer>

@@ -1,0 +1,115 @@
+import { functionOfArn, corsOf } from './api-settings.ts'
+import type { Findings } from './findings.ts'
+import { settled, textOf, textsOf, valueOf } from './intrinsics.ts'
+import { addApiRoute, apiRoute } from './routes.ts'
+import type { Template } from './template.ts'
+import { faultAt, type YamlNode } from './yaml-file.ts'
+
+/** Routes that a template writes out as resources of API Gateway, as CDK does. */
+export function addGatewayRoutes(template: Template, findings: Findings): void {
+  for (const [id, resource] of template.root.get('Resources')?.entries() ?? []) {
+    const add = READERS[String(resource.get('Type')?.value ?? '')]
+    add?.({ id, resource, template, findings })
+  }
+}
+
+interface Context {
+  readonly id: string
+  readonly resource: YamlNode
+  readonly template: Template
+  readonly findings: Findings
+}
+
+const READERS: Readonly<Record<string, (context: Context) => void>> = {
+  'AWS::ApiGatewayV2::Route': addRoute,
+  'AWS::ApiGateway::Method': addMethod,
+}
+
+/** An HTTP API's: `RouteKey: GET /a`, `Target: integrations/ID`. */
+function addRoute(context: Context): void {
+  const { resource, template, findings } = context
+  const routeKey = textOf(resource.at('Properties', 'RouteKey'), template) ?? ''
+  const api = propertiesOf(textOf(resource.at('Properties', 'ApiId'), template), template)
+  if (textOf(api?.get('ProtocolType'), template) === 'WEBSOCKET') return
+  const target = textOf(resource.at('Properties', 'Target'), template) ?? ''
+  const integration = propertiesOf(target.replace(/^integrations\//, ''), template)
+  const name = functionOfArn(textOf(integration?.get('IntegrationUri'), template))
+  if (!isKnown(name, context, routeKey)) return
+  const [method, path] = routeKey.includes(' ') ? routeKey.split(' ') : [undefined, undefined]
+  const cors = settled(api?.get('CorsConfiguration'), template)
+  const rule = apiRoute({
+    functionName: name,
+    frontEnd: 'http-api',
+    method,
+    path,
+    origin: resource.place,
+    options: {
+      apiId: textOf(resource.at('Properties', 'ApiId'), template),
+      stage: '$default',
+      payloadFormat: textOf(integration?.get('PayloadFormatVersion'), template) === '1.0' ? '1.0' : '2.0',
+      cors: cors === undefined ? undefined : corsOf(valueOf(cors, template), { allowOrigins: ['*'] }),
+    },
+  })
+  addApiRoute(findings.routes, rule)
+}
+
+/** A REST API's: the path is that of its resource and the ones above. */
+function addMethod(context: Context): void {
+  const { resource, template, findings } = context
+  const property = (name: string): string | undefined => textOf(resource.at('Properties', name), template)
+  const integration = resource.at('Properties', 'Integration')
+  // Preflight answers and the like are made by API Gateway alone.
+  if (textOf(integration?.get('Type'), template) === 'MOCK') return
+  const path = pathOf(property('ResourceId') ?? '', template)
+  const method = property('HttpMethod') ?? 'ANY'
+  const name = functionOfArn(textOf(integration?.get('Uri'), template))
+  if (!isKnown(name, context, `${method} ${path}`)) return
+  const apiId = property('RestApiId')
+  const api = propertiesOf(apiId, template)
+  const rule = apiRoute({
+    functionName: name,
+    frontEnd: 'rest-api',
+    method,
+    path,
+    origin: resource.place,
+    options: {
+      apiId,
+      stage: stageOf(apiId, template),
+      binaryMediaTypes: textsOf(api?.get('BinaryMediaTypes'), template) ?? [],
+      operationName: property('OperationName'),
+    },
+  })
+  addApiRoute(findings.routes, rule)
+}
+
+function isKnown(name: string | undefined, { resource, findings }: Context, route: string): name is string {
+  if (name !== undefined && findings.functions.some((one) => one.name === name)) return true
+  findings.faults.push(
+    faultAt(resource, `${route} leads to no function that runs here`, { severity: 'warning' }),
+  )
+  return false
+}
+
+function propertiesOf(id: string | undefined, template: Template): YamlNode | undefined {
+  return id === undefined ? undefined : template.root.at('Resources', id, 'Properties')
+}
+
+const DEPTH_MAX = 30
+
+function pathOf(id: string, template: Template, depth = 0): string {
+  const properties = propertiesOf(id, template)
+  const part = textOf(properties?.get('PathPart'), template)
+  if (part === undefined || depth > DEPTH_MAX) return depth === 0 ? '/' : ''
+  const parent = textOf(properties?.get('ParentId'), template) ?? ''
+  return `${pathOf(parent, template, depth + 1).replace(/\/$/, '')}/${part}`
+}
+
+function stageOf(apiId: string | undefined, template: Template): string | undefined {
+  const resources = template.root.get('Resources')?.entries() ?? []
+  const stage = resources.find(
+    ([, one]) =>
+      one.get('Type')?.value === 'AWS::ApiGateway::Stage' &&
+      textOf(one.at('Properties', 'RestApiId'), template) === apiId,
+  )
+  return textOf(stage?.[1].at('Properties', 'StageName'), template)
+}

@@ -1,0 +1,149 @@
+import type { ApiKey, AuthorizerOptions, CorsOptions } from '../front-ends/route-options.ts'
+import {
+  apiKeysOf,
+  functionOfArn,
+  listOrNone,
+  LOCAL_API_KEY,
+  mapOf,
+  numberOrNone,
+  textOrNone,
+} from './api-settings.ts'
+import { functionName, sayOnce } from './findings.ts'
+import { valueOf } from './intrinsics.ts'
+import { valueIn, type Service } from './service.ts'
+import type { Value, ValueMap } from './value.ts'
+import { at } from './variables.ts'
+import { faultAt, nodeOf, type YamlNode } from './yaml-file.ts'
+
+/** What `cors: true` stands for. */
+export const SERVERLESS_CORS: CorsOptions = {
+  allowOrigins: ['*'],
+  allowHeaders: [
+    'Content-Type',
+    'X-Amz-Date',
+    'Authorization',
+    'X-Api-Key',
+    'X-Amz-Security-Token',
+    'X-Amz-User-Agent',
+    'X-Amzn-Trace-Id',
+  ],
+  allowMethods: ['OPTIONS', 'GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD'],
+}
+
+/** `authorizer: NAME`, `{ name, scopes }` of an HTTP API; its settings stand at the provider. */
+export function httpApiAuthorizer(
+  node: YamlNode | undefined,
+  service: Service,
+): AuthorizerOptions | undefined {
+  const value = valueIn(service, node)
+  if (node === undefined || value === undefined || value === null) return undefined
+  const reference = mapOf(value)
+  const name = textOrNone(reference['name'] ?? reference['type'] ?? value) ?? ''
+  const settings = mapOf(valueIn(service, at(service.source, 'provider', 'httpApi', 'authorizers', name)))
+  const options =
+    textOrNone(settings['type']) === 'request'
+      ? requestAuthorizer(settings, node, service)
+      : jwtAuthorizer(settings, listOrNone(reference['scopes']))
+  return options ?? notAsked(node, name, service)
+}
+
+function jwtAuthorizer(settings: ValueMap, scopes: string[] | undefined): AuthorizerOptions | undefined {
+  const issuer = textOrNone(settings['issuerUrl'])
+  if (issuer === undefined) return undefined
+  return {
+    kind: 'jwt',
+    issuer,
+    audience: listOrNone(settings['audience']) ?? [],
+    identitySource: textOrNone(settings['identitySource']),
+    scopes,
+  }
+}
+
+function requestAuthorizer(
+  settings: ValueMap,
+  node: YamlNode,
+  service: Service,
+): AuthorizerOptions | undefined {
+  const name = functionIn(settings['functionName'] ?? settings['functionArn'], node, service)
+  if (name === undefined) return undefined
+  return {
+    kind: 'request',
+    function: name,
+    identitySources: listOrNone(settings['identitySource']) ?? [],
+    ttlSeconds: numberOrNone(settings['resultTtlInSeconds']),
+    payloadFormat: textOrNone(settings['payloadVersion']) === '1.0' ? '1.0' : '2.0',
+    simpleResponses: settings['enableSimpleResponses'] === true,
+  }
+}
+
+/** `authorizer: NAME` of a REST API names a function; the object says more. */
+export function restAuthorizer(node: YamlNode | undefined, service: Service): AuthorizerOptions | undefined {
+  const value = valueIn(service, node)
+  if (node === undefined || value === undefined || value === null) return undefined
+  const settings = mapOf(value)
+  const said = settings['name'] ?? settings['arn'] ?? (typeof value === 'object' ? undefined : value)
+  const name = functionIn(settings['arn'] ?? said, node, service) ?? functionIn(said, node, service)
+  if (name === undefined) return notAsked(node, textOrNone(said ?? settings['type']) ?? 'there', service)
+  const identitySource = textOrNone(settings['identitySource'])
+  const ttlSeconds = numberOrNone(settings['resultTtlInSeconds'])
+  if (textOrNone(settings['type'])?.toLowerCase() === 'request') {
+    const sources = identitySource?.split(',').map((one) => one.trim())
+    const identitySources = sources ?? ['method.request.header.Authorization']
+    return { kind: 'request', function: name, identitySources, ttlSeconds }
+  }
+  const validation = textOrNone(settings['identityValidationExpression'])
+  return { kind: 'token', function: name, identitySource, validation, ttlSeconds }
+}
+
+/** A function of this service, by its name or its ARN. */
+function functionIn(value: Value | undefined, node: YamlNode, service: Service): string | undefined {
+  const resolved = value === undefined ? undefined : valueOf(nodeOf(value, node), service.template)
+  const text = textOrNone(resolved)
+  if (text === undefined) return undefined
+  const inArn = functionOfArn(text) ?? text.replace(/LambdaFunction\.Arn$/, '')
+  const known = service.functions.find(
+    ([id]) => id === text || id === inArn || inArn.toLowerCase() === id.toLowerCase(),
+  )
+  return known === undefined ? undefined : functionName(known[0])
+}
+
+function notAsked(node: YamlNode, name: string, { findings }: Service): undefined {
+  const message =
+    name.toLowerCase() === 'aws_iam'
+      ? 'signatures are not checked: this route answers everyone'
+      : `the authorizer ${name} is not emulated: nobody is asked who they are`
+  sayOnce(findings, faultAt(node, message, { severity: 'warning' }))
+  return undefined
+}
+
+/** `provider.apiGateway.apiKeys`: names, `{ name, value }`, or lists of them by usage plan. */
+export function serverlessApiKeys(node: YamlNode, service: Service): ApiKey[] {
+  const said = valueIn(service, at(service.source, 'provider', 'apiGateway', 'apiKeys'))
+  const keys = keysIn(said)
+  if (keys.every(({ value }) => value === undefined)) {
+    sayOnce(
+      service.findings,
+      faultAt(node, `the API keys have no value here; ${LOCAL_API_KEY} is one`, {
+        severity: 'warning',
+        hint: 'Give one of provider.apiGateway.apiKeys a value.',
+      }),
+    )
+  }
+  return apiKeysOf(keys.length === 0 ? [{ id: 'local', value: undefined }] : keys)
+}
+
+interface Key {
+  readonly id: string
+  readonly value: string | undefined
+}
+
+function keysIn(value: Value | undefined): Key[] {
+  if (Array.isArray(value)) return (value as readonly Value[]).flatMap(keysIn)
+  const name = textOrNone(value)
+  if (name !== undefined) return [{ id: name, value: undefined }]
+  const settings = mapOf(value)
+  const own = textOrNone(settings['value'])
+  if (own !== undefined || settings['name'] !== undefined)
+    return [{ id: textOrNone(settings['name']) ?? 'local', value: own }]
+  return Object.values(settings).flatMap((one) => (Array.isArray(one) ? keysIn(one) : []))
+}
