@@ -251,15 +251,17 @@ describe('whatever the files hold', () => {
     'CorsConfiguration',
     'Cors',
   )
+  const names =
+    'Ref GetAtt Sub Join Select Split If Equals And Or Not FindInMap ImportValue Base64 GetAZs Length'
+  const calls = fc.constantFrom(...`${names} ToJsonString Condition Cidr`.split(' '))
+  const leaf = fc.oneof(words, fc.string(), fc.integer(), fc.boolean(), fc.constant(null))
   const { tree } = fc.letrec((tie) => ({
-    tree: fc.oneof(
-      { maxDepth: 6, withCrossShrink: true },
-      fc.oneof(words, fc.string(), fc.integer(), fc.boolean(), fc.constant(null)),
-      tie('list'),
-      tie('map'),
-    ),
+    tree: fc.oneof({ maxDepth: 5 }, leaf, tie('list'), tie('map'), tie('call')),
     list: fc.array(tie('tree'), { maxLength: 4 }),
     map: fc.dictionary(fc.oneof(words, fc.string()), tie('tree'), { maxKeys: 5 }),
+    call: fc
+      .tuple(calls, tie('tree'))
+      .map(([name, argument]) => ({ [name === 'Ref' ? name : `Fn::${name}`]: argument })),
   }))
   const FILES = ['template.json', 'serverless.json', 'plan.json', 'cdk.out/manifest.json']
 
@@ -267,11 +269,32 @@ describe('whatever the files hold', () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...FILES), tree, tree, async (file, one, other) => {
         const root = {
-          Resources: { F: { Type: 'AWS::Serverless::Function', Properties: one }, G: other },
-          Conditions: other,
+          Resources: {
+            F: { Type: 'AWS::Serverless::Function', Properties: one },
+            G: other,
+            H: {
+              Type: 'AWS::Serverless::Function',
+              Properties: {
+                Handler: 'app.handler',
+                Environment: { Variables: { A: one, B: other } },
+                FunctionUrlConfig: other,
+                Events: { A: { Type: 'Api', Properties: one }, B: { Type: 'HttpApi', Properties: other } },
+              },
+            },
+            R: { Type: 'AWS::ApiGatewayV2::Route', Properties: one },
+            M: { Type: 'AWS::ApiGateway::Method', Properties: other },
+          },
+          Conditions: { A: one, B: other },
           Globals: { Function: one, Api: other },
           provider: one,
-          functions: { f: { handler: 'app.handler', events: [other], environment: one }, g: other },
+          functions: {
+            f: {
+              handler: 'app.handler',
+              events: [other, { http: one }, { httpApi: other }, { alb: one }],
+              environment: { A: one },
+            },
+            g: other,
+          },
           custom: { tree: one },
           planned_values: { root_module: one },
           configuration: other,

@@ -13,9 +13,14 @@ const CORS_NAMES = {
 export function corsOf(value: Value | undefined, byTrue: CorsOptions): CorsOptions | undefined {
   if (value === undefined || value === null || value === false) return undefined
   if (value === true || value === 'true') return byTrue
-  if (typeof value !== 'object' || Array.isArray(value)) return { ...byTrue, allowOrigins: parts(value) }
+  return typeof value !== 'object' || Array.isArray(value)
+    ? { ...byTrue, allowOrigins: parts(value) }
+    : corsBlock(mapOf(value), byTrue)
+}
+
+function corsBlock(block: ValueMap, byTrue: CorsOptions): CorsOptions {
   const settings = new Map(
-    Object.entries(value).map(([name, one]) => [name.toLowerCase().replaceAll('_', ''), one]),
+    Object.entries(block).map(([name, one]) => [name.toLowerCase().replaceAll('_', ''), one]),
   )
   const list = (names: readonly string[]): string[] | undefined =>
     names.map((name) => parts(settings.get(name))).find((found) => found !== undefined)

@@ -8,6 +8,7 @@ import { functionName, noFindings, sayOnce, type Findings } from './findings.ts'
 import { openTemplate } from './intrinsics.ts'
 import { ordered } from './routes.ts'
 import { addResources } from './sam.ts'
+import { resourcesOf } from './template.ts'
 import { parseYaml, type YamlNode } from './yaml-file.ts'
 
 /** Reads what `cdk synth` wrote: every stack's template, whose functions say where their code lies. */
@@ -86,7 +87,7 @@ const OF_CDK = /^(Custom[A-Z]|LogRetention[0-9a-f]{8}|AWS679f53fac|BucketNotific
 /** `Stack/Api/Hello/Resource` → `Api-Hello`, unless two are called so. Resources have a hash in their names. */
 function constructNames(root: YamlNode): ReadonlyMap<string, string> {
   const names = new Map<string, string>()
-  for (const [id, resource] of root.get('Resources')?.entries() ?? []) {
+  for (const [id, resource] of resourcesOf(root)) {
     if (resource.get('Type')?.value !== 'AWS::Lambda::Function') continue
     const path = String(resource.at('Metadata', 'aws:cdk:path')?.value ?? '').split('/')
     const name = functionName(path.slice(1, -1).join('-'))

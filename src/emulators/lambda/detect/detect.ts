@@ -3,6 +3,7 @@ import { join } from 'node:path'
 
 import type { Detection, DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath, Fault } from '../../../core/place.ts'
+import type { Findings } from './findings.ts'
 
 const TEMPLATES = ['template.yaml', 'template.yml', 'template.json']
 const SERVERLESS = ['serverless.yml', 'serverless.yaml', 'serverless.json']
@@ -20,7 +21,7 @@ export async function detectFunctions(directory: AbsolutePath, options: DetectOp
   const serverless = pathOf(SERVERLESS)
   const assembly = pathOf(['cdk.out'])
   const plan = pathOf(PLANS)
-  const read = [
+  const read: (Promise<Findings | undefined> | undefined)[] = [
     template === undefined ? undefined : (await import('./sam.ts')).readTemplate(template, options),
     serverless === undefined
       ? undefined
@@ -33,7 +34,9 @@ export async function detectFunctions(directory: AbsolutePath, options: DetectOp
         ),
     plan === undefined ? undefined : (await import('./terraform.ts')).readPlan(plan),
   ]
-  const found = (await Promise.all(read)).filter((findings) => findings !== undefined)
+  const found = (await Promise.all(read.filter((reading) => reading !== undefined))).filter(
+    (findings) => findings !== undefined,
+  )
   const code = SERVERLESS_CODE.find((name) => names.has(name))
   return {
     functions: found.flatMap(({ functions }) => functions),

@@ -1,13 +1,13 @@
 import { functionOfArn, corsOf } from './api-settings.ts'
 import type { Findings } from './findings.ts'
 import { settled, textOf, textsOf, valueOf } from './intrinsics.ts'
-import { addApiRoute, apiRoute } from './routes.ts'
-import type { Template } from './template.ts'
+import { addApiRoute, apiRoute, formatOf, splitRouteKey } from './routes.ts'
+import { resourcesOf, type Template } from './template.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
 /** Routes that a template writes out as resources of API Gateway, as CDK does. */
 export function addGatewayRoutes(template: Template, findings: Findings): void {
-  for (const [id, resource] of template.root.get('Resources')?.entries() ?? []) {
+  for (const [id, resource] of resourcesOf(template.root)) {
     const add = READERS[String(resource.get('Type')?.value ?? '')]
     add?.({ id, resource, template, findings })
   }
@@ -28,26 +28,25 @@ const READERS: Readonly<Record<string, (context: Context) => void>> = {
 /** An HTTP API's: `RouteKey: GET /a`, `Target: integrations/ID`. */
 function addRoute(context: Context): void {
   const { resource, template, findings } = context
-  const routeKey = textOf(resource.at('Properties', 'RouteKey'), template) ?? ''
-  const api = propertiesOf(textOf(resource.at('Properties', 'ApiId'), template), template)
-  if (textOf(api?.get('ProtocolType'), template) === 'WEBSOCKET') return
-  const target = textOf(resource.at('Properties', 'Target'), template) ?? ''
-  const integration = propertiesOf(target.replace(/^integrations\//, ''), template)
-  const name = functionOfArn(textOf(integration?.get('IntegrationUri'), template))
+  const property = (name: string): string | undefined => template.text(resource.at('Properties', name))
+  const routeKey = property('RouteKey') ?? ''
+  const apiId = property('ApiId')
+  const api = propertiesOf(apiId, template)
+  if (template.text(api?.get('ProtocolType')) === 'WEBSOCKET') return
+  const integration = propertiesOf(property('Target')?.replace(/^integrations\//, ''), template)
+  const name = functionOfArn(template.text(integration?.get('IntegrationUri')))
   if (!isKnown(name, context, routeKey)) return
-  const [method, path] = routeKey.includes(' ') ? routeKey.split(' ') : [undefined, undefined]
   const cors = settled(api?.get('CorsConfiguration'), template)
   const rule = apiRoute({
     functionName: name,
     frontEnd: 'http-api',
-    method,
-    path,
+    ...splitRouteKey(routeKey),
     origin: resource.place,
     options: {
-      apiId: textOf(resource.at('Properties', 'ApiId'), template),
+      apiId,
       stage: '$default',
-      payloadFormat: textOf(integration?.get('PayloadFormatVersion'), template) === '1.0' ? '1.0' : '2.0',
-      cors: cors === undefined ? undefined : corsOf(valueOf(cors, template), { allowOrigins: ['*'] }),
+      payloadFormat: formatOf(template.text(integration?.get('PayloadFormatVersion'))),
+      cors: corsOf(cors === undefined ? undefined : valueOf(cors, template), { allowOrigins: ['*'] }),
     },
   })
   addApiRoute(findings.routes, rule)
@@ -105,7 +104,7 @@ function pathOf(id: string, template: Template, depth = 0): string {
 }
 
 function stageOf(apiId: string | undefined, template: Template): string | undefined {
-  const resources = template.root.get('Resources')?.entries() ?? []
+  const resources = resourcesOf(template.root)
   const stage = resources.find(
     ([, one]) =>
       one.get('Type')?.value === 'AWS::ApiGateway::Stage' &&

@@ -51,11 +51,18 @@ export function textsOf(node: YamlNode | undefined, template: Template): string[
 
 /** The node that an `!If` leads to, for who needs its place or its parts; undefined for `AWS::NoValue`. */
 export function settled(node: YamlNode | undefined, template: Template, depth = 0): YamlNode | undefined {
-  const [name, argument] = (node === undefined ? undefined : intrinsicOf(node)) ?? []
+  if (node === undefined || depth > DEPTH_MAX) return node
+  const [name, argument] = intrinsicOf(node) ?? []
   if (name === 'Ref' && argument?.value === 'AWS::NoValue') return undefined
-  if (name !== 'If' || argument === undefined || depth > DEPTH_MAX) return node
-  const [condition, yes, no] = argument.items()
-  return settled(isMet(String(condition?.value), template, condition) ? yes : no, template, depth + 1)
+  return name === 'If' && argument !== undefined
+    ? settled(chosen(argument, template), template, depth + 1)
+    : node
+}
+
+/** `[condition, yes, no]` */
+function chosen(node: YamlNode, template: Template): YamlNode | undefined {
+  const [condition, yes, no] = node.items()
+  return isMet(asText(condition?.value), template, condition) ? yes : no
 }
 
 /** `!Sub x`, `Fn::Sub: x` and `Ref: x` are the same thing. */
@@ -111,9 +118,8 @@ const INTRINSICS: Readonly<Record<string, Intrinsic>> = {
     return asText(text).split(asText(separator))
   },
   If: ({ node, template, depth }) => {
-    const [condition, yes, no] = node.items()
-    const chosen = isMet(asText(condition?.value), template, condition) ? yes : no
-    return chosen === undefined ? undefined : valueOf(chosen, template, depth)
+    const found = chosen(node, template)
+    return found === undefined ? undefined : valueOf(found, template, depth)
   },
   FindInMap: findInMap,
   Equals: (call) => {

@@ -1,6 +1,6 @@
 import { ACCOUNT_ID, functionArn } from '../definition.ts'
 import { functionName } from './findings.ts'
-import type { Template } from './template.ts'
+import { typeOf, type Template } from './template.ts'
 import type { Value } from './value.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
@@ -37,30 +37,37 @@ function pseudoParameter(name: string, { region, stackName }: Template): Value |
 }
 
 function parameterValue(name: string, parameter: YamlNode, template: Template): Value {
-  const type = String(parameter.get('Type')?.value ?? 'String')
-  const given = template.parameters.get(name) ?? parameter.get('Default')?.value
+  const type = typeOf(parameter)
   // Such a parameter's value is a name in a store of the cloud, and what it stands for is there.
-  const isElsewhere = type.startsWith('AWS::SSM::Parameter::Value')
-  if (given !== undefined && !isElsewhere)
-    return /^(CommaDelimitedList|List<)/.test(type)
-      ? String(given)
-          .split(',')
-          .map((item) => item.trim())
-      : given
-  const empty = parameter.get('Default')?.kind === 'null'
-  if (!empty || isElsewhere)
+  if (type.startsWith('AWS::SSM::Parameter::Value')) return keptInTheCloud(name, parameter, template)
+  const given = template.parameters.get(name) ?? parameter.get('Default')?.value
+  if (given !== undefined) return isList(type) ? itemsOf(String(given)) : given
+  if (parameter.get('Default')?.kind !== 'null')
     template.warn(
-      isElsewhere
-        ? faultAt(parameter, `parameter ${name} is kept in the cloud; it is empty here`, {
-            severity: 'warning',
-            hint: 'Set the variables that it goes into in flexi.jsonc or in an env file.',
-          })
-        : faultAt(parameter, `parameter ${name} has no Default; it is empty`, {
-            severity: 'warning',
-            hint: 'Give it a Default, or a value in parameter_overrides of samconfig.toml.',
-          }),
+      faultAt(parameter, `parameter ${name} has no Default; it is empty`, {
+        severity: 'warning',
+        hint: 'Give it a Default, or a value in parameter_overrides of samconfig.toml.',
+      }),
     )
   return ''
+}
+
+function keptInTheCloud(name: string, parameter: YamlNode, template: Template): Value {
+  template.warn(
+    faultAt(parameter, `parameter ${name} is kept in the cloud; it is empty here`, {
+      severity: 'warning',
+      hint: 'Set the variables that it goes into in flexi.jsonc or in an env file.',
+    }),
+  )
+  return ''
+}
+
+function isList(type: string): boolean {
+  return type === 'CommaDelimitedList' || type.startsWith('List<')
+}
+
+function itemsOf(text: string): readonly string[] {
+  return text.split(',').map((item) => item.trim())
 }
 
 /** Types whose resources have a name of their own: its property, and how their ARN goes on after the account. */
@@ -79,7 +86,7 @@ const NAMED: Readonly<Record<string, readonly [property: string, service: string
 }
 
 function resourceReference(id: string, resource: YamlNode, template: Template): Value {
-  const type = String(resource.get('Type')?.value ?? '')
+  const type = typeOf(resource)
   if (isFunction(type)) return nameIn(template, id)
   const name = resourceName(id, resource, template)
   if (type === 'AWS::SQS::Queue') return `https://sqs.${template.region}.amazonaws.com/${ACCOUNT_ID}/${name}`
@@ -96,12 +103,12 @@ function isFunction(type: string): boolean {
 }
 
 function resourceName(id: string, resource: YamlNode, template: Template): string {
-  const [property] = NAMED[String(resource.get('Type')?.value ?? '')] ?? []
+  const [property] = NAMED[typeOf(resource)] ?? []
   return (property === undefined ? undefined : template.text(resource.at('Properties', property))) ?? id
 }
 
 function resourceArn(id: string, resource: YamlNode, template: Template): string {
-  const [, service, prefix] = NAMED[String(resource.get('Type')?.value ?? '')] ?? []
+  const [, service, prefix] = NAMED[typeOf(resource)] ?? []
   const name = resourceName(id, resource, template)
   if (service === undefined) return `${id}.Arn`
   return service === 's3'
@@ -112,21 +119,28 @@ function resourceArn(id: string, resource: YamlNode, template: Template): string
 const NAMES = new Set(['QueueName', 'TopicName', 'Name', 'TableName'])
 
 /** `Table.Arn` where it can be told; otherwise what was asked for, as it was written. */
-export function attribute([id = '', ...rest]: readonly string[], template: Template, from: YamlNode): Value {
+export function attribute(path: readonly string[], template: Template, from: YamlNode): Value {
+  const [id = '', ...rest] = path
   const resource = template.root.at('Resources', id)
-  const name = rest.join('.')
-  if (resource === undefined) {
-    if (template.isWhole && !IMPLICIT.has(id))
-      template.warn(
-        faultAt(from, `there is no resource ${id} in this file; ${id}.${name} stands for itself`, {
-          severity: 'warning',
-        }),
-      )
-    return [id, ...rest].join('.')
+  if (resource !== undefined)
+    return attributeOf({ id, name: rest.join('.'), resource }, template) ?? path.join('.')
+  if (template.isWhole && !IMPLICIT.has(id)) {
+    const message = `there is no resource ${id} in this file; ${path.join('.')} stands for itself`
+    template.warn(faultAt(from, message, { severity: 'warning' }))
   }
-  if (isFunction(String(resource.get('Type')?.value ?? '')) && name === 'Arn')
+  return path.join('.')
+}
+
+interface Attribute {
+  readonly id: string
+  readonly name: string
+  readonly resource: YamlNode
+}
+
+function attributeOf({ id, name, resource }: Attribute, template: Template): Value | undefined {
+  if (isFunction(typeOf(resource)) && name === 'Arn')
     return functionArn(nameIn(template, id), template.region)
   if (name === 'Arn' || name === 'TopicArn') return resourceArn(id, resource, template)
   if (name === 'QueueUrl') return resourceReference(id, resource, template)
-  return NAMES.has(name) ? resourceName(id, resource, template) : [id, ...rest].join('.')
+  return NAMES.has(name) ? resourceName(id, resource, template) : undefined
 }

@@ -13,6 +13,16 @@ export interface ApiRoute {
   readonly options: Omit<RouteOptions, 'frontEnd' | 'routeKey' | 'resource'>
 }
 
+/** `GET /a`; `$default` has neither part. */
+export function splitRouteKey(routeKey: string): Pick<ApiRoute, 'method' | 'path'> {
+  const [method, path] = routeKey.split(' ')
+  return path === undefined ? { method: undefined, path: undefined } : { method, path }
+}
+
+export function formatOf(version: string | undefined): '1.0' | '2.0' {
+  return version === '1.0' ? '1.0' : '2.0'
+}
+
 /** A rule with what a front end needs. */
 export type LambdaRoute = RouteRule & { readonly options: RouteOptions }
 

@@ -2,7 +2,7 @@ import type { ApiKey, CorsOptions, RouteOptions } from '../front-ends/route-opti
 import { apiKeysOf, corsOf, LOCAL_API_KEY } from './api-settings.ts'
 import { sayOnce, type Findings } from './findings.ts'
 import { settled, textOf, textsOf, valueOf } from './intrinsics.ts'
-import type { Template } from './template.ts'
+import { resourcesOf, type Template } from './template.ts'
 import { faultAt, mergeNodes, type YamlNode } from './yaml-file.ts'
 
 /** An API of a SAM template: what all its routes have in common. */
@@ -64,7 +64,7 @@ export function samCors(node: YamlNode | undefined, template: Template): CorsOpt
 
 /** The keys of a template. API Gateway makes up what has no value; here that is one of ours, and it is told. */
 export function apiKeys(node: YamlNode, template: Template, findings: Findings): ApiKey[] {
-  const resources = template.root.get('Resources')?.entries() ?? []
+  const resources = resourcesOf(template.root)
   const keys = resources
     .filter(([, resource]) => resource.get('Type')?.value === 'AWS::ApiGateway::ApiKey')
     .map(([id, resource]) => ({ id, value: textOf(resource.at('Properties', 'Value'), template) }))

@@ -18,19 +18,27 @@ interface Asked {
 export function authorizerOf({ api, event, template, findings }: Asked): AuthorizerOptions | undefined {
   const own = settled(event.at('Properties', 'Auth'), template)
   const node = own?.get('Authorizer') ?? api.auth?.get('DefaultAuthorizer')
-  const name = textOf(node, template)
-  if (node === undefined || name === undefined || name === 'NONE') return undefined
+  const name = textOf(node, template) ?? 'NONE'
+  if (node === undefined || name === 'NONE') return undefined
   const said = api.auth?.at('Authorizers', name)
   if (said === undefined) {
-    const message =
-      name === 'AWS_IAM'
-        ? 'signatures are not checked: this route answers everyone'
-        : `the API has no authorizer ${name}: nobody is asked who they are`
-    sayOnce(findings, faultAt(node, message, { severity: 'warning' }))
+    sayOnce(findings, faultAt(node, withoutAuthorizer(name), { severity: 'warning' }))
     return undefined
   }
-  const settings = mapOf(valueOf(said, template))
   const scopes = textsOf(own?.get('AuthorizationScopes'), template)
+  return openAuthorizer({ api, template, findings, said, name, scopes })
+}
+
+interface Said extends Pick<Asked, 'api' | 'template' | 'findings'> {
+  readonly name: string
+  readonly said: YamlNode
+  /** What the event asks of a token. */
+  readonly scopes: string[] | undefined
+}
+
+function openAuthorizer(asked: Said): AuthorizerOptions | undefined {
+  const { api, template, findings, said, name, scopes } = asked
+  const settings = mapOf(valueOf(said, template))
   const options = api.kind === 'rest-api' ? restAuthorizer(settings) : httpAuthorizer(settings, scopes)
   if (options === undefined)
     sayOnce(
@@ -41,6 +49,12 @@ export function authorizerOf({ api, event, template, findings }: Asked): Authori
       }),
     )
   return options
+}
+
+function withoutAuthorizer(name: string): string {
+  return name === 'AWS_IAM'
+    ? 'signatures are not checked: this route answers everyone'
+    : `the API has no authorizer ${name}: nobody is asked who they are`
 }
 
 function restAuthorizer(settings: ValueMap): AuthorizerOptions | undefined {

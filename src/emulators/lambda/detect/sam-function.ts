@@ -7,7 +7,8 @@ import { checkHandler, checkRuntime, warnOfKeys, type Findings } from './finding
 import { settled, textOf, valueOf } from './intrinsics.ts'
 import { nameIn } from './references.ts'
 import { samCors } from './sam-api.ts'
-import type { Template } from './template.ts'
+import { resourcesOf, type Template } from './template.ts'
+import type { Value } from './value.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
 interface Context {
@@ -89,23 +90,25 @@ function milliseconds(seconds: string | undefined): number | undefined {
 /** A folder, or text of the template; a place in the cloud, an image and an archive are neither. */
 function codeOf(context: Context): Code | undefined {
   const { template, file, resource } = context
-  const folder = dirname(file)
-  const inline = property(context, 'InlineCode') ?? property(context, 'Code')?.get('ZipFile')
+  const code = property(context, 'CodeUri') ?? property(context, 'Code')
+  const inline = property(context, 'InlineCode') ?? code?.get('ZipFile')
   if (inline !== undefined)
-    return { directory: folder as AbsolutePath, inline: textOf(inline, template) ?? '' }
+    return { directory: dirname(file) as AbsolutePath, inline: template.text(inline) ?? '' }
   const image = imageOf(context)
   if (image !== undefined) return noCode(context, image, 'container images are not run here')
-  const asset = textOf(resource.at('Metadata', 'aws:asset:path'), template)
-  const code = property(context, 'CodeUri') ?? property(context, 'Code')
-  const value = asset ?? (code === undefined ? '.' : valueOf(code, template))
+  const asset = template.text(resource.at('Metadata', 'aws:asset:path'))
+  return codeAt(context, code ?? resource, asset ?? (code === undefined ? '.' : valueOf(code, template)))
+}
+
+function codeAt(context: Context, node: YamlNode, value: Value | undefined): Code | undefined {
   if (typeof value !== 'string' || /^(s3|https?):\/\//.test(value))
-    return noCode(context, code ?? resource, 'this code is in no folder of yours')
-  const directory = resolve(folder, value)
-  const stats = statSync(directory, { throwIfNoEntry: false })
-  if (stats?.isFile() !== true) return { directory: directory as AbsolutePath }
+    return noCode(context, node, 'this code is in no folder of yours')
+  const directory = resolve(dirname(context.file), value)
+  if (statSync(directory, { throwIfNoEntry: false })?.isFile() !== true)
+    return { directory: directory as AbsolutePath }
   // A file of code is what the package holds, whatever folder it lies in.
   if (/\.(zip|jar|war)$/i.test(directory))
-    return noCode(context, code ?? resource, `${value} is an archive, not a folder`)
+    return noCode(context, node, `${value} is an archive, not a folder`)
   return { directory: dirname(directory) as AbsolutePath }
 }
 
@@ -150,7 +153,7 @@ function variablesOf(context: Context): Record<string, string> {
 
 /** The function's own address: what `FunctionUrlConfig`, or a resource of its own, says of CORS. */
 function urlOf({ id, properties, template }: Context): { readonly url?: Readonly<Record<string, unknown>> } {
-  const resources = template.root.get('Resources')?.entries() ?? []
+  const resources = resourcesOf(template.root)
   const own = resources.find(
     ([, one]) =>
       one.get('Type')?.value === 'AWS::Lambda::Url' &&

@@ -12,7 +12,7 @@ import { ordered } from './routes.ts'
 import { addEvents } from './sam-events.ts'
 import { addFunction } from './sam-function.ts'
 import { readSamConfig } from './samconfig.ts'
-import type { Template } from './template.ts'
+import { resourcesOf, typeOf, type Template } from './template.ts'
 import { faultAt, mergeNodes, parseYaml, type YamlNode } from './yaml-file.ts'
 
 const SERVERLESS_FUNCTION = 'AWS::Serverless::Function'
@@ -49,17 +49,22 @@ export async function readTemplate(
   return { ...findings, routes: ordered(findings.routes) }
 }
 
+interface ResourceChoice {
+  readonly file: AbsolutePath
+  /** Functions that are none of the user's. */
+  readonly skips?: (id: string) => boolean
+}
+
 /** The functions of a template, and the routes that lead to them. */
 export function addResources(
   template: Template,
   findings: Findings,
-  { file, skips }: { readonly file: AbsolutePath; readonly skips?: (id: string) => boolean },
+  { file, skips = () => false }: ResourceChoice,
 ): void {
   const globals = template.root.at('Globals', 'Function')
-  for (const [id, resource] of template.root.get('Resources')?.entries() ?? []) {
-    const type = String(resource.get('Type')?.value ?? '')
-    const serverless = type === SERVERLESS_FUNCTION
-    if ((!serverless && type !== FUNCTION) || skips?.(id) === true || !isMade(resource, template)) continue
+  for (const [id, resource] of resourcesOf(template.root)) {
+    if (!isFunction(resource) || skips(id) || !isMade(resource, template)) continue
+    const serverless = typeOf(resource) === SERVERLESS_FUNCTION
     const own = resource.get('Properties')
     const properties = serverless ? mergeNodes(globals, own) : own
     const added = addFunction({ id, resource, properties, template, findings, file })
@@ -67,6 +72,10 @@ export function addResources(
       addEvents({ id: nameIn(template, id), events: properties?.get('Events'), template, findings })
   }
   addGatewayRoutes(template, findings)
+}
+
+function isFunction(resource: YamlNode): boolean {
+  return typeOf(resource) === SERVERLESS_FUNCTION || typeOf(resource) === FUNCTION
 }
 
 function isMade(resource: YamlNode, template: Template): boolean {
@@ -77,18 +86,15 @@ function isMade(resource: YamlNode, template: Template): boolean {
 /** One warning a type: what the cloud would have made, and nobody makes here. */
 function warnOfResources(root: YamlNode, findings: Findings): void {
   const byType = new Map<string, { readonly node: YamlNode; readonly ids: string[] }>()
-  for (const [id, resource] of root.get('Resources')?.entries() ?? []) {
-    const type = String(resource.get('Type')?.value ?? '')
+  for (const [id, resource] of resourcesOf(root)) {
+    const type = typeOf(resource)
     if (SILENT.test(type)) continue
     const entry = byType.get(type) ?? { node: resource.get('Type') ?? resource, ids: [] }
     byType.set(type, entry)
     entry.ids.push(id)
   }
   for (const [type, { node, ids }] of byType) {
-    const message =
-      type === ''
-        ? `a resource without a Type is not emulated: ${ids.join(', ')}`
-        : `${type} is not emulated: ${ids.join(', ')}`
-    findings.faults.push(faultAt(node, message, { severity: 'warning' }))
+    const what = type === '' ? 'a resource without a Type' : type
+    findings.faults.push(faultAt(node, `${what} is not emulated: ${ids.join(', ')}`, { severity: 'warning' }))
   }
 }

@@ -33,22 +33,25 @@ export async function readSamConfig(directory: string): Promise<SamConfig> {
 
 function settingsOf(text: string, command: string): Map<string, string> {
   const settings = new Map<string, string>()
-  let inSection = false
   let openList: string | undefined
-  for (const line of text.split(/\r?\n/)) {
-    const section = /^\s*\[([\w.]+)\]\s*(#.*)?$/.exec(line)
-    if (section !== null) inSection = section[1] === `default.${command}.parameters`
-    const [, key, value = ''] = (inSection ? KEY.exec(line) : undefined) ?? []
+  for (const line of sectionOf(text, `default.${command}.parameters`)) {
+    const [, key, value] = KEY.exec(line) ?? []
     const name = openList ?? key
-    if (!inSection || name === undefined) continue
-    settings.set(
-      name,
-      `${openList === undefined ? '' : (settings.get(name) ?? '')} ${key === undefined ? line : value}`.trim(),
-    )
-    const whole = settings.get(name) ?? ''
-    openList = whole.startsWith('[') && !/\]\s*(#.*)?$/.test(whole) ? name : undefined
+    if (name === undefined) continue
+    const whole = openList === undefined ? (value ?? '') : `${settings.get(name) ?? ''} ${line}`
+    settings.set(name, whole.trim())
+    openList = whole.trim().startsWith('[') && !/\]\s*(#.*)?$/.test(whole) ? name : undefined
   }
   return settings
+}
+
+function sectionOf(text: string, name: string): string[] {
+  let inSection = false
+  return text.split(/\r?\n/).filter((line) => {
+    const section = /^\s*\[([\w.]+)\]\s*(#.*)?$/.exec(line)
+    if (section !== null) inSection = section[1] === name
+    return inSection
+  })
 }
 
 function unquoted(text: string | undefined): string | undefined {

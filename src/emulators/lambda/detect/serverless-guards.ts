@@ -80,19 +80,35 @@ function requestAuthorizer(
 export function restAuthorizer(node: YamlNode | undefined, service: Service): AuthorizerOptions | undefined {
   const value = valueIn(service, node)
   if (node === undefined || value === undefined || value === null) return undefined
-  const settings = mapOf(value)
-  const said = settings['name'] ?? settings['arn'] ?? (typeof value === 'object' ? undefined : value)
-  const name = functionIn(settings['arn'] ?? said, node, service) ?? functionIn(said, node, service)
+  const settings: ValueMap = typeof value === 'object' ? mapOf(value) : { name: value }
+  const { name: said, arn } = settings
+  const name = functionIn(arn, node, service) ?? functionIn(said, node, service)
   if (name === undefined) return notAsked(node, textOrNone(said ?? settings['type']) ?? 'there', service)
-  const identitySource = textOrNone(settings['identitySource'])
-  const ttlSeconds = numberOrNone(settings['resultTtlInSeconds'])
-  if (textOrNone(settings['type'])?.toLowerCase() === 'request') {
-    const sources = identitySource?.split(',').map((one) => one.trim())
-    const identitySources = sources ?? ['method.request.header.Authorization']
-    return { kind: 'request', function: name, identitySources, ttlSeconds }
+  return isRequest(settings) ? wholeRequest(name, settings) : token(name, settings)
+}
+
+function isRequest(settings: ValueMap): boolean {
+  return /^request$/i.test(textOrNone(settings['type']) ?? '')
+}
+
+function wholeRequest(name: string, settings: ValueMap): AuthorizerOptions {
+  const sources = textOrNone(settings['identitySource'])?.split(',')
+  return {
+    kind: 'request',
+    function: name,
+    identitySources: sources?.map((one) => one.trim()) ?? ['method.request.header.Authorization'],
+    ttlSeconds: numberOrNone(settings['resultTtlInSeconds']),
   }
-  const validation = textOrNone(settings['identityValidationExpression'])
-  return { kind: 'token', function: name, identitySource, validation, ttlSeconds }
+}
+
+function token(name: string, settings: ValueMap): AuthorizerOptions {
+  return {
+    kind: 'token',
+    function: name,
+    identitySource: textOrNone(settings['identitySource']),
+    validation: textOrNone(settings['identityValidationExpression']),
+    ttlSeconds: numberOrNone(settings['resultTtlInSeconds']),
+  }
 }
 
 /** A function of this service, by its name or its ARN. */

@@ -10,6 +10,7 @@ import { openTemplate } from './intrinsics.ts'
 import { ordered } from './routes.ts'
 import { addServerlessFunction } from './serverless-function.ts'
 import type { Service } from './service.ts'
+import { asText } from './value.ts'
 import { at, expanded, resolveNode, type VariableSource } from './variables.ts'
 import { faultAt, nodeOf, yamlParser, type YamlNode, type YamlParser } from './yaml-file.ts'
 
@@ -75,7 +76,7 @@ function openService(source: VariableSource, findings: Findings): Service {
   const resources = at(source, 'resources')
   const merged = resources?.kind === 'list' ? expanded(resources.items()[0], source) : resources
   const root = merged === undefined ? undefined : nodeOf(resolveNode(merged, quiet(source)), merged)
-  const stageName = stage === undefined ? 'dev' : String(resolveNode(stage, source))
+  const stageName = stage === undefined ? 'dev' : asText(resolveNode(stage, source))
   return {
     source,
     findings,

@@ -19,3 +19,13 @@ export interface Template {
   /** Takes what could not be resolved. */
   warn(fault: Fault): void
 }
+
+/** The resources of a template, by their names in it. */
+export function resourcesOf(root: YamlNode): readonly (readonly [id: string, resource: YamlNode])[] {
+  return root.get('Resources')?.entries() ?? []
+}
+
+/** `AWS::Lambda::Function`; empty when it has none. */
+export function typeOf(resource: YamlNode | undefined): string {
+  return String(resource?.get('Type')?.value ?? '')
+}

@@ -19,7 +19,11 @@ export interface PlannedResource {
 export interface Plan {
   resources(type: string): readonly PlannedResource[]
   /** The resource of that type that an argument refers to, in the same module. */
-  referenced(resource: PlannedResource, argument: string, type: string): PlannedResource | undefined
+  referenced(
+    resource: PlannedResource | undefined,
+    argument: string,
+    type: string,
+  ): PlannedResource | undefined
 }
 
 /** The JSON of `terraform show -json`; undefined when it is none. */
@@ -44,6 +48,7 @@ export function openPlan(text: string): Plan | undefined {
   return {
     resources: byType,
     referenced(resource, argument, type) {
+      if (resource === undefined) return undefined
       const names = referencesOf(resource.expressions[argument], type)
       const found = byType(type).filter((one) => one.module === resource.module && names.includes(one.name))
       return found.find((one) => indexOf(one) === indexOf(resource)) ?? found[0]

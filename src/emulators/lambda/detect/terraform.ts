@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { corsOf, mapOf, numberOrNone, textOrNone } from './api-settings.ts'
 import { checkHandler, checkRuntime, functionName, noFindings, type Findings } from './findings.ts'
-import { addApiRoute, apiRoute, ordered } from './routes.ts'
+import { addApiRoute, apiRoute, formatOf, ordered, splitRouteKey } from './routes.ts'
 import { openPlan, type Plan, type PlannedResource } from './terraform-plan.ts'
 import type { Value, ValueMap } from './value.ts'
 import { faultAt, nodeOf, type YamlNode } from './yaml-file.ts'
@@ -137,28 +137,23 @@ function addRoute(context: Context, route: PlannedResource): void {
   const { plan, findings, node } = context
   const routeKey = textOrNone(route.values['route_key']) ?? ''
   const integration = plan.referenced(route, 'target', 'aws_apigatewayv2_integration')
-  const target =
-    integration === undefined
-      ? undefined
-      : plan.referenced(integration, 'integration_uri', 'aws_lambda_function')
+  const target = plan.referenced(integration, 'integration_uri', 'aws_lambda_function')
   const name = target === undefined ? undefined : nameOf(target)
   if (name === undefined || !findings.functions.some((one) => one.name === name)) {
     warn(context, `${route.address}: ${routeKey} leads to no function that runs here`)
     return
   }
   const api = plan.referenced(route, 'api_id', 'aws_apigatewayv2_api')
-  const [method, path] = routeKey.includes(' ') ? routeKey.split(' ') : [undefined, undefined]
   const cors = corsOf(first(api?.values['cors_configuration']), {})
   const rule = apiRoute({
     functionName: name,
     frontEnd: 'http-api',
-    method,
-    path,
+    ...splitRouteKey(routeKey),
     origin: node.place,
     options: {
       apiId: api?.name,
       stage: '$default',
-      payloadFormat: integration?.values['payload_format_version'] === '1.0' ? '1.0' : '2.0',
+      payloadFormat: formatOf(textOrNone(integration?.values['payload_format_version'])),
       ...(cors === undefined ? {} : { cors }),
     },
   })

@@ -162,17 +162,23 @@ function splitOutsideQuotes(text: string): string[] {
 }
 
 function lookUp(candidate: string, scope: Scope): Value | undefined {
-  const quoted = /^(['"])(.*)\1$/.exec(candidate)
-  if (quoted !== null) return quoted[2]
-  if (/^-?\d+(\.\d+)?$/.test(candidate)) return Number(candidate)
-  if (candidate === 'true' || candidate === 'false') return candidate === 'true'
+  const literal = literalIn(candidate)
+  if (literal !== undefined) return literal
   const file = FILE.exec(candidate)
   if (file !== null) return fromFile(candidate, file, scope)
   const bool = /^strToBool\((.*)\)$/.exec(candidate)
   if (bool !== null) return /^(true|1)$/i.test(bool[1]?.trim() ?? '')
   const colon = candidate.indexOf(':')
-  if (colon === -1) return candidate === 'null' ? null : undefined
-  return fromAddress(candidate.slice(0, colon), candidate.slice(colon + 1), scope)
+  return colon === -1 ? undefined : fromAddress(candidate.slice(0, colon), candidate.slice(colon + 1), scope)
+}
+
+/** `'text'`, `5`, `true`, `null` */
+function literalIn(candidate: string): Value | undefined {
+  const quoted = /^(['"])(.*)\1$/.exec(candidate)
+  if (quoted !== null) return quoted[2]
+  if (/^-?\d+(\.\d+)?$/.test(candidate)) return Number(candidate)
+  if (candidate === 'null') return null
+  return candidate === 'true' || candidate === 'false' ? candidate === 'true' : undefined
 }
 
 const ADDRESSES: Readonly<Record<string, (address: string, scope: Scope) => Value | undefined>> = {
