@@ -27,7 +27,7 @@ export interface AppOptions {
   readonly host?: string | undefined
   /** True speaks HTTPS, false does not, whatever the configuration says. */
   readonly https?: boolean | undefined
-  /** A taken port is an error when fixed; otherwise the next free one is used. */
+  /** A taken port is an error even when nobody named one; otherwise the next free one is used in place of the default. */
   readonly portIsFixed: boolean
   readonly configFile?: AbsolutePath | undefined
   readonly envFile?: AbsolutePath | undefined
@@ -102,6 +102,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     await live.start()
     // Watched before it says ready: whoever saves from then on is heard.
     if (options.watch !== false) await live.watch({ configuration: options.watch === true })
+    warnOfOtherPort(options, settings, gateway.url)
     onEvent(readyEvent(live, gateway.url, options.startedAt))
     await https?.introduce(gateway.url)
     return appOf(live, gateway, onEvent, { apis, https })
@@ -137,13 +138,24 @@ function listening(options: AppOptions, settings: Settings, project: Project) {
   return {
     host: settings.host,
     port: settings.port,
-    portFallback: !options.portIsFixed && settings.port !== 0,
+    portFallback: mayTakeNextPort(options, settings),
     mode: options.mode,
     directory: options.directory,
     fd: options.fd,
     trustedProxies: project.server.trustedProxies,
     paths: project.server.paths,
   }
+}
+
+/** A port that a flag, the environment or a file names is meant; only the default is as good as another. */
+function mayTakeNextPort(options: AppOptions, settings: Settings): boolean {
+  return !options.portIsFixed && settings.portIsDefault
+}
+
+function warnOfOtherPort(options: AppOptions, settings: Settings, url: string): void {
+  const { port } = new URL(url)
+  if (!mayTakeNextPort(options, settings) || port === String(settings.port)) return
+  options.onEvent({ event: 'warning', message: `port ${settings.port} is taken, so this is ${port}` })
 }
 
 /** Certificates belong to the configuration: broken ones leave everything as it is. */

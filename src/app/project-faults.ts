@@ -17,6 +17,6 @@ export function mergeFailures(failures: readonly unknown[]): unknown {
 export function projectWarnings(project: Project): DevEvent[] {
   return project.faults.map(({ place: { file, line, column }, message, hint }) => ({
     event: 'warning',
-    message: `${file}:${line}:${column}  ${message}${hint === undefined ? '' : ` ${hint}`}`,
+    message: `${file}:${line}:${column}  ${message}${hint === undefined ? '' : `. ${hint}`}`,
   }))
 }

@@ -56,9 +56,15 @@ export function openDestinations(functions: Pools, log: Logger): Bindings {
   }
 }
 
+/** As a configuration file would write it: `./`, `./public/`, `../site/`. */
+function folderName(path: string): string {
+  if (path === '') return './'
+  return /^(\.\.([/\\]|$)|[/\\]|[A-Za-z]:)/.test(path) ? `${path}/` : `./${path}/`
+}
+
 export function summariseRoutes(rules: readonly RouteRule[], directory: AbsolutePath): RouteSummary[] {
   return rules.map((rule) => ({
     pattern: rule.pattern,
-    target: describeTarget(rule.target, (path) => `./${relative(directory, path)}/`),
+    target: describeTarget(rule.target, (path) => folderName(relative(directory, path))),
   }))
 }

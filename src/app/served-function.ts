@@ -59,7 +59,7 @@ export class ServedFunction implements AsyncDisposable {
     this.#config = config
     this.#source = source
     this.#options = options
-    this.pool = new Pool({ name: config.name, log: options.scope.log })
+    this.pool = new Pool({ name: config.name, log: options.scope.log, mend: () => this.#mend() })
   }
 
   /** Validates the function's options; builds and starts nothing. @throws FlexiError FLEXI_CONFIG. */
@@ -164,6 +164,11 @@ export class ServedFunction implements AsyncDisposable {
   #inTurn(task: () => Promise<void>): Promise<void> {
     this.#turn = this.#turn.then(task).catch((error: unknown) => this.#fail(error))
     return this.#turn
+  }
+
+  /** What the first build lacked may be there, and the watcher has not said so yet. */
+  async #mend(): Promise<void> {
+    if (await this.#source.lackedIsThere?.()) await this.rebuild([], performance.now())
   }
 
   async #reload(code: Code, { files, at }: { files: readonly AbsolutePath[]; at: number }): Promise<void> {

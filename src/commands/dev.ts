@@ -34,7 +34,7 @@ export default class Dev extends Command {
       max: 65_535,
       helpValue: 'PORT',
       summary:
-        'Listen on this port and on no other; 0 takes any free one. Default: $PORT, else 8069 or the next free one.',
+        'Listen on this port and on no other; 0 takes any free one. Default: $PORT, else that of flexi.jsonc, else 8069 or the next free one.',
     }),
     host: Flags.string({
       helpValue: 'HOST',
@@ -42,7 +42,8 @@ export default class Dev extends Command {
     }),
     https: Flags.boolean({
       allowNo: true,
-      summary: 'Speak HTTPS and HTTP/2, with a certificate of your own authority unless flexi.jsonc names one.',
+      summary:
+        'Speak HTTPS and HTTP/2, with a certificate of your own authority unless flexi.jsonc names one.',
     }),
     inspect: Flags.integer({
       min: 0,
@@ -80,7 +81,7 @@ export default class Dev extends Command {
       port: flags.port,
       host: flags.host,
       https: flags.https,
-      portIsFixed: flags.port !== undefined || (process.env['PORT'] ?? '') !== '',
+      portIsFixed: false,
       configFile: optionalFile(flags.config),
       envFile: optionalFile(flags['env-file']),
       environment: process.env,

@@ -33,7 +33,12 @@ function flexiFailure(error: FlexiError): Failure {
 /** What oclif's parser says about flags and arguments, in our form. */
 function usageReport(error: Errors.CLIError): ErrorReport {
   // The note explains a way of giving values (--set a b) that our flags do not have.
-  const message = error.message.replace(/\n?See more help with --help$/, '').replace(/\s*\nNote: [^]*$/, '')
+  const message = error.message
+    .replace(/\n?See more help with --help$/, '')
+    .replace(/\s*\nNote: [^]*$/, '')
+    // Two lines and a tab: "Parsing --port \n\tExpected an integer …".
+    .replace(/^Parsing (--[\w-]+)\s+Expected (.*?) but received: (.*)$/s, '$1 must be $2, not $3')
+    .replace(/^Parsing (--[\w-]+)\s+/, '$1: ')
   return { code: 'FLEXI_USAGE', message, hint: flagHint(error) ?? 'See the command with --help.', faults: [] }
 }
 

@@ -3,10 +3,11 @@ import { resolve } from 'node:path'
 
 import type { Emulator, FunctionConfig } from '../core/function.ts'
 import type { AbsolutePath, Fault, Place } from '../core/place.ts'
-import type { RouteMatcher, RouteRule, RouteTarget } from '../core/route.ts'
+import { NOWHERE, type RouteMatcher, type RouteRule, type RouteTarget } from '../core/route.ts'
 import { closest } from '../core/suggest.ts'
 import { parseOrigins, parseTarget, type OriginDraft, type ParsedTarget } from './proxy-target.ts'
 import { fitSettings, type RouteSettings } from './route-settings.ts'
+import { missingFiles } from './static-files.ts'
 
 /** A route as its file says it, with a target that is still text. */
 export interface RouteDraft {
@@ -48,7 +49,8 @@ export async function bindRoutes(drafts: readonly RouteDraft[], options: BindOpt
       if (draft.to === '') return { draft, target: NOTHING, faults: [] }
       if (draft.origins !== undefined) return { draft, ...parseOrigins(draft.origins) }
       const at = { place: draft.targetPlace, text: draft.text }
-      return { draft, ...(await parseTarget(draft.to, { directory, emulators, names, at })) }
+      const { target, faults } = await parseTarget(draft.to, { directory, emulators, names, at })
+      return { draft, target, faults: [...faults, ...(await missingFiles(target, draft.settings?.files))] }
     }),
   )
   const functions = [...options.functions]
@@ -67,7 +69,7 @@ export async function bindRoutes(drafts: readonly RouteDraft[], options: BindOpt
 }
 
 /** FlexiLib takes an entry without a target and fails each of its requests. So does this: nothing ever listens on port 0. */
-const NOTHING: ParsedTarget = { kind: 'upstream', origins: [{ url: 'http://127.0.0.1:0' }] }
+const NOTHING: ParsedTarget = { kind: 'upstream', origins: [{ url: NOWHERE }] }
 
 type Code = Extract<ParsedTarget, { kind: 'code' }>
 

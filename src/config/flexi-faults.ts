@@ -28,6 +28,11 @@ export function locate(source: FlexiSource, path: Path, part: 'key' | 'value' = 
   return placeOf(source, part === 'key' && key !== undefined ? key.offset : node.offset)
 }
 
+/** Is there anything at a path, even what has a fault? */
+export function isWritten(source: FlexiSource, path: Path): boolean {
+  return findNodeAtLocation(source.root, [...path]) !== undefined
+}
+
 function placeOf(source: FlexiSource, offset: number): FaultPlace {
   return placeAt(source.file, source.text, offset)
 }

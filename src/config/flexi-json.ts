@@ -6,9 +6,10 @@ import type { ServerSettings } from '../core/project.ts'
 import type { RouteMatcher } from '../core/route.ts'
 import { closest } from '../core/suggest.ts'
 import type { RouteDraft } from './bind-routes.ts'
+import { certificateFaults } from './certificate-files.ts'
 import { locate, repeatedKeys, syntaxFaults, type FaultPlace, type FlexiSource } from './flexi-faults.ts'
 import type { FunctionDocument, RouteDocument } from './flexi-schema.ts'
-import { hashNamedFiles } from './named-files.ts'
+import { readNamedFiles } from './named-files.ts'
 import type { OriginDraft } from './proxy-target.ts'
 import { readRouteSettings } from './route-settings.ts'
 import { readServer } from './server-section.ts'
@@ -55,8 +56,8 @@ export async function parseFlexiJson(text: string, options: FlexiJsonOptions): P
   const { document, routeIndexes, faults } = await validate(source, getNodeValue(root))
   const functions = Object.entries(document.functions ?? {})
   const { directory } = options
-  const hashes = await hashNamedFiles(document, directory)
-  const reader: SectionReader = { source, directory, faults: [], files: [], hashes }
+  const named = await readNamedFiles(document, directory)
+  const reader: SectionReader = { source, directory, faults: [], files: [], named }
   const routes = (document.routes ?? []).flatMap(
     (route, position) => draftOf(route, routeIndexes[position] ?? position, reader) ?? [],
   )
@@ -71,6 +72,7 @@ export async function parseFlexiJson(text: string, options: FlexiJsonOptions): P
       ...faults,
       ...functions.flatMap(([name, func]) => unknownProvider(name, func, { source, ...options })),
       ...reader.faults,
+      ...(await certificateFaults(document, routeIndexes, reader)),
     ],
     mayDefine: (name) => findNodeAtLocation(root, ['functions', name]) !== undefined,
   }
@@ -149,6 +151,9 @@ function originsOf(
 function matcherOf(path: string, header: string | undefined): RouteMatcher {
   if (header === undefined) return { kind: 'path', path }
   const colon = header.indexOf(':')
-  const field = { name: header.slice(0, colon).toLowerCase(), valuePrefix: header.slice(colon + 1).trim() }
+  const name = header.slice(0, colon).toLowerCase()
+  const value = header.slice(colon + 1).trim()
+  // Names of hosts know no case.
+  const field = { name, valuePrefix: name === 'host' ? value.toLowerCase() : value }
   return { kind: 'path', path, field }
 }

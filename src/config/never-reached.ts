@@ -10,6 +10,7 @@ export function neverReached(drafts: readonly RouteDraft[]): Fault[] {
   if (drafts.length > ROUTES_MAX) return []
   const scopes = drafts.map((draft) => scopeOf(draft.matcher))
   return drafts.flatMap((draft, index): Fault[] => {
+    if (isNoTarget(draft.matcher)) return [noTarget(draft)]
     const earlier = drafts.find((_, other) => other < index && covers(scopes[other], scopes[index]))
     if (earlier === undefined) return []
     const { file, line } = earlier.origin
@@ -17,6 +18,16 @@ export function neverReached(drafts: readonly RouteDraft[]): Fault[] {
     const hint = 'Move the more specific route above the more general one.'
     return [{ place: draft.origin, text: draft.text, message, hint, severity: 'warning' }]
   })
+}
+
+/** A target is a path or `*`: a prefix that begins otherwise takes none. */
+function isNoTarget(matcher: RouteMatcher): boolean {
+  return matcher.kind === 'prefix' && !/^(?:\/|\*$|https?:\/\/)/i.test(matcher.prefix)
+}
+
+function noTarget({ origin, text, pattern }: RouteDraft): Fault {
+  const message = `never matches: no path starts with "${pattern}"`
+  return { place: origin, text, message, hint: `Write "/${pattern}".`, severity: 'warning' }
 }
 
 /** Which requests a matcher takes, in a form that two can be compared in. */

@@ -5,6 +5,7 @@ import type { RateLimit, RouteProtection, RouteTarget, StaticSettings } from '..
 import type { UpstreamSettings } from '../core/upstream.ts'
 import { locate, type FaultPlace, type FlexiSource, type Path } from './flexi-faults.ts'
 import type { RouteDocument } from './flexi-schema.ts'
+import { staticFiles, type StaticFile } from './static-files.ts'
 import { readKey, readUpstream, type SectionReader } from './upstream-settings.ts'
 
 /** A part of a route, and where its key stands: whether it fits is known when the target is. */
@@ -17,6 +18,8 @@ interface Section<Settings> {
 export interface RouteSettings {
   readonly upstream?: Section<UpstreamSettings> | undefined
   readonly static?: Section<StaticSettings> | undefined
+  /** Those that `static` names: whether they are there is known when the folder is. */
+  readonly files?: readonly StaticFile[] | undefined
   /** The prefix that is taken off. */
   readonly stripPrefix?: Section<string> | undefined
   readonly protection?: RouteProtection | undefined
@@ -30,16 +33,29 @@ export function readRouteSettings(route: RouteDocument, index: number, reader: S
     at: locate(reader.source, [...path, key], 'key'),
   })
   const { upstream, static: files } = route
+  reader.faults.push(...idleTls(route, [...path, 'upstream', 'tls'], reader.source))
   return {
     upstream:
       upstream === undefined
         ? undefined
         : section('upstream', readUpstream(upstream, [...path, 'upstream'], reader)),
     static: files === undefined ? undefined : section('static', readStatic(files)),
+    files: files === undefined ? undefined : staticFiles(files, [...path, 'static'], reader.source),
     stripPrefix:
       route.strip_prefix === true ? section('strip_prefix', route.path.replace(/\/+$/, '')) : undefined,
     protection: readProtection(route, path, reader),
   }
+}
+
+/** A warning for certificates and the like that no connection of the route uses. */
+function idleTls({ to, upstream }: RouteDocument, path: Path, source: FlexiSource): Fault[] {
+  if (upstream?.tls === undefined) return []
+  const origins =
+    typeof to === 'string' ? to.split(/[ \t]+/) : to.map((one) => (typeof one === 'string' ? one : one.url))
+  if (!origins.every((url) => /^http:/i.test(url))) return []
+  const message = '"tls" has no effect: no upstream of this route begins with https://'
+  const hint = 'Write https:// where an upstream speaks TLS, or remove "tls".'
+  return [{ ...locate(source, path, 'key'), message, hint, severity: 'warning' }]
 }
 
 function readStatic(document: NonNullable<RouteDocument['static']>): StaticSettings {

@@ -20,6 +20,8 @@ export interface ReadServerSettingsOptions {
 export interface EffectiveSettings {
   /** 0 takes any free port. */
   readonly port: number
+  /** True when nobody named a port: another one does as well. */
+  readonly portIsDefault: boolean
   readonly host: string
   /** How many calls of a native library run at once. */
   readonly threads: number
@@ -38,7 +40,7 @@ export function readServerSettings(options: ReadServerSettingsOptions): Effectiv
   const { flags, environment, project } = options
   const problems: string[] = []
   const read = (sources: readonly Source[], range: Range): number => {
-    const source = sources.find(({ value }) => value !== undefined && value !== '')
+    const source = sources.find(isSaid)
     if (source?.value === undefined) return range.default
     const number = wholeNumber(source.value)
     if (number !== undefined && number >= range.min && number <= range.max) return number
@@ -47,16 +49,15 @@ export function readServerSettings(options: ReadServerSettingsOptions): Effectiv
     return range.default
   }
   const variable = (name: string): Source => ({ name, value: environment[name] })
+  const ports = [
+    { name: '--port', value: flags.port },
+    variable('FLEXI_PORT'),
+    variable('PORT'),
+    { name: 'server.port', value: project.port },
+  ]
   const settings = {
-    port: read(
-      [
-        { name: '--port', value: flags.port },
-        variable('FLEXI_PORT'),
-        variable('PORT'),
-        { name: 'server.port', value: project.port },
-      ],
-      { min: 0, max: 65_535, default: DEFAULT_PORT },
-    ),
+    port: read(ports, { min: 0, max: 65_535, default: DEFAULT_PORT }),
+    portIsDefault: !ports.some(isSaid),
     host:
       [flags.host, environment['FLEXI_HOST'], environment['HOST'], project.host].find(
         (host) => host !== undefined && host !== '',
@@ -89,6 +90,10 @@ const PREALLOCATION_KB_MAX = 1_048_576
 interface Source {
   readonly name: string
   readonly value: number | string | undefined
+}
+
+function isSaid({ value }: Source): boolean {
+  return value !== undefined && value !== ''
 }
 
 interface Range {

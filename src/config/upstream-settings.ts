@@ -9,9 +9,9 @@ import type {
   UpstreamTimeouts,
   UpstreamTls,
 } from '../core/upstream.ts'
-import { locate, type FlexiSource, type Path } from './flexi-faults.ts'
+import { isWritten, locate, type FlexiSource, type Path } from './flexi-faults.ts'
 import type { RouteDocument } from './flexi-schema.ts'
-import type { FileHashes } from './named-files.ts'
+import type { NamedFiles } from './named-files.ts'
 
 type UpstreamDocument = NonNullable<RouteDocument['upstream']>
 
@@ -23,7 +23,8 @@ export interface SectionReader {
   readonly faults: Fault[]
   /** Files that are named, which are watched. */
   readonly files: AbsolutePath[]
-  readonly hashes: FileHashes
+  /** What those held. */
+  readonly named: NamedFiles
 }
 
 /** Reads the `upstream` of a route, which is at `path`. */
@@ -60,6 +61,8 @@ function readBalance(
     return undefined
   }
   if (balance !== 'hash') return balance === undefined ? undefined : { kind: balance }
+  // What is there and left out is a fault already.
+  if (isWritten(source, [...path, 'hash'])) return undefined
   const message = '"balance" is "hash", and nothing says of what'
   const hint = 'Add "hash": "address", "path", "header NAME" or "cookie NAME".'
   faults.push({ ...locate(source, [...path, 'balance']), message, hint })
@@ -89,8 +92,8 @@ function readTls(
   reader: SectionReader,
 ): UpstreamTls {
   const { verify, cert, key } = document
-  if ((cert === undefined) !== (key === undefined)) {
-    const [there, missing] = cert === undefined ? ['key', 'cert'] : ['cert', 'key']
+  const [there, missing] = cert === undefined ? ['key', 'cert'] : ['cert', 'key']
+  if ((cert === undefined) !== (key === undefined) && !isWritten(reader.source, [...path, missing])) {
     const at = locate(reader.source, [...path, there])
     reader.faults.push({ ...at, message: `"${there}" needs "${missing}"`, hint: `Add "${missing}".` })
   }
@@ -100,7 +103,7 @@ function readTls(
     key: readFileName(key, [...path, 'key'], reader),
   }
   const hashes = Object.values(files).flatMap((file) =>
-    file === undefined ? [] : (reader.hashes.get(file) ?? ''),
+    file === undefined ? [] : (reader.named.get(file)?.hash ?? ''),
   )
   const revision = hashes.length === 0 ? undefined : hashes.join(' ')
   return { verify, ...files, serverName: document.server_name, revision }
@@ -110,13 +113,14 @@ function readTls(
 export function readFileName(
   name: string | undefined,
   path: Path,
-  { source, directory, files, hashes, faults }: SectionReader,
+  { source, directory, files, named, faults }: SectionReader,
 ): AbsolutePath | undefined {
   if (name === undefined) return undefined
   const file = resolve(directory, name) as AbsolutePath
   files.push(file)
-  if (typeof hashes.get(file) === 'string') return file
-  const message = hashes.has(file) ? `"${name}" cannot be read as a file` : `there is no file "${name}"`
+  const found = named.get(file)
+  if (found !== undefined && found !== null) return file
+  const message = found === null ? `"${name}" cannot be read as a file` : `there is no file "${name}"`
   faults.push({ ...locate(source, path), message, hint: 'Name a file in PEM format.' })
   return file
 }

@@ -9,9 +9,10 @@ import { closest } from '../core/suggest.ts'
 import { conforms, type JsonSchema } from './conforms.ts'
 import { locate, type FaultPlace, type FlexiSource, type Path } from './flexi-faults.ts'
 import { flexiSchema, type FlexiDocument } from './flexi-schema.ts'
+import { innermost, withoutFaulty } from './without-faulty.ts'
 
 export interface Validation {
-  /** Without the functions, routes and settings that have a fault. */
+  /** Without what has a fault: of an object its key, of a list the whole list, of the list of routes the route. */
   readonly document: FlexiDocument
   /** Where each route of the document stands in the file's list. */
   readonly routeIndexes: readonly number[]
@@ -27,11 +28,8 @@ export async function validate(source: FlexiSource, value: unknown): Promise<Val
   const { z } = await import('zod')
   const schema = flexiSchema(z)
   const issues = (schema.safeParse(value).error?.issues ?? []).flatMap(innermost)
-  const rest = schema.safeParse(withoutFaulty(value, issues, keysAt(shipped, [])))
-  const faulty = new Set(issues.flatMap(({ path: [part, index] }) => (part === 'routes' ? [index] : [])))
   return {
-    document: rest.success ? rest.data : {},
-    routeIndexes: indexes.filter((index) => !faulty.has(index)),
+    ...withoutFaulty(value, issues, (rest) => schema.safeParse(rest)),
     faults: issues.flatMap((issue) => issueFaults({ source, schema: shipped }, issue)),
   }
 }
@@ -40,33 +38,6 @@ export async function validate(source: FlexiSource, value: unknown): Promise<Val
 async function readSchema(): Promise<JsonSchema> {
   const text = await readFile(fileURLToPath(import.meta.resolve('flexi/flexi.schema.json')), 'utf8')
   return JSON.parse(text) as JsonSchema
-}
-
-/** Of a value that may be one of several things, the issues of the one it is meant to be, if its type tells. */
-function innermost(issue: core.$ZodIssue): core.$ZodIssue[] {
-  if (issue.code !== 'invalid_union') return [issue]
-  const [meant, ...others] = issue.errors.filter((issues) => !issues.some(isOfOtherType))
-  if (meant === undefined || others.length > 0) return [issue]
-  return meant.flatMap((inner) => innermost({ ...inner, path: [...issue.path, ...inner.path] }))
-}
-
-function isOfOtherType({ code, path }: core.$ZodIssue): boolean {
-  return path.length === 0 && (code === 'invalid_type' || code === 'invalid_value')
-}
-
-/** The same document without each function, route and setting that has an issue. */
-function withoutFaulty(value: unknown, issues: readonly core.$ZodIssue[], keys: readonly string[]): unknown {
-  if (typeof value !== 'object' || value === null) return {}
-  const faulty = new Set(issues.map(({ path }) => JSON.stringify(path.slice(0, 2))))
-  const keep = (...path: Path): boolean => !faulty.has(JSON.stringify(path))
-  const known = Object.entries(value).filter(([key]) => keys.includes(key) && keep(key))
-  return Object.fromEntries(
-    known.map(([key, part]: [string, unknown]) => {
-      if (Array.isArray(part)) return [key, part.filter((_, index) => keep(key, index))]
-      if (typeof part !== 'object' || part === null) return [key, part]
-      return [key, Object.fromEntries(Object.entries(part).filter(([name]) => keep(key, name)))]
-    }),
-  )
 }
 
 interface Validated {

@@ -45,6 +45,8 @@ export interface FlexiErrorOptions {
   readonly faults?: readonly Fault[]
   /** Seconds after which asking again makes sense; sent as Retry-After. */
   readonly retryAfterSeconds?: number
+  /** Whoever reads the log has been told already, as a fault: it is not a warning of its own. */
+  readonly reported?: boolean
   /** More fields of the answer, by name. */
   readonly answerFields?: Readonly<Record<string, string>>
 }
@@ -58,6 +60,7 @@ export class FlexiError extends Error {
   readonly hint: string | undefined
   readonly faults: readonly Fault[]
   readonly retryAfterSeconds: number | undefined
+  readonly reported: boolean
   readonly answerFields: Readonly<Record<string, string>>
 
   constructor(code: ErrorCode, message: string, options: FlexiErrorOptions = {}) {
@@ -67,6 +70,7 @@ export class FlexiError extends Error {
     this.hint = options.hint
     this.faults = options.faults ?? []
     this.retryAfterSeconds = options.retryAfterSeconds
+    this.reported = options.reported ?? false
     this.answerFields = options.answerFields ?? {}
   }
 

@@ -40,6 +40,8 @@ export interface RequestContext {
   readonly protocol: 'http' | 'https'
   /** The proxy whose connection it is, when it is trusted: what it says about the client stands, and the three above are from there. */
   readonly trustedPeer?: string | undefined
+  /** The host the client asked that proxy for, where it says so in Forwarded (RFC 7239). */
+  readonly forwardedHost?: string | undefined
   readonly raw: RawRequest
   readonly route: MatchedRoute | undefined
   readonly log: Logger

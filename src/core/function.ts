@@ -108,6 +108,8 @@ export type Instance = SocketFetcher &
     invoke?(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
     /** Resolves when the instance can serve no more: with the error that ended it, or undefined when it was disposed. */
     readonly closed: Promise<Error | undefined>
+    /** Whether it has answered anything, for one whose answers may go to requests that were leased to another. */
+    answered?(): boolean
   }
 
 /** One built revision of a function, ready to start. */
@@ -149,6 +151,8 @@ export interface FunctionSource extends AsyncDisposable {
   watched(): readonly AbsolutePath[]
   /** Tells of changes at once, also while `build()` runs: one that is out of date and lasts may be given up for the next. */
   changed?(files: readonly AbsolutePath[]): void
+  /** Whether what the last failed `build()` lacked has come since: asked by a request that finds no code. */
+  lackedIsThere?(): Promise<boolean>
   /** Nobody will use this source again: a `build()` that is running rejects soon, with FLEXI_SHUTTING_DOWN. */
   cancel?(): void
   /** Writes what a deployment would ship into `directory`, and tells what it wrote (paths relative to it). */

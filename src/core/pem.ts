@@ -132,13 +132,16 @@ function daysFrom(leftMs: number): string {
   return days === 0 ? 'today' : 'tomorrow'
 }
 
+/** An authority that is followed by others is mostly a chain the wrong way round. */
 function foreignKey({ ca }: X509Certificate, cert: PemFile): PemFault {
+  const isChain = (cert.text.match(CERTIFICATES) ?? []).length > 1
   return {
     part: 'key',
     message: `the key does not belong to the certificate "${cert.name}"`,
-    hint: ca
-      ? "Put the server's own certificate first in that file, before those of its chain."
-      : 'Name the key that this certificate was made for.',
+    hint:
+      ca && isChain
+        ? "Put the server's own certificate first in that file, before those of its chain."
+        : 'Name the key that this certificate was made for.',
   }
 }
 

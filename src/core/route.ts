@@ -107,13 +107,16 @@ export function parseTemplate(path: string): readonly TemplateSegment[] {
     })
 }
 
+/** The upstream of an entry that names none. */
+export const NOWHERE = 'http://127.0.0.1:0'
+
 /** What a route leads to, for tables and messages; `folder` writes a path as its reader knows it. */
 export function describeTarget(target: RouteTarget, folder: (path: AbsolutePath) => string): string {
   switch (target.kind) {
     case 'function':
       return target.name
     case 'upstream':
-      return target.origins.map(({ url }) => url).join(' ')
+      return target.origins.map(({ url }) => (url === NOWHERE ? 'nothing' : url)).join(' ')
     case 'static':
       return folder(target.directory)
   }

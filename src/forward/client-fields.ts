@@ -21,7 +21,16 @@ export function addClientFields(fields: string[], asked: Asked): void {
   if (context.trustedPeer === undefined) addFirstHop(fields, asked)
   else addNextHop(fields, asked, context.trustedPeer)
   const { via } = incoming.headers
-  fields.push('Via', `${via === undefined ? '' : `${via}, `}${incoming.httpVersion} ${VIA_NAME}`)
+  fields.push(
+    'Via',
+    via === undefined ? ownVia(incoming.httpVersion) : `${via}, ${ownVia(incoming.httpVersion)}`,
+  )
+}
+
+const VIA_1_1 = `1.1 ${VIA_NAME}`
+
+function ownVia(httpVersion: string): string {
+  return httpVersion === '1.1' ? VIA_1_1 : `${httpVersion} ${VIA_NAME}`
 }
 
 function addFirstHop(fields: string[], { incoming, context }: Asked): void {
@@ -29,7 +38,17 @@ function addFirstHop(fields: string[], { incoming, context }: Asked): void {
   const { host } = incoming.headers
   fields.push('X-Forwarded-For', clientAddress, 'X-Forwarded-Proto', protocol)
   if (host !== undefined) fields.push('X-Forwarded-Host', host)
-  fields.push('Forwarded', forwardedHop({ address: clientAddress, protocol, host }))
+  fields.push('Forwarded', firstHop(clientAddress, protocol, host))
+}
+
+/** The hop that was written last: nearly always the next one's as well. */
+let last = { address: '', protocol: '', host: undefined as string | undefined, text: '' }
+
+function firstHop(address: string, protocol: string, host: string | undefined): string {
+  if (last.address !== address || last.host !== host || last.protocol !== protocol) {
+    last = { address, protocol, host, text: forwardedHop({ address, protocol, host }) }
+  }
+  return last.text
 }
 
 function addNextHop(fields: string[], { incoming, context }: Asked, peer: string): void {
@@ -38,8 +57,8 @@ function addNextHop(fields: string[], { incoming, context }: Asked, peer: string
   const { forwarded } = headers
   const nodes = chain === undefined ? forwardedNodes(forwarded ?? '') : chain.split(',')
   fields.push('X-Forwarded-For', [...nodes.map((node) => node.trim()), peer].join(', '))
-  fields.push('X-Forwarded-Proto', textOf(headers['x-forwarded-proto']) ?? context.protocol)
-  const host = textOf(headers['x-forwarded-host']) ?? headers.host
+  fields.push('X-Forwarded-Proto', context.protocol)
+  const host = context.forwardedHost ?? textOf(headers['x-forwarded-host']) ?? headers.host
   if (host !== undefined) fields.push('X-Forwarded-Host', host)
   const before = forwarded === undefined ? nodes.map((node) => `for=${quotedNode(node.trim())}`) : [forwarded]
   const own = forwardedHop({ address: peer, protocol: context.protocol, host: headers.host })
@@ -68,9 +87,34 @@ function quotedNode(node: string): string {
   return /^[\w.:[\]-]+$/.test(node) ? `"${node}"` : 'unknown'
 }
 
-const NODE = /(?:^|[,;\s])for=(?:"((?:[^"\\]|\\.)*)"|([^,;\s"]+))/gi
+/** What one hop says of the connection it got (RFC 7239 section 4). */
+export interface ForwardedElement {
+  readonly node?: string | undefined
+  readonly proto?: string | undefined
+  readonly host?: string | undefined
+}
 
-/** `for=192.0.2.43;proto=http, for="[2001:db8::17]:47011"` → [192.0.2.43, [2001:db8::17]:47011] */
-export function forwardedNodes(forwarded: string): string[] {
-  return [...forwarded.matchAll(NODE)].map((match) => match[1] ?? match[2] ?? '')
+/** No comma or semicolon within quotes, which no value we read has: an open quote that a client sent swallows nothing of what follows. */
+const PAIR = /(^|[,;])\s*([\w-]+)\s*=\s*(?:"((?:[^",;\\]|\\[^,;])*)"|([^,;\s"]*))/g
+
+const KEYS: ReadonlyMap<string, keyof ForwardedElement> = new Map([
+  ['for', 'node'],
+  ['proto', 'proto'],
+  ['host', 'host'],
+])
+
+/** `for=192.0.2.43;proto=http, for="[2001:db8::17]:47011"` → [{ node: '192.0.2.43', proto: 'http' }, { node: '[2001:db8::17]:47011' }] */
+export function forwardedElements(forwarded: string): readonly ForwardedElement[] {
+  const elements: ForwardedElement[] = []
+  for (const [, separator, name = '', quoted, token] of forwarded.matchAll(PAIR)) {
+    const key = KEYS.get(name.toLowerCase())
+    const pair = key === undefined ? {} : { [key]: quoted ?? token }
+    if (separator === ';') elements.push({ ...elements.pop(), ...pair })
+    else elements.push(pair)
+  }
+  return elements
+}
+
+function forwardedNodes(forwarded: string): string[] {
+  return forwardedElements(forwarded).flatMap(({ node }) => node ?? [])
 }

@@ -59,6 +59,36 @@ export function pairs(raw: readonly (Buffer | string)[]): [string, string][] {
 }
 
 /** Fields are bytes; Node reads and writes them as Latin-1. */
-export function latin1(part: Buffer | string): string {
-  return typeof part === 'string' ? part : part.toString('latin1')
+function latin1(part: Buffer | string): string {
+  return typeof part === 'string' ? part : textOf(part)
+}
+
+/** Name, value, name, value … of an answer as text. */
+export function texts(raw: readonly Buffer[]): string[] {
+  const list: string[] = []
+  for (const part of raw) list.push(textOf(part))
+  return list
+}
+
+const RECENT_SLOTS = 256
+/** Longer ones seldom come again. */
+const RECENT_LENGTH_MAX = 48
+/** What was read last, by length and both ends: an upstream's answers repeat their names and most of their values. */
+const recent: string[] = Array.from({ length: RECENT_SLOTS }, () => '')
+
+function textOf(part: Buffer): string {
+  const { length } = part
+  if (length === 0 || length > RECENT_LENGTH_MAX) return part.toString('latin1')
+  const slot = (length * 31 + (part[0] ?? 0) * 7 + (part[length - 1] ?? 0)) % RECENT_SLOTS
+  const known = recent[slot] ?? ''
+  if (known.length === length && isSame(known, part)) return known
+  const text = part.toString('latin1')
+  recent[slot] = text
+  return text
+}
+
+/** Cheaper than a call into the engine for so few bytes. */
+function isSame(text: string, part: Buffer): boolean {
+  for (let i = text.length - 1; i >= 0; i--) if (text.charCodeAt(i) !== part[i]) return false
+  return true
 }

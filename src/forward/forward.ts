@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RequestContext } from '../core/fetcher.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { AnswerHook } from './answer-hook.ts'
-import { addTrailers, cut, hasContent, inform, latin1, pairs, writeHead } from './client-side.ts'
+import { addTrailers, cut, hasContent, inform, pairs, texts, writeHead } from './client-side.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { requestFields, responseFields, type FieldRules } from './fields.ts'
 import { addRequestId } from './request-id.ts'
@@ -44,14 +44,18 @@ export interface ForwardExchange {
  * @throws UpstreamError before the head is sent: FLEXI_UPSTREAM_UNREACHABLE, FLEXI_UPSTREAM_TIMEOUT, FLEXI_UPSTREAM_RESPONSE.
  */
 export function forward(target: ForwardTarget, exchange: ForwardExchange): Promise<void> {
-  return new Promise((resolve, reject) => {
-    new Forwarding(target, exchange, { resolve, reject }).send()
-  })
+  return new Promise((resolve, reject) => startForward(target, exchange, { resolve, reject }))
 }
 
-interface Settle {
+/** Where the end of an exchange is told, once. */
+export interface Settle {
   resolve(): void
   reject(error: Error): void
+}
+
+/** `forward` for who needs no promise. */
+export function startForward(target: ForwardTarget, exchange: ForwardExchange, settle: Settle): void {
+  new Forwarding(target, exchange, settle).send()
 }
 
 /** The connector knows the real one. Without one for all requests undici opens a new TLS connection whenever their Host differs. */
@@ -87,6 +91,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #droppedBytes = 0
   #abort: ((error?: Error) => void) | undefined
   #resume: (() => void) | undefined
+  #onAbort: (() => void) | undefined
 
   constructor(target: ForwardTarget, exchange: ForwardExchange, settle: Settle) {
     this.#target = target
@@ -94,7 +99,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#settle = settle
     this.#body = hasContent(exchange.incoming) ? new RequestBody(exchange.incoming) : undefined
     exchange.outgoing.on('close', this.#onClose)
-    exchange.signal?.addEventListener('abort', this.#onAbort)
+    if (exchange.signal !== undefined) this.#listenTo(exchange.signal)
   }
 
   send(): void {
@@ -131,7 +136,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
       inform(outgoing, status, raw)
       return true
     }
-    this.#exchange.signal?.removeEventListener('abort', this.#onAbort)
+    this.#stopListening()
     if (hook?.accepts(status) === false) {
       this.#drop(givenUp(this.#target.origin, status))
       return true
@@ -139,7 +144,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#resume = resume
     this.#accepted = true
     const framing = { status, method: incoming.method, httpVersion: incoming.httpVersion }
-    const fields = responseFields(raw.map(latin1), framing)
+    const fields = responseFields(texts(raw), framing)
     if (this.#target.forwarded) addRequestId(fields, this.#exchange)
     this.#head = { status, reason, fields: hook === undefined ? fields : hook.edit(fields) }
     // undici takes the length of a 304 for content that never came, and fails: nothing of this response is left to wait for.
@@ -167,7 +172,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     const hasTrailers = trailers !== null && trailers.length > 0
     if (head !== undefined && !hasTrailers) {
       this.#complete = true
-      this.#begin(head, () => writeWhole(outgoing, head, this.#first))
+      this.#begin(head)
       return
     }
     this.flush()
@@ -180,24 +185,27 @@ class Forwarding implements Dispatcher.DispatchHandler {
   flush(): void {
     const head = this.#head
     if (head === undefined || this.#closed || this.#dropped) return
-    const { outgoing } = this.#exchange
-    this.#begin(head, () => {
-      writeHead(outgoing, head)
-      outgoing.on('drain', () => this.#resume?.())
-      if (this.#first === undefined) outgoing.flushHeaders()
-      else outgoing.write(this.#first)
-    })
+    this.#begin(head)
   }
 
   /** What Node refuses to write, the upstream should not have sent; nothing of it has left. */
-  #begin(head: AnswerHead, write: () => void): void {
+  #begin(head: AnswerHead): void {
     this.#head = undefined
     try {
-      write()
+      if (this.#complete) writeWhole(this.#exchange.outgoing, head, this.#first)
+      else this.#writeBeginning(head)
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(`status ${head.status}`))
       this.#abort?.()
     }
+  }
+
+  #writeBeginning(head: AnswerHead): void {
+    const { outgoing } = this.#exchange
+    writeHead(outgoing, head)
+    outgoing.on('drain', () => this.#resume?.())
+    if (this.#first === undefined) outgoing.flushHeaders()
+    else outgoing.write(this.#first)
   }
 
   onError(error: Error): void {
@@ -218,10 +226,9 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   #drop(error: UpstreamError): void {
-    const { outgoing, signal } = this.#exchange
     this.#dropped = true
-    outgoing.off('close', this.#onClose)
-    signal?.removeEventListener('abort', this.#onAbort)
+    this.#exchange.outgoing.off('close', this.#onClose)
+    this.#stopListening()
     this.#settle.reject(error)
   }
 
@@ -232,10 +239,18 @@ class Forwarding implements Dispatcher.DispatchHandler {
     return true
   }
 
-  readonly #onAbort = (): void => {
-    if (this.#accepted) return
-    this.#fail(OUT_OF_TIME)
-    this.#abort?.(OUT_OF_TIME)
+  /** Few exchanges have a signal: the others are spared the closure. */
+  #listenTo(signal: AbortSignal): void {
+    this.#onAbort = () => {
+      if (this.#accepted) return
+      this.#fail(OUT_OF_TIME)
+      this.#abort?.(OUT_OF_TIME)
+    }
+    signal.addEventListener('abort', this.#onAbort)
+  }
+
+  #stopListening(): void {
+    if (this.#onAbort !== undefined) this.#exchange.signal?.removeEventListener('abort', this.#onAbort)
   }
 
   /** The client must see that something is missing: its connection ends without the end of the body. */

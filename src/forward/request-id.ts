@@ -16,11 +16,16 @@ export function sentRequestId(headers: IncomingHttpHeaders): string | undefined 
   return typeof id === 'string' && VALID.test(id) ? id : undefined
 }
 
+/** The id that the client is told: the one it gave, else ours. */
+export function toldRequestId(headers: IncomingHttpHeaders, id: string): string {
+  return sentRequestId(headers) ?? id
+}
+
 /** Tells the client the id its request had, unless the upstream tells one itself. */
 export function addRequestId(
   fields: string[],
   { incoming, context }: { readonly incoming: IncomingMessage; readonly context: RequestContext },
 ): void {
   if (fieldValue(fields, REQUEST_ID_KEY) !== undefined) return
-  fields.push(REQUEST_ID, sentRequestId(incoming.headers) ?? context.id)
+  fields.push(REQUEST_ID, toldRequestId(incoming.headers, context.id))
 }

@@ -13,7 +13,7 @@ export interface CertificatesOptions {
   readonly host: string
   /** FLEXI_CA_DIR and XDG_DATA_HOME are read from it. */
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** What ought to be known, such as a certificate that ends soon. Called again after each replacement. */
+  /** What becomes true while it serves, such as a certificate that ends soon. What is so at the start is said by who reads the configuration. */
   onWarning(message: string): void
 }
 
@@ -60,14 +60,12 @@ export async function openCertificates(
   const replace = async (next: HttpsSettings): Promise<void> => {
     source = await openSource(next, options)
     current = next
-    warn()
     for (const listener of listeners) listener()
   }
   const daily = setInterval(() => {
-    replace(current).catch((error: unknown) => options.onWarning(errorMessage(error)))
+    replace(current).then(warn, (error: unknown) => options.onWarning(errorMessage(error)))
   }, DAY_MS)
   daily.unref()
-  warn()
   return {
     get fallback() {
       return { cert: source.fallback.cert, key: source.fallback.key }

@@ -24,8 +24,12 @@ export class Balancer<T extends Balanced> {
   /** Reused, because every request would make one. */
   readonly #candidates: T[] = []
 
+  /** Who gets every request as long as it is up. */
+  readonly #only: T | undefined
+
   constructor(members: readonly T[], policy: BalancePolicy) {
     this.#members = members.filter(({ weight }) => weight > 0)
+    this.#only = this.#members.length === 1 ? this.#members[0] : undefined
     this.#pick = pickBy(policy)
   }
 
@@ -34,6 +38,16 @@ export class Balancer<T extends Balanced> {
    * `down`: nobody could.
    */
   choose(tried: readonly T[], key: string | undefined): T | 'full' | 'down' {
+    return this.#alone(tried) ?? this.#among(tried, key)
+  }
+
+  #alone(tried: readonly T[]): T | undefined {
+    const only = this.#only
+    if (only === undefined || tried.length > 0 || rankOf(only) >= OUT || isFull(only)) return undefined
+    return only
+  }
+
+  #among(tried: readonly T[], key: string | undefined): T | 'full' | 'down' {
     const candidates = this.#candidates
     const bestFull = this.#gather(tried)
     const [best] = candidates

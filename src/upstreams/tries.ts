@@ -5,7 +5,7 @@ import type { Writable } from 'node:stream'
 import { FlexiError } from '../core/errors.ts'
 import type { RequestContext } from '../core/fetcher.ts'
 import type { AnswerHook } from '../forward/answer-hook.ts'
-import { UpstreamError } from '../forward/forward.ts'
+import { UpstreamError, type Settle } from '../forward/forward.ts'
 import type { Balancer } from './balancer.ts'
 import { editFields } from './field-edits.ts'
 import type { Member } from './member.ts'
@@ -28,22 +28,24 @@ export interface Asked {
   readonly client: Writable
   /** Idempotent and without content: may be sent again after it was sent. */
   readonly repeatable: boolean
+  /** Sends it there; `tries.resolve` or `tries.reject` is then called once. May throw in place of the latter. */
+  send(member: Member, tries: Tries): void
+  /**
+   * Called once, when it was answered, or is over without an answer.
+   * @param error Of the last try; FLEXI_UPSTREAM_DOWN and FLEXI_QUEUE_FULL when there was none.
+   */
+  end(error?: Error): void
 }
-
-/** What one try may take. */
-interface TryLimits {
-  readonly headersMs: number
-  readonly signal: AbortSignal | undefined
-}
-
-export type Send = (member: Member, limits: TryLimits) => Promise<void>
 
 /** They mean the origin or what is behind it is not there. */
 const FAILING: ReadonlySet<number> = new Set([502, 503, 504])
 const NONE: readonly Member[] = []
 
-/** One request and the origins it is sent to until one answers. */
-export class Tries implements AnswerHook {
+/**
+ * One request and the origins it is sent to until one answers. Calls back instead of promising:
+ * nearly every request is one try, and four promises would be a tenth of what it costs.
+ */
+export class Tries implements AnswerHook, Settle {
   readonly #upstream: Upstreaming
   readonly #asked: Asked
   readonly #since = Date.now()
@@ -62,23 +64,32 @@ export class Tries implements AnswerHook {
     this.#key = this.#readKey()
   }
 
-  /** @throws FlexiError of the last try; FLEXI_UPSTREAM_DOWN and FLEXI_QUEUE_FULL when there was none. */
-  async run(send: Send): Promise<void> {
+  run(): void {
     this.#startTotal()
-    let failure: unknown
-    try {
-      for (;;) {
-        const choice = this.#upstream.balancer.choose(this.#tried, this.#key)
-        if (typeof choice === 'string' && failure !== undefined) throw failure
-        const member = typeof choice === 'string' ? await this.#wait(choice) : choice
-        if (this.#asked.client.destroyed || member === undefined) return
-        if (this.#total?.controller.signal.aborted === true) throw this.#tooLate()
-        failure = await this.#try(member, send)
-        if (failure === undefined) return
-      }
-    } finally {
-      this.#endTotal()
-    }
+    this.#next()
+  }
+
+  /** Longest silence before the head of the answer to this try. */
+  get headersMs(): number {
+    const { tryMs, totalMs } = this.#upstream.plan
+    if (tryMs === 0) return 0
+    return Math.max(1, Math.min(tryMs, this.#tried.length === 0 ? totalMs : this.#leftMs()))
+  }
+
+  /** Aborts when all tries together have taken too long. */
+  get signal(): AbortSignal | undefined {
+    return this.#total?.controller.signal
+  }
+
+  /** The try under way has ended as it should. */
+  resolve(): void {
+    this.#leave()
+    this.#end()
+  }
+
+  /** The try under way has failed. What follows begins when whoever tells has returned: it may be in the middle of its work. */
+  reject(error: unknown): void {
+    queueMicrotask(() => this.#failed(error))
   }
 
   accepts(status: number): boolean {
@@ -98,28 +109,59 @@ export class Tries implements AnswerHook {
     return edited
   }
 
-  /** What failed, when the request may go to another origin. */
-  async #try(member: Member, send: Send): Promise<UpstreamError | undefined> {
-    const { members, plan } = this.#upstream
+  #next(failure?: Error): void {
+    const choice = this.#upstream.balancer.choose(this.#tried, this.#key)
+    if (typeof choice !== 'string') this.#go(choice)
+    else if (failure !== undefined) this.#end(failure)
+    else
+      this.#wait(choice).then(
+        (member) => this.#go(member),
+        (error: unknown) => this.#end(asError(error)),
+      )
+  }
+
+  /** Undefined for nowhere: the client is gone. */
+  #go(member: Member | undefined): void {
+    if (this.#asked.client.destroyed || member === undefined) this.#end()
+    else if (this.#total?.controller.signal.aborted === true) this.#end(this.#tooLate())
+    else this.#try(member)
+  }
+
+  #try(member: Member): void {
     this.#member = member
     this.#judged = false
     this.#isProbe = member.origin.enter()
-    if (members.length > 1) this.#asked.context.note({ upstream: member.origin.url })
+    if (this.#upstream.members.length > 1) this.#asked.context.note({ upstream: member.origin.url })
     try {
-      const headersMs = plan.tryMs === 0 ? 0 : Math.max(1, Math.min(plan.tryMs, this.#leftMs()))
-      await send(member, { headersMs, signal: this.#total?.controller.signal })
-      return undefined
+      this.#asked.send(member, this)
     } catch (error) {
-      if (this.#goesOn(error, member)) return error
-      throw error
-    } finally {
-      if (this.#isProbe && !this.#judged) member.origin.circuit.probeLost()
-      member.origin.leave()
+      this.reject(error)
     }
   }
 
-  #goesOn(error: unknown, member: Member): error is UpstreamError {
-    if (!(error instanceof UpstreamError) || error.code === 'FLEXI_BAD_REQUEST') return false
+  #failed(error: unknown): void {
+    const goesOn = this.#goesOn(error)
+    this.#leave()
+    if (goesOn) this.#next(asError(error))
+    else this.#end(asError(error))
+  }
+
+  #leave(): void {
+    const origin = this.#member?.origin
+    if (this.#isProbe && !this.#judged) origin?.circuit.probeLost()
+    origin?.leave()
+  }
+
+  #end(error?: Error): void {
+    this.#endTotal()
+    this.#asked.end(error)
+  }
+
+  /** True when the request may go to another origin. */
+  #goesOn(error: unknown): boolean {
+    const member = this.#member
+    if (!(error instanceof UpstreamError) || error.code === 'FLEXI_BAD_REQUEST' || member === undefined)
+      return false
     this.#judge(error.message)
     this.#tried = [...this.#tried, member]
     const { plan } = this.#upstream
@@ -158,10 +200,19 @@ export class Tries implements AnswerHook {
 
   #allDown(): FlexiError {
     const { members, plan } = this.#upstream
-    const urls = members.map(({ origin }) => origin.url).join(', ')
+    const { retryAfterSeconds } = plan
+    const taking = members.filter(({ weight }) => weight > 0)
+    const urls = (taking.length > 0 ? taking : members).map(({ origin }) => origin.url).join(', ')
+    if (taking.length === 0) {
+      const message = `every origin has weight 0, which takes no requests: ${urls}`
+      return new FlexiError('FLEXI_UPSTREAM_DOWN', message, {
+        hint: 'Give one of them a weight above 0.',
+        retryAfterSeconds,
+      })
+    }
     return new FlexiError('FLEXI_UPSTREAM_DOWN', `none of the origins is up: ${urls}`, {
       hint: 'Start one of them; its health check will find it.',
-      retryAfterSeconds: plan.retryAfterSeconds,
+      retryAfterSeconds,
     })
   }
 
@@ -182,7 +233,7 @@ export class Tries implements AnswerHook {
   }
 
   #endTotal(): void {
-    clearTimeout(this.#total?.timer)
+    if (this.#total !== undefined) clearTimeout(this.#total.timer)
   }
 
   #readKey(): string | undefined {
@@ -205,4 +256,8 @@ export class Tries implements AnswerHook {
     const secure = this.#asked.context.protocol === 'https' ? '; Secure' : ''
     fields.push('Set-Cookie', `${start}${value}; Path=/; HttpOnly; SameSite=Lax${secure}`)
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
 }

@@ -8,16 +8,17 @@ import { silentLogger, type Logger } from '../core/log.ts'
 import type { OriginState, UpstreamOrigin, UpstreamSettings } from '../core/upstream.ts'
 import { hasContent } from '../forward/client-side.ts'
 import { VIA_NAME } from '../forward/fields.ts'
-import { forward, IDEMPOTENT, type ForwardExchange } from '../forward/forward.ts'
+import { IDEMPOTENT, startForward, type ForwardExchange } from '../forward/forward.ts'
 import { forwardHttp2 } from '../forward/http2-forward.ts'
 import { problemText } from '../forward/problem.ts'
 import { answerRaw } from '../forward/raw-answer.ts'
+import { REQUEST_ID, toldRequestId } from '../forward/request-id.ts'
 import { forwardUpgrade } from '../forward/upgrade.ts'
 import { Balancer } from './balancer.ts'
 import { memberOf, type Member } from './member.ts'
 import { Origins, type HeldOrigin } from './origins.ts'
 import { planOf } from './plan.ts'
-import { Tries, type Upstreaming } from './tries.ts'
+import { Tries, type Asked, type Upstreaming } from './tries.ts'
 import { WaitingLine } from './waiting-line.ts'
 
 export interface UpstreamTools {
@@ -93,6 +94,12 @@ class Holder {
 
 const LOOPS_MAX = 10
 
+interface Relayed {
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  readonly context: RequestContext
+}
+
 class OpenUpstream implements Upstream {
   readonly #upstream: Upstreaming
   readonly #holder: Holder
@@ -111,32 +118,44 @@ class OpenUpstream implements Upstream {
     return this.#upstream.members.map(({ origin }) => origin.state)
   }
 
-  async handle(incoming: IncomingMessage, outgoing: ServerResponse, context: RequestContext): Promise<void> {
-    if (incoming.method === 'TRACE') {
-      outgoing.writeHead(405, ['Content-Length', '0'])
-      outgoing.end()
-      return
-    }
-    refuseLoop(incoming.headers.via)
-    const repeatable = IDEMPOTENT.has(context.raw.method) && !hasContent(incoming)
-    const tries = new Tries(this.#upstream, { incoming, context, client: outgoing, repeatable })
-    this.#underWay++
-    try {
-      await tries.run((member, { headersMs, signal }) =>
-        send(member, { incoming, outgoing, context, hook: tries, headersMs, signal }),
-      )
-    } finally {
-      if (--this.#underWay === 0) this.#onIdle?.()
-    }
+  handle(incoming: IncomingMessage, outgoing: ServerResponse, context: RequestContext): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (incoming.method === 'TRACE') {
+        outgoing.writeHead(405, ['Content-Length', '0'])
+        outgoing.end()
+        resolve()
+        return
+      }
+      refuseLoop(incoming.headers.via)
+      const request = new RelayedRequest({ incoming, outgoing, context }, (error) => {
+        if (--this.#underWay === 0) this.#onIdle?.()
+        if (error === undefined) resolve()
+        else reject(error)
+      })
+      const tries = new Tries(this.#upstream, request)
+      this.#underWay++
+      tries.run()
+    })
   }
 
   upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, context: RequestContext): void {
-    const tries = new Tries(this.#upstream, { incoming, context, client: socket, repeatable: true })
-    const exchange = { incoming, socket, head, context, hook: tries }
-    const relayed = tries.run(({ upgradeTarget, upgradeOptions }, { headersMs }) =>
-      forwardUpgrade(upgradeTarget, exchange, { ...upgradeOptions, handshakeMs: headersMs }),
-    )
-    relayed.catch((error: unknown) => refuseUpgrade(socket, context, asFlexiError(error)))
+    const tries = new Tries(this.#upstream, {
+      incoming,
+      context,
+      client: socket,
+      repeatable: true,
+      send({ upgradeTarget, upgradeOptions }, hook) {
+        const exchange = { incoming, socket, head, context, hook }
+        forwardUpgrade(upgradeTarget, exchange, { ...upgradeOptions, handshakeMs: hook.headersMs }).then(
+          () => hook.resolve(),
+          (error: unknown) => hook.reject(error),
+        )
+      },
+      end(error) {
+        if (error !== undefined) refuseUpgrade(socket, { incoming, context }, asFlexiError(error))
+      },
+    })
+    tries.run()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -151,21 +170,51 @@ class OpenUpstream implements Upstream {
   }
 }
 
-function send({ target }: Member, exchange: ForwardExchange): Promise<void> {
-  return 'pool' in target ? forwardHttp2(target, exchange) : forward(target, exchange)
+/** A plain request as its tries know it. */
+class RelayedRequest implements Asked {
+  readonly incoming: IncomingMessage
+  readonly context: RequestContext
+  readonly client: ServerResponse
+  readonly repeatable: boolean
+  readonly end: (error?: Error) => void
+
+  constructor({ incoming, outgoing, context }: Relayed, end: (error?: Error) => void) {
+    this.incoming = incoming
+    this.client = outgoing
+    this.context = context
+    this.repeatable = IDEMPOTENT.has(context.raw.method) && !hasContent(incoming)
+    this.end = end
+  }
+
+  send({ target }: Member, tries: Tries): void {
+    const { incoming, context, client: outgoing } = this
+    const { headersMs, signal } = tries
+    const exchange: ForwardExchange = { incoming, outgoing, context, hook: tries, headersMs, signal }
+    if ('pool' in target) {
+      forwardHttp2(target, exchange).then(
+        () => tries.resolve(),
+        (error: unknown) => tries.reject(error),
+      )
+    } else {
+      startForward(target, exchange, tries)
+    }
+  }
 }
 
-function refuseUpgrade(socket: Duplex, context: RequestContext, error: FlexiError): void {
+function refuseUpgrade(
+  socket: Duplex,
+  { incoming, context }: Pick<Asked, 'incoming' | 'context'>,
+  error: FlexiError,
+): void {
   const { status, code, message, hint, retryAfterSeconds } = error
   context.note({ status })
   context.log.warn('request.fail', { code, message })
+  const retry = retryAfterSeconds === undefined ? [] : ['Retry-After', String(Math.ceil(retryAfterSeconds))]
   answerRaw(socket, {
     status,
     contentType: 'application/problem+json',
     text: problemText({ status, detail: message, code, hint, requestId: context.id }),
-    ...(retryAfterSeconds === undefined
-      ? {}
-      : { fields: ['Retry-After', String(Math.ceil(retryAfterSeconds))] }),
+    fields: [REQUEST_ID, toldRequestId(incoming.headers, context.id), ...retry],
   })
 }
 

@@ -4,7 +4,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+
+import { startApp } from '../../src/app.ts'
+import type { DevEvent } from '../../src/core/events.ts'
+import type { AbsolutePath } from '../../src/core/place.ts'
 
 import { ROOT, runFlexi, startFlexi, temporaryFolder } from './flexi-process.ts'
 
@@ -314,16 +318,44 @@ describe('bad input', () => {
     expect(stderr).toMatch(/lambda/)
   })
 
-  test('a port that is taken: exit 69 when it was asked for, the next one when not', async () => {
+  test('a port that is taken: exit 69 when a flag, a variable or flexi.jsonc names it', async () => {
     await using folder = await project({ 'proxy.ini': '/ = ./a.ts\n', 'a.ts': lambda('a') })
     const holder = createServer()
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve))
     const { port } = holder.address() as AddressInfo
-    const { code, stderr } = await runFlexi(['dev', folder.path, '--port', String(port)])
-    expect(code).toBe(69)
-    expect(stderr).toContain(String(port))
-    expect(stderr).toContain(String(process.pid))
-    holder.close()
+    onTestFinished(() => void holder.close())
+    const byFlag = await runFlexi(['dev', folder.path, '--port', String(port)])
+    await writeFile(join(folder.path, 'flexi.jsonc'), JSON.stringify({ server: { port } }))
+    const byFile = await runFlexi(['dev', folder.path])
+    for (const { code, stderr } of [byFlag, byFile]) {
+      expect(code).toBe(69)
+      expect(stderr).toContain('FLEXI_PORT_TAKEN')
+      expect(stderr).toContain(`${port} is taken by process ${process.pid}`)
+    }
+  })
+
+  test('the default port that is taken: the next one, which is said', async () => {
+    await using folder = await project({ 'proxy.ini': '/ = http://127.0.0.1:9\n' })
+    const holder = createServer()
+    // Whoever holds it: it is taken.
+    await new Promise<void>((resolve) => {
+      holder.once('error', () => resolve())
+      holder.listen(8069, '127.0.0.1', resolve)
+    })
+    onTestFinished(() => void holder.close())
+    const events: DevEvent[] = []
+    await using app = await startApp({
+      directory: folder.path as AbsolutePath,
+      mode: 'serve',
+      portIsFixed: false,
+      environment: {},
+      watch: false,
+      startedAt: 0,
+      onEvent: (event) => events.push(event),
+    })
+    const { port } = new URL(app.url)
+    expect(Number(port)).toBeGreaterThan(8069)
+    expect(events).toContainEqual({ event: 'warning', message: `port 8069 is taken, so this is ${port}` })
   })
 
   test('garbage on the socket is answered 400 and the server lives', async () => {

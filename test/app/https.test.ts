@@ -120,14 +120,31 @@ test('own certificates are served, and a renewed one as soon as it is saved', as
   expect(await shownNames(flexi.url)).toBe('DNS:own.test, DNS:renewed.test')
 }, 30_000)
 
-test('certificates that cannot be served stop the start, with the file and what to do', async () => {
+test('certificates that cannot be served stop the start, and are faults for flexi check too, where flexi.jsonc names them', async () => {
   await makeFiles(join(project, 'pki'), 'old', { names: ['old.test'], days: [-3, -1] })
   writeFileSync(join(project, 'pki/old.key'), 'no key')
   configure({ https: { certificates: [{ cert: 'pki/old.pem', key: 'pki/old.key' }] } })
-  const { exit, stderr } = await cli(['dev', project, '--port', '0'], { environment })
-  expect(exit).toBe(78)
-  expect(stderr).toMatch(/old\.pem:1:1 +the certificate ended on .*\n +Renew it/)
-  expect(stderr).toMatch(/old\.key:1:1 +the file holds no private key/)
+  for (const command of [['check'], ['dev', '--port', '0']]) {
+    const { exit, stderr } = await cli([...command, project], { environment })
+    expect(exit).toBe(78)
+    expect(stderr).toMatch(
+      /flexi\.jsonc:1:\d+ +"pki\/old\.pem": the certificate ended on .*\n.*\n.*\n +Renew it/,
+    )
+    expect(stderr).toMatch(/flexi\.jsonc:1:\d+ +"pki\/old\.key": the file holds no private key/)
+  }
+}, 30_000)
+
+test('a certificate that ends soon is said once at the start, and by flexi check', async () => {
+  await makeFiles(join(project, 'pki'), 'soon', { names: ['soon.test'], days: [-1, 3.5] })
+  configure({ https: { certificates: [{ cert: 'pki/soon.pem', key: 'pki/soon.key' }] } })
+  const { exit, stdout } = await cli(['check', project], { environment })
+  expect(exit).toBe(0)
+  expect(stdout).toContain('"pki/soon.pem": the certificate ends in 3 days')
+  await using flexi = await startFlexi(project, [], environment)
+  const warnings = flexi.events.filter(({ event }) => event === 'warning')
+  expect(warnings).toEqual([
+    expect.objectContaining({ message: expect.stringMatching(/^flexi\.jsonc:1:\d+ .*ends in 3 days/) }),
+  ])
 }, 30_000)
 
 test('without https nothing of TLS certificates, HTTP/2 or x509 is loaded', () => {

@@ -40,6 +40,17 @@ describe('flexi check', () => {
     expect(result.stdout).toContain('✔ no faults')
   })
 
+  test('writes targets as a file would: folders from here, and nothing where nothing is named', async () => {
+    const site = join(folder, 'a public dir')
+    await mkdir(join(folder, 'folders/lib'), { recursive: true })
+    await mkdir(site, { recursive: true })
+    const lines = ['/e =', '/lib = ./lib', `/up = ../a public dir`, '/ = .', '']
+    await writeFile(join(folder, 'folders/proxy.ini'), lines.join('\n'))
+    const { stdout } = await cli(['check', '--json', 'folders'], { cwd: folder })
+    const { routes } = JSON.parse(stdout) as { routes: { target: string }[] }
+    expect(routes.map(({ target }) => target)).toEqual(['nothing', './lib/', '../a public dir/', './'])
+  })
+
   test('is data with --json', async () => {
     const result = await cli(['check', '--json', 'good'], { cwd: folder })
     expect(result).toMatchObject({ exit: 0, stderr: '' })

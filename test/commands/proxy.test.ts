@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { copyFile, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import { get } from 'node:https'
+import { get as getSecurely } from 'node:https'
 import { connect, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 
@@ -628,7 +628,7 @@ test.skipIf(NO_CC !== undefined)(
     await using site = await startSite(ABI_INI, { args: ['--https'], environment })
     const url = `https://localhost:${site.proxy.port}/version`
     const answer = await new Promise<string>((resolve, reject) => {
-      const asked = get(url, { rejectUnauthorized: false, agent: false }, (incoming) => {
+      const asked = getSecurely(url, { rejectUnauthorized: false, agent: false }, (incoming) => {
         let text = ''
         incoming.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
         incoming.on('end', () => resolve(text))

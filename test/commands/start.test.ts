@@ -150,10 +150,15 @@ describe('what is not a command or a flag', () => {
     [['dve', '--help'], 'there is no command "dve"', 'Did you mean "flexi dev"?'],
     [['frobnicate'], 'there is no command "frobnicate"', 'Run "flexi --help" for the list.'],
     [['dev', '--prot', '80'], 'Nonexistent flag: --prot', 'Did you mean "--port"?'],
-    [['dev', '--port', 'many'], 'Expected an integer but received: many', 'See the command with --help.'],
+    [['dev', '--port', 'many'], '✖ --port must be an integer, not many', 'See the command with --help.'],
     [
       ['dev', '--port', '70000'],
-      'Expected an integer less than or equal to 65535',
+      '✖ --port must be an integer less than or equal to 65535, not 70000',
+      'See the command with --help.',
+    ],
+    [
+      ['dev', '--inspect=-1'],
+      '✖ --inspect must be an integer greater than or equal to 0, not -1',
       'See the command with --help.',
     ],
     [['dev', '--log-format', 'xml'], 'to be one of: pretty, json, flexilib', 'See the command with --help.'],

@@ -9,6 +9,7 @@ import { flexiSchemaText } from '../../src/config/flexi-schema.ts'
 import { readProject } from '../../src/config/project.ts'
 import { parseProxyIni } from '../../src/config/proxy-ini.ts'
 import { keysAt } from '../../src/config/validation.ts'
+import { makePem } from '../tls/pem.ts'
 import { emulators, folder } from './fakes.ts'
 
 /** The first code block of a language on a page. */
@@ -53,12 +54,15 @@ async function examples(page: string, language: string): Promise<string[]> {
   )
 }
 
+const pem = await makePem({ names: ['flexi.test'] })
+
 const FILES = {
-  'public/': '',
+  'public/index.html': '',
+  'dist/index.html': '',
   'dist/assets/': '',
-  'pki/ca.pem': '',
-  'pki/flexi.pem': '',
-  'pki/flexi.key': '',
+  'pki/ca.pem': pem.cert,
+  'pki/flexi.pem': pem.cert,
+  'pki/flexi.key': pem.key,
 }
 
 test.each([

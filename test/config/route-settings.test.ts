@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { readProject } from '../../src/config/project.ts'
 import { FlexiError } from '../../src/core/errors.ts'
 import type { Project } from '../../src/core/project.ts'
+import { makePem } from '../tls/pem.ts'
 import { emulators, folder } from './fakes.ts'
 
 type Files = Readonly<Record<string, string>>
@@ -52,7 +53,8 @@ describe('upstreams', () => {
   })
 
   test('have settings in milliseconds, lower-case field names and whole paths', async () => {
-    const files = { 'pki/ca.pem': '', 'pki/me.pem': '', 'pki/me.key': '' }
+    const { cert, key } = await makePem({ names: ['me.test'] })
+    const files = { 'pki/ca.pem': cert, 'pki/me.pem': cert, 'pki/me.key': key }
     const project = await read(
       {
         routes: [
@@ -147,8 +149,9 @@ test('a folder has settings of its own', async () => {
 
 test('settings of an upstream change with its files, so that it is opened anew', async () => {
   const document = { routes: [{ path: '/', to: 'https://a', upstream: { tls: { ca: 'ca.pem' } } }] }
+  const [one, two] = await Promise.all([makePem({ names: ['a.test'] }), makePem({ names: ['a.test'] })])
   const revisions = await Promise.all(
-    ['one', 'one', 'two'].map(async (content) => {
+    [one.cert, one.cert, two.cert].map(async (content) => {
       const target = (await read(document, { 'ca.pem': content })).routes[0]?.target
       return target?.kind === 'upstream' ? target.settings?.tls?.revision : undefined
     }),
@@ -202,10 +205,11 @@ describe('server', () => {
   test('speaks HTTPS with certificates of its own or with files, which are watched', async () => {
     expect((await read({ ...served, server: { https: true } })).server.https).toEqual({ certificates: [] })
     expect((await read({ ...served, server: { https: false } })).server.https).toBeUndefined()
+    const pem = await makePem({ names: ['a.test'] })
     const certificates = [{ cert: 'a.pem', key: 'a.key' }]
     const project = await read(
       { ...served, server: { https: { certificates } } },
-      { 'a.pem': '', 'a.key': '' },
+      { 'a.pem': pem.cert, 'a.key': pem.key },
     )
     const paths = { cert: join(project.directory, 'a.pem'), key: join(project.directory, 'a.key') }
     expect(project.server.https).toEqual({ certificates: [paths] })
@@ -253,6 +257,7 @@ test('every fault of every setting comes at once, with its place and what to do'
     "2:80 "isolation" must be "process" or "none", not "thread"
     4:39 "upstream" is for routes that lead to an upstream, and this one leads to a folder | Remove "upstream".
     4:55 "strip_prefix" is for routes that lead to an upstream, and this one leads to a folder | Remove "strip_prefix".
+    5:39 "static" is for routes that lead to a folder, and this one leads to an upstream | Remove "static".
     5:53 unknown key "limts" | Did you mean "limits"?
     6:65 unknown key "wieght" | Did you mean "weight"?
     7:27 only upstreams can share a route | Name one target, or several addresses that start with http:// or https://.
@@ -262,6 +267,8 @@ test('every fault of every setting comes at once, with its place and what to do'
     10:86 "hash" needs "balance": "hash", not "random-two" | Remove one of the two.
     11:61 "hash" must be "address", "path", "header NAME" or "cookie NAME", not "header"
     11:71 unknown key "balence" | Did you mean "balance"?
+    12:71 "cert" needs "key" | Add "key".
+    12:71 there is no file "no.pem" | Name a file in PEM format.
     12:81 unknown key "verfy" | Did you mean "verify"?
     13:71 "cert" needs "key" | Add "key".
     13:71 there is no file "no.pem" | Name a file in PEM format.
@@ -287,6 +294,8 @@ test('every fault of every setting comes at once, with its place and what to do'
     21:78 "connect" must be a number of seconds above 0, at most 1000000, not 0
     21:81 unknown key "read" | Keys here are connect, try, total, idle.
     21:111 retry_status[0] must be a status from 400 to 599, not 200
+    22:33 "static" is for routes that lead to a folder, and this one leads to a function | Remove "static".
+    22:47 "upstream" is for routes that lead to an upstream, and this one leads to a function | Remove "upstream".
     24:43 "key" is missing | Add "key": it must be a string.
     24:101 "all" is no address | Write an address, for example 10.0.0.1 or ::1, or a block, for example 10.0.0.0/8.
     24:118 "paths" must be "checked" or "raw", not "strict""

@@ -13,6 +13,7 @@ describe('readServerSettings', () => {
   test("has FlexiLib's defaults, and listens on this machine only", () => {
     expect(read()).toEqual({
       port: 8069,
+      portIsDefault: true,
       host: '127.0.0.1',
       threads: availableParallelism(),
       responsePreallocationKb: 8,
@@ -34,6 +35,16 @@ describe('readServerSettings', () => {
     expect(read({ project, environment: plain })).toMatchObject({ port: 2, host: 'b', threads: 2 })
     expect(read({ project, environment: own })).toMatchObject({ port: 3, host: 'c', threads: 3 })
     expect(read({ project, environment: own, flags })).toMatchObject({ port: 4, host: 'd', threads: 4 })
+  })
+
+  test.each([
+    ['a flag', { flags: { port: 8069 } }],
+    ['FLEXI_PORT', { environment: { FLEXI_PORT: '8069' } }],
+    ['PORT', { environment: { PORT: '8069' } }],
+    ['flexi.jsonc', { project: { port: 8069 } }],
+  ])('knows that %s has named the port', (_name, options) => {
+    expect(read(options).portIsDefault).toBe(false)
+    expect(read({ environment: { PORT: '' } }).portIsDefault).toBe(true)
   })
 
   test('takes an empty variable as not set', () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 
 import type { AbsolutePath } from '../../src/core/place.ts'
 import type { CertificateFiles } from '../../src/core/project.ts'
@@ -110,12 +110,19 @@ describe('with certificates of the user', () => {
     [13.5, 'in 13 days'],
     [1.5, 'tomorrow'],
     [0.5, 'today'],
-  ])('one that ends in %d days is served with a warning', async (days, when) => {
+  ])('one that ends in %d days is served, with a warning every day', async (days, when) => {
     const files = await makeFiles(root, 'soon', { names: ['a.test'], days: [-1, days] })
     const warnings: string[] = []
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
     using certificates = await open([files], warnings)
     expect(namesOf(certificates.fallback.cert)).toBe('DNS:a.test')
-    expect(warnings).toEqual([expect.stringContaining(`${files.cert}: the certificate ends ${when}`)])
+    // Who reads the configuration has said it, with the line that names the file.
+    expect(warnings).toEqual([])
+    vi.advanceTimersByTime(86_400_000)
+    await expect
+      .poll(() => warnings)
+      .toEqual([expect.stringContaining(`${files.cert}: the certificate ends ${when}`)])
   })
 
   test('one with a month left is served without a word', async () => {

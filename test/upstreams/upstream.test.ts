@@ -92,6 +92,17 @@ describe('who gets the next request', () => {
     expect((await answers(proxy.url, 4)).toSorted()).toEqual(['a', 'a', 'b', 'b'])
   })
 
+  test('with weight 0 alone nobody is asked, and the answer says so', async () => {
+    await using a = await origin('a')
+    await using proxy = await proxyTo([{ url: a.url, weight: 0 }])
+    const response = await fetch(proxy.url, { headers: { accept: 'application/json' } })
+    expect(response.status).toBe(503)
+    const body = await response.text()
+    expect(body).toContain(`every origin has weight 0, which takes no requests: ${a.url}`)
+    expect(body).toContain('Give one of them a weight above 0.')
+    expect(a.seen).toEqual([])
+  })
+
   test('a backup only while no other is up', async () => {
     await using a = await origin('a')
     await using spare = await origin('spare')
