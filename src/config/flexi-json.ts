@@ -11,7 +11,7 @@ import { locate, repeatedKeys, syntaxFaults, type FaultPlace, type FlexiSource }
 import type { FunctionDocument, RouteDocument } from './flexi-schema.ts'
 import { readNamedFiles } from './named-files.ts'
 import type { OriginDraft } from './proxy-target.ts'
-import { readRouteSettings } from './route-settings.ts'
+import { pathAsSent, readRouteSettings } from './route-settings.ts'
 import { readServer } from './server-section.ts'
 import type { SectionReader } from './upstream-settings.ts'
 import { validate } from './validation.ts'
@@ -122,7 +122,7 @@ function draftOf(route: RouteDocument, index: number, reader: SectionReader): Ro
     return undefined
   }
   return {
-    matcher: matcherOf(path, header),
+    matcher: matcherOf(pathAsSent(path), header),
     pattern: header === undefined ? path : `${header} ${path}`,
     to: typeof to === 'string' ? to : to.map((one) => (typeof one === 'string' ? one : one.url)).join(' '),
     origins: isShared || typeof to?.[0] === 'object' ? origins : undefined,

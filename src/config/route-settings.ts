@@ -42,7 +42,9 @@ export function readRouteSettings(route: RouteDocument, index: number, reader: S
     static: files === undefined ? undefined : section('static', readStatic(files)),
     files: files === undefined ? undefined : staticFiles(files, [...path, 'static'], reader.source),
     stripPrefix:
-      route.strip_prefix === true ? section('strip_prefix', route.path.replace(/\/+$/, '')) : undefined,
+      route.strip_prefix === true
+        ? section('strip_prefix', pathAsSent(route.path).replace(/\/+$/, ''))
+        : undefined,
     protection: readProtection(route, path, reader),
   }
 }
@@ -143,6 +145,11 @@ export function fitSettings(
         faults: misfits(target, settings, ['static']),
       }
   }
+}
+
+/** `/café` is `/caf%C3%A9` on the wire. */
+export function pathAsSent(path: string): string {
+  return path.replace(/[^\0-\x7f]+/g, encodeURIComponent)
 }
 
 function upstreamSettings({ upstream, stripPrefix }: RouteSettings): { settings?: UpstreamSettings } {

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 
 import { answerRaw } from '../forward/raw-answer.ts'
+import { REQUEST_ID } from '../forward/request-id.ts'
 import { badRequestText } from './errors.ts'
+import type { Refusal } from './head-check.ts'
 import { readParseError, type ParseError } from './parse-error.ts'
 import type { ServerState } from './server-state.ts'
 
@@ -20,21 +22,23 @@ export function answerBadRequest(error: ParseError, socket: Duplex, server: Serv
   }
   const refusal = readParseError(error)
   server.refusals.say(refusal, socket)
-  answerRaw(socket, {
-    status: refusal.status,
-    contentType: 'application/problem+json',
-    text: badRequestText(refusal, randomUUID()),
-  })
+  refuse(socket, refusal, server)
 }
 
 /** CONNECT asks for a forward proxy, which this is not. */
 export function answerConnect(socket: Duplex, server: ServerState): void {
   const refusal = { status: 405, message: 'CONNECT is not served here' }
   server.refusals.say(refusal, socket)
+  refuse(socket, refusal, server)
+}
+
+function refuse(socket: Duplex, refusal: Refusal, server: ServerState): void {
+  const id = randomUUID()
   answerRaw(socket, {
     status: refusal.status,
     contentType: 'application/problem+json',
-    text: badRequestText(refusal, randomUUID()),
+    text: badRequestText(refusal, id),
+    fields: server.settings.plainErrors ? [] : [REQUEST_ID, id],
   })
 }
 

@@ -39,13 +39,25 @@ export class ClientResponse extends ServerResponse<IncomingMessage> {
 
   override end(chunk?: unknown, encoding?: unknown, callback?: unknown): this {
     this.bodyBytes += byteLength(chunk, encoding)
-    return super.end(chunk, encoding as BufferEncoding, callback as () => void)
+    if (typeof chunk !== 'string' || chunk === '' || !this.#isWhole(encoding, callback))
+      return super.end(chunk, encoding as BufferEncoding, callback as () => void)
+    super.write(chunk, encoding as BufferEncoding)
+    // Written now, head and content leave as one string; left to end(), an empty one joins them, and the two cost a gathering write.
+    this.socket?.uncork()
+    return super.end()
+  }
+
+  /** True when the head is written and says the length, and nobody is to be called back: then the content may go before the end. */
+  #isWhole(encoding: unknown, callback: unknown): boolean {
+    if (callback !== undefined || typeof encoding === 'function') return false
+    return this.headersSent && !this.writableEnded && !this.chunkedEncoding && this.socket !== null
   }
 }
 
 /** Of a chunk as `write` takes it. */
 export function byteLength(chunk: unknown, encoding: unknown): number {
   if (typeof chunk === 'string') {
+    if (encoding === 'latin1') return chunk.length
     return Buffer.byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
   }
   return chunk instanceof Uint8Array ? chunk.byteLength : 0

@@ -6,7 +6,7 @@ import type { AccessRecord } from '../core/events.ts'
 import type { MatchedRoute, RawRequest, RequestContext, RequestId } from '../core/fetcher.ts'
 import type { FunctionFault } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
-import { sentRequestId } from '../forward/request-id.ts'
+import { REQUEST_ID, sentRequestId, toldRequestId } from '../forward/request-id.ts'
 import { wantsPage } from './browser.ts'
 import { faultPage, sendPage } from './error-page.ts'
 import type { RouteMatch } from './route-table.ts'
@@ -27,6 +27,7 @@ export class Exchange implements RequestContext {
   readonly clientPort: number
   readonly protocol: 'http' | 'https'
   readonly trustedPeer: string | undefined
+  readonly forwardedHost: string | undefined
   /** The target as sent, whatever prefix is taken off for the fetcher. */
   readonly sentTarget: string
   raw: RawRequest
@@ -49,6 +50,7 @@ export class Exchange implements RequestContext {
     // Read now: a closed socket no longer knows its peer.
     const client = server.clientOf(incoming)
     this.trustedPeer = client.trustedPeer
+    this.forwardedHost = client.forwardedHost
     this.clientAddress = client.address
     this.clientPort = client.port
     this.protocol = client.protocol
@@ -116,7 +118,9 @@ export class Exchange implements RequestContext {
   explain(fault: FunctionFault, outgoing: ServerResponse): boolean {
     const { mode, directory } = this.server.settings
     if (mode !== 'dev' || outgoing.headersSent || !wantsPage(this.incoming)) return false
-    const page = faultPage(fault, { requestId: fault.requestId ?? this.id, directory })
+    const requestId = fault.requestId ?? this.id
+    const page = faultPage(fault, { requestId, directory })
+    outgoing.setHeader(REQUEST_ID, toldRequestId(this.incoming.headers, requestId))
     sendPage(outgoing, outgoing.statusCode >= 400 ? { ...page, status: outgoing.statusCode } : page)
     return true
   }
@@ -124,7 +128,7 @@ export class Exchange implements RequestContext {
   /** The response has ended, or never will. */
   end(finished: boolean): void {
     this.#ended = finished ? 'finished' : 'gone'
-    clearTimeout(this.#timer)
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
     if (!finished) this.abort(clientGone())
   }
 

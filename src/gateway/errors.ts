@@ -3,6 +3,7 @@ import { STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse } from 'nod
 import { errorMessage, FlexiError } from '../core/errors.ts'
 import { problemText } from '../forward/problem.ts'
 import { discard } from '../forward/request-body.ts'
+import { REQUEST_ID, toldRequestId } from '../forward/request-id.ts'
 import { wantsPage } from './browser.ts'
 import type { Exchange } from './context.ts'
 import { errorPage, sendPage } from './error-page.ts'
@@ -19,6 +20,7 @@ export function answerError(cause: unknown, outgoing: ServerResponse, exchange: 
   // What the fetcher had set describes the answer it did not give.
   for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name)
   for (const [name, value] of Object.entries(retryFields(error))) outgoing.setHeader(name, value)
+  nameRequest(outgoing, exchange)
   if (exchange.server.settings.mode === 'dev' && wantsPage(exchange.incoming)) {
     sendPage(
       outgoing,
@@ -41,7 +43,13 @@ export function refuseHead(refusal: Refusal, outgoing: ServerResponse, exchange:
     requestId: exchange.id,
   })
   exchange.log.debug('request.refuse', { status: refusal.status, reason: refusal.message })
+  nameRequest(outgoing, exchange)
   sendProblem(outgoing, { status: refusal.status, text: problem }, { Connection: 'close' })
+}
+
+/** As answers of upstreams do; FlexiLib's clients get none. */
+function nameRequest(outgoing: ServerResponse, { server, incoming, id }: Exchange): void {
+  if (!server.settings.plainErrors) outgoing.setHeader(REQUEST_ID, toldRequestId(incoming.headers, id))
 }
 
 /** The body of an answer to bytes that were no request: there is no exchange, but the client can still be told. */
@@ -64,7 +72,7 @@ function logError(cause: unknown, error: FlexiError, exchange: Exchange): void {
   if (error.code === 'FLEXI_BUG') {
     const stack = cause instanceof Error ? cause.stack : String(cause)
     exchange.log.error('request.bug', { message: errorMessage(cause), stack })
-  } else if (error.status >= 500) {
+  } else if (error.status >= 500 && !error.reported) {
     exchange.log.warn('request.fail', { code: error.code, message: error.message })
   } else {
     exchange.log.debug('request.fail', { code: error.code, message: error.message })

@@ -6,6 +6,7 @@ import { continueWhenRead } from './expect-continue.ts'
 import { Http2Request, type Http2Head } from './http2-request.ts'
 import { Http2Response } from './http2-response.ts'
 import { asSocket, wasGivenUp } from './http2-stream.ts'
+import { SilentEnds } from './silent-ends.ts'
 
 export interface Http2FrontOptions {
   readonly log: Logger
@@ -52,6 +53,7 @@ const EVERY_STREAM = 2 ** 31 - 1
 
 export function openHttp2Front(options: Http2FrontOptions): Http2Front {
   const sessions = new Set<ServerHttp2Session>()
+  const silentEnds = new SilentEnds()
   const server = createServer({ settings: SETTINGS, ...LIMITS_OF_SESSION })
   server.on('session', (session) => {
     sessions.add(session)
@@ -69,6 +71,7 @@ export function openHttp2Front(options: Http2FrontOptions): Http2Front {
     accept(socket) {
       // A client that sends no more requests is gone, which a half-open connection would hide.
       socket.allowHalfOpen = false
+      silentEnds.watch(socket)
       server.emit('connection', socket)
     },
     announceEnd() {

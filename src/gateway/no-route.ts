@@ -4,6 +4,7 @@ import { FlexiError } from '../core/errors.ts'
 import type { RequestContext, SocketFetcher } from '../core/fetcher.ts'
 import type { FixedAnswer } from '../core/function.ts'
 import { describeTarget } from '../core/route.ts'
+import { REQUEST_ID, toldRequestId } from '../forward/request-id.ts'
 import { wantsPage } from './browser.ts'
 import { noRoutePage, sendPage } from './error-page.ts'
 import type { RouteTable } from './route-table.ts'
@@ -38,6 +39,7 @@ export function noRouteFetcher(options: NoRouteOptions, table: () => RouteTable)
           pattern: rule.pattern,
           target: describeTarget(rule.target, (path) => path),
         }))
+        outgoing.setHeader(REQUEST_ID, toldRequestId(incoming.headers, context.id))
         sendPage(outgoing, noRoutePage({ method, target }, routes, { requestId: context.id }))
         return
       }

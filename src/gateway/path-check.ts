@@ -1,5 +1,8 @@
+import { isDeepStrictEqual } from 'node:util'
+
 import type { RawRequest } from '../core/fetcher.ts'
 import { FlexiError } from '../core/errors.ts'
+import type { RouteMatcher } from '../core/route.ts'
 import { originForm } from '../forward/request-line.ts'
 import { matchRoute, type BoundRoute, type RouteTable } from './route-table.ts'
 
@@ -18,11 +21,15 @@ export function checkPath(raw: RawRequest, table: RouteTable, route: BoundRoute)
   const path = query === -1 ? target : target.slice(0, query)
   if (!ODD.test(path)) return
   if (path.includes('%00')) throw refusal('the path holds a NUL')
-  if (!isAmbiguous(path)) return
+  const lenient = route.rule.matcher.kind === 'template' && !isAmbiguous(path)
   const rest = query === -1 ? '' : target.slice(query)
-  const stays = (plain: string): boolean =>
-    matchRoute(table, { ...raw, target: plain + rest })?.route === route
-  if (![...readings(path)].every((reading) => isWithin(reading, stays))) {
+  const stays = (plain: string): boolean => {
+    const taken = matchRoute(table, { ...raw, target: plain + rest })?.route
+    return taken === route || (lenient && isHarmless(taken, route))
+  }
+  const own = ownSpelling(path, route)
+  for (const reading of readings(path.slice(own.length))) {
+    if (isWithin(own + reading, stays)) continue
     throw refusal('the path means another one to servers that make it plain')
   }
 }
@@ -33,10 +40,37 @@ function refusal(message: string): FlexiError {
   return new FlexiError('FLEXI_BAD_REQUEST', message, { hint: 'Ask for the plain path.' })
 }
 
+/** API Gateway hands on what is escaped as it came: only a rule that is no template, and guards or leads elsewhere, is in danger. */
+function isHarmless(taken: BoundRoute | undefined, route: BoundRoute): boolean {
+  if (taken === undefined || taken.rule.matcher.kind === 'template') return true
+  return taken.rule.protection === undefined && isDeepStrictEqual(taken.rule.target, route.rule.target)
+}
+
+/** What the rule itself writes escaped (`/caf%C3%A9`) is meant so; empty for a rule that is plain. */
+function ownSpelling(path: string, { rule: { matcher } }: BoundRoute): string {
+  const written = writtenPath(matcher)
+  return SPELLED.test(written) && path.startsWith(written) ? written : ''
+}
+
+function writtenPath(matcher: RouteMatcher): string {
+  switch (matcher.kind) {
+    case 'prefix':
+      return matcher.prefix
+    case 'field':
+      return matcher.pathPrefix ?? ''
+    case 'path':
+      return matcher.path.replace(/\/$/, '')
+    case 'template':
+      return ''
+  }
+}
+
+const SPELLED = /[%\\;\x80-\xff]/
+
 /** Without a dot segment in the most generous reading, `//` or `\`, all servers agree on the path. */
 function isAmbiguous(path: string): boolean {
   if (path.includes('//') || path.includes('\\')) return true
-  return read(path, EVERY_HABIT)
+  return readEveryHabit(path)
     .split('/')
     .some((segment) => segment === '.' || segment === '..')
 }
@@ -44,7 +78,14 @@ function isAmbiguous(path: string): boolean {
 /** What servers do to a path besides undoing `%2e` and `..`: each of them, some of them, or none. */
 const HABITS: readonly ((path: string) => string)[] = [
   // Undo escapes twice.
-  (path) => path.replaceAll(/%(?:25)+(?=2e|2f|5c)/gi, '%'),
+  (path) => unescaped(path.replaceAll(/%(?:25)+(?=[0-9a-f]{2})/gi, '%')),
+  // Undo escapes once.
+  unescaped,
+  // Write the bytes that are not ASCII escaped, in upper case.
+  (path) =>
+    path
+      .replaceAll(/%[0-9a-f]{2}/gi, (escape) => escape.toUpperCase())
+      .replaceAll(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`),
   // Take %2f, \ and %5c for a slash.
   (path) => path.replaceAll(/%2f|%5c|\\/gi, '/'),
   // Drop path parameters (Java's servers).
@@ -52,19 +93,23 @@ const HABITS: readonly ((path: string) => string)[] = [
   // Take several slashes for one (nginx).
   (path) => path.replaceAll(/\/{2,}/g, '/'),
 ]
-const EVERY_HABIT = (1 << HABITS.length) - 1
 
-/** `habits` has a bit for each habit. */
-function read(path: string, habits: number): string {
-  let plain = path
-  for (const [i, habit] of HABITS.entries()) if ((habits & (1 << i)) !== 0) plain = habit(plain)
-  return plain.replaceAll(/%2e/gi, '.')
+/** Undoes escapes of what is visible or no ASCII; an escaped slash is a habit of its own. */
+function unescaped(path: string): string {
+  return path.replaceAll(/%(?!2f|5c|20|7f)[2-9a-f][0-9a-f]/gi, (escape) =>
+    String.fromCharCode(Number.parseInt(escape.slice(1), 16)),
+  )
 }
 
+function readEveryHabit(path: string): string {
+  return HABITS.reduce((plain, habit) => habit(plain), path).replaceAll(/%2e/gi, '.')
+}
+
+/** With every choice of habits, in their order. */
 function readings(path: string): ReadonlySet<string> {
-  const all = new Set<string>()
-  for (let habits = 0; habits <= EVERY_HABIT; habits++) all.add(read(path, habits))
-  return all
+  const all = new Set([path])
+  for (const habit of HABITS) for (const plain of new Set(all)) all.add(habit(plain))
+  return new Set([...all].map((plain) => plain.replaceAll(/%2e/gi, '.')))
 }
 
 /** More steps up than any honest path has, each of which is matched. */

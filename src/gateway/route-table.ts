@@ -93,8 +93,7 @@ function matches(matcher: Exclude<RouteMatcher, { kind: 'template' }>, raw: RawR
       )
     case 'path':
       return (
-        isBelow(matcher.path, raw.target) &&
-        (matcher.field === undefined || startsField(raw, matcher.field.name, matcher.field.valuePrefix))
+        isBelow(matcher.path, raw.target) && (matcher.field === undefined || hasField(raw, matcher.field))
       )
   }
 }
@@ -102,6 +101,12 @@ function matches(matcher: Exclude<RouteMatcher, { kind: 'template' }>, raw: RawR
 /** Only the first field of the name counts. */
 function startsField(raw: RawRequest, name: string, valuePrefix: string): boolean {
   return fieldValue(raw.fields, name)?.startsWith(valuePrefix) === true
+}
+
+/** Names of hosts know no case (RFC 9110 section 4.2.3); the configuration holds them in lower case. */
+function hasField(raw: RawRequest, { name, valuePrefix }: { name: string; valuePrefix: string }): boolean {
+  if (name !== 'host') return startsField(raw, name, valuePrefix)
+  return fieldValue(raw.fields, name)?.toLowerCase().startsWith(valuePrefix) === true
 }
 
 /** `/api` and `/api/` take `/api`, `/api?x` and `/api/x`, not `/apix`. */

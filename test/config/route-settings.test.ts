@@ -34,6 +34,15 @@ async function upstream(settings: object): Promise<unknown> {
   return target?.kind === 'upstream' ? target.settings : target
 }
 
+test('a path with letters beyond ASCII is the path that clients send', async () => {
+  const { routes } = await read({ routes: [{ path: '/café', to: 'http://a', strip_prefix: true }] })
+  expect(routes[0]).toMatchObject({
+    pattern: '/café',
+    matcher: { kind: 'path', path: '/caf%C3%A9' },
+    target: { settings: { stripPrefix: '/caf%C3%A9' } },
+  })
+})
+
 describe('upstreams', () => {
   test('share a route with weights, limits and backups', async () => {
     const to = [

@@ -130,6 +130,97 @@ describe('a path that every server takes for the same route is forwarded byte fo
   })
 })
 
+describe('a route is not gone around by another spelling', () => {
+  const guarded = tableOf(['admin', path('/admin')], ['root', path('/')])
+
+  test.concurrent.each([
+    '/%61dmin',
+    '/adm%69n/x',
+    '/%2fadmin',
+    '/admin%2fx',
+    '/%5cadmin',
+    '/;/admin',
+    '/admin;x',
+    '/%2561dmin',
+    '/%25%36%31dmin',
+    '/%%361dmin',
+    '/admin%3Bx',
+  ])('%s', async (target) => {
+    expect(await statusOf(target, guarded)).toBe('400')
+  })
+
+  test('what is escaped within one route stays as it is', async () => {
+    for (const target of ['/files/a%2Fb%20c', '/caf%C3%A9', '/x;v=1', '/x?%61dmin'])
+      expect(await statusOf(target, guarded)).toBe(`root ${target}`)
+  })
+
+  test('a rule that is written escaped takes its own spelling, and guards the others', async () => {
+    const cafe = tableOf(['cafe', path('/caf%C3%A9')], ['root', path('/')])
+    expect(await statusOf('/caf%C3%A9/x', cafe)).toBe('cafe /caf%C3%A9/x')
+    expect(await statusOf('/caf%c3%a9/x', cafe)).toBe('400')
+  })
+
+  test('a template takes an escaped slash, but not what belongs to a guarded route', async () => {
+    const template: RouteMatcher = { kind: 'template', method: 'GET', segments: parseTemplate('/{id}') }
+    const admin = bound(path('/admin'), named('admin'))
+    const protection = { allow: ['10.0.0.0/8'] }
+    const table = {
+      routes: [{ ...admin, rule: { ...admin.rule, protection } }, bound(template, named('user'))],
+      functions: new Map(),
+    }
+    expect(await statusOf('/a%2Fb', table)).toBe('user /a%2Fb')
+    expect(await statusOf('/%61dmin', table)).toBe('400')
+  })
+
+  test('for any target, no plain reading of what passes belongs to another route', () => {
+    const nested = tableOf(['b', path('/a/b')], ['a', path('/a')], ['root', path('/')])
+    const piece = fc.constantFrom(
+      '/',
+      '%2f',
+      '%5c',
+      '\\',
+      ';',
+      ';x',
+      'a',
+      '%61',
+      '%2561',
+      'b',
+      '%62',
+      '.',
+      '%2e',
+    )
+    const once = (text: string): string =>
+      text.replaceAll(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    const plain = (text: string): string =>
+      new URL(
+        `http://h${text
+          .replaceAll('\\', '/')
+          .replaceAll(/;[^/]*/g, '')
+          .replaceAll(/\/+/g, '/')}`,
+      ).pathname
+    const routeOf = (target: string) => matchRoute(nested, { method: 'GET', target, fields: [] })?.route
+    const passes = (target: string): boolean => {
+      const route = routeOf(target)
+      if (route === undefined) return false
+      try {
+        checkPath({ method: 'GET', target, fields: [] }, nested, route)
+        return true
+      } catch {
+        return false
+      }
+    }
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+        const target = `/${pieces.join('')}`
+        if (!passes(target)) return
+        expect(routeOf(plain(once(target)))).toBe(routeOf(target))
+        expect(routeOf(plain(once(once(target))))).toBe(routeOf(target))
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
 test('no route stays no route, whatever its plain path would be', async () => {
   expect(await statusOf('/other/../api/x')).toBe('404')
 })

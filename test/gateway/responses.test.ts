@@ -244,3 +244,32 @@ test('a cut answer whose first bytes are there is cut for the client too, with t
   expect(await text).not.toMatch(/Content-Length: 4|\r\n0\r\n\r\n$/)
   await expect.poll(() => gateway.records).toMatchObject([{ status: 200, aborted: true }])
 })
+
+describe('an answer before the content was read', () => {
+  const REFUSAL = 'HTTP/1.1 413 Payload Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno'
+  const post = 'POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n'
+
+  test('reaches the client at once, whatever of the content is still to come', async () => {
+    await using upstream = await rawUpstream((socket) => socket.end(REFUSAL))
+    await using gateway = await proxyTo(upstream.origin)
+    const socket = connect(gateway.gateway.port, '127.0.0.1')
+    const text = readAll(socket)
+    socket.write(`${post}a`)
+    expect(await text).toMatch(/^HTTP\/1\.1 413 /)
+  })
+
+  test('waits for the first byte of the content, because undici sends the head together with it', async () => {
+    await using upstream = await rawUpstream((socket) => socket.end(REFUSAL))
+    await using gateway = await proxyTo(upstream.origin)
+    const socket = connect(gateway.gateway.port, '127.0.0.1')
+    let answer = ''
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1'))).write(post)
+    // A whole exchange on another connection: what was to be sent on this one has been.
+    expect((await ask(gateway.gateway.port, GET)).statuses).toEqual([413])
+    expect(upstream.received.join('')).not.toContain('POST')
+    expect(answer).toBe('')
+    socket.write('a')
+    await expect.poll(() => answer).toMatch(/^HTTP\/1\.1 413 /)
+    socket.destroy()
+  })
+})

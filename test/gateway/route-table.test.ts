@@ -169,3 +169,17 @@ describe('API Gateway templates', () => {
     )
   })
 })
+
+test.each(['admin.local', 'ADMIN.local', 'admin.local.', 'Admin.Local:80'])(
+  'a route of flexi.jsonc takes the host %s, because names of hosts know no case',
+  (host) => {
+    const matcher: RouteMatcher = {
+      kind: 'path',
+      path: '/',
+      field: { name: 'host', valuePrefix: 'admin.local' },
+    }
+    const hosts = { routes: [bound(matcher, text('x'))], functions: new Map() }
+    const raw = { method: 'GET', target: '/', fields: ['Host', host] }
+    expect(matchRoute(hosts, raw)?.route.rule.matcher).toBe(matcher)
+  },
+)

@@ -76,6 +76,26 @@ describe('a proxy that is trusted', () => {
     expect(alone.field('x-forwarded-for')).toEqual(['[2001:db8::7]:4711, 127.0.0.1'])
   })
 
+  test('may say in Forwarded alone how the client came, and to which host', async () => {
+    const claim = 'Forwarded: for=203.0.113.9;proto=https;host="shop.example:8443"\r\n'
+    const { clientAddress, field } = await through(claim, LOOPBACK)
+    expect(clientAddress).toBe('203.0.113.9')
+    expect(field('x-forwarded-proto')).toEqual(['https'])
+    expect(field('x-forwarded-host')).toEqual(['shop.example:8443'])
+    expect(field('x-forwarded-for')).toEqual(['203.0.113.9, 127.0.0.1'])
+  })
+
+  test.each([
+    ['X-Forwarded-Proto: gopher\r\n', 'http'],
+    ['X-Forwarded-Proto: https, gopher\r\n', 'https'],
+    ['X-Forwarded-Proto: HTTPS\r\n', 'https'],
+    ['X-Forwarded-Proto: wss\r\n', 'https'],
+    ['X-Forwarded-Proto: javascript:alert(1)\r\n', 'http'],
+    ['Forwarded: for=203.0.113.9;proto=gopher\r\n', 'http'],
+  ])('passes on no protocol but http and https: %j is %s', async (claim, protocol) => {
+    expect((await through(claim, LOOPBACK)).field('x-forwarded-proto')).toEqual([protocol])
+  })
+
   test('that says nothing is the client', async () => {
     const { clientAddress, field } = await through('', LOOPBACK)
     expect(clientAddress).toBe('127.0.0.1')
@@ -122,6 +142,58 @@ describe('a proxy that is trusted', () => {
       'GET /_flexi/x HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n',
     )
     expect(answer).toMatch(/^HTTP\/1\.1 403 /)
+  })
+})
+
+describe('the claims of Forwarded', () => {
+  const trusted = openAddressList(LOOPBACK)
+  const peer = { address: '127.0.0.1', port: 1, protocol: 'http', trustedPeer: undefined } as const
+  const read = (
+    headers: Record<string, string>,
+  ): { address: string; protocol: string; host: string | undefined } => {
+    const { address, protocol, forwardedHost } = readClient(headers, peer, trusted)
+    return { address, protocol, host: forwardedHost }
+  }
+
+  test.each([
+    ['for=6.6.6.6;proto=http;host=evil, for=203.0.113.9;proto=https;host=a', '203.0.113.9', 'https', 'a'],
+    ['for=203.0.113.9;proto=https;host=a, for=10.0.0.7;proto=http;host=b', '203.0.113.9', 'https', 'a'],
+    ['for=203.0.113.9, for=10.0.0.7;proto=https', '203.0.113.9', 'https', undefined],
+    ['for=_hidden;proto=https;host=a', '127.0.0.1', 'https', 'a'],
+    ['proto=https;host=a', '127.0.0.1', 'https', 'a'],
+    ['for=6.6.6.6;proto=http, proto=https', '127.0.0.1', 'https', undefined],
+    [
+      'Proto="https" ; For="203.0.113.9:81";HOST="[2001:db8::1]:8443"',
+      '203.0.113.9',
+      'https',
+      '[2001:db8::1]:8443',
+    ],
+    ['for=203.0.113.9;host="a b"', '203.0.113.9', 'http', undefined],
+    ['for=203.0.113.9;host="a\\"b"', '203.0.113.9', 'http', undefined],
+    ['for="6.6.6.6, for="[2001:db8::7]";proto=https', '2001:db8::7', 'https', undefined],
+    ['nonsense', '127.0.0.1', 'http', undefined],
+  ])('%j are those of the client’s hop', (forwarded, address, protocol, host) => {
+    expect(read({ forwarded })).toEqual({ address, protocol, host })
+  })
+
+  test('do not count beside X-Forwarded-For, because who writes that may have passed on any Forwarded', () => {
+    const headers = { 'x-forwarded-for': '203.0.113.9', forwarded: 'for=6.6.6.6;proto=https;host=evil' }
+    expect(read(headers)).toEqual({ address: '203.0.113.9', protocol: 'http', host: undefined })
+  })
+
+  test('count before X-Forwarded-Proto, because who writes them may have passed on any of that', () => {
+    const forwarded = 'for=203.0.113.9;proto=https'
+    expect(read({ forwarded, 'x-forwarded-proto': 'http' }).protocol).toBe('https')
+    expect(read({ forwarded: 'for=203.0.113.9', 'x-forwarded-proto': 'https' }).protocol).toBe('https')
+  })
+
+  test('of the client itself never count', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary-ascii', maxLength: 60 }), (claim) => {
+        const forwarded = `${claim}, for="[2001:db8::7]";proto=https;host="a"`
+        expect(read({ forwarded })).toEqual({ address: '2001:db8::7', protocol: 'https', host: 'a' })
+      }),
+    )
   })
 })
 

@@ -5,8 +5,10 @@ import { openAddressList } from '../../core/addresses.ts'
 import { asFlexiError, FlexiError } from '../../core/errors.ts'
 import type { Fetcher, RequestContext, SocketFetcher } from '../../core/fetcher.ts'
 import type { RouteProtection } from '../../core/route.ts'
+import type { Asked } from '../../forward/client-fields.ts'
 import { problemText } from '../../forward/problem.ts'
 import { answerRaw } from '../../forward/raw-answer.ts'
+import { REQUEST_ID, toldRequestId } from '../../forward/request-id.ts'
 import { overSockets } from '../web.ts'
 import { checkAnnounced, countContent, hasUnknownLength } from './body-limit.ts'
 import { openRateLimiter } from './rate-limit.ts'
@@ -60,7 +62,7 @@ function decorate(fetcher: Fetcher, { checks, bodyBytesMax, compression }: Parts
       try {
         for (const check of checks) check(context)
       } catch (error) {
-        refuseUpgrade(socket, context, asFlexiError(error))
+        refuseUpgrade(socket, { incoming, context }, asFlexiError(error))
         return
       }
       upgrade.call(fetcher, incoming, socket, head, context)
@@ -68,7 +70,7 @@ function decorate(fetcher: Fetcher, { checks, bodyBytesMax, compression }: Parts
   }
 }
 
-function refuseUpgrade(socket: Duplex, context: RequestContext, error: FlexiError): void {
+function refuseUpgrade(socket: Duplex, { incoming, context }: Asked, error: FlexiError): void {
   const { status, code, retryAfterSeconds, answerFields } = error
   context.note({ status })
   const retry = retryAfterSeconds === undefined ? [] : ['Retry-After', String(retryAfterSeconds)]
@@ -76,7 +78,12 @@ function refuseUpgrade(socket: Duplex, context: RequestContext, error: FlexiErro
     status,
     contentType: 'application/problem+json',
     text: problemText({ status, detail: error.message, code, requestId: context.id }),
-    fields: [...retry, ...Object.entries(answerFields).flat()],
+    fields: [
+      REQUEST_ID,
+      toldRequestId(incoming.headers, context.id),
+      ...retry,
+      ...Object.entries(answerFields).flat(),
+    ],
   })
 }
 
