@@ -11,6 +11,10 @@ const SLOW_LEASE_MS = 20
 const LEASE_WEIGHT = 0.2
 /** By how much the delay has grown when restarts begin to wait: after three ends in a row. */
 const CRASHES_FREE = 8
+/** Instances that end later than this after their start are no crash loop. */
+const LOOP_MS = 5_000
+/** While somebody asks, another start is tried this soon after the last, whatever the delay. */
+const REST_MS_MAX = 1_000
 /** Below this the way to an instance and back costs more than its work: handing it the next request ahead doubles what it gets done. */
 const FAST_LEASE_MS = 1
 
@@ -26,6 +30,8 @@ export interface Slot {
 }
 
 export interface GenerationOptions {
+  /** Of the function, for messages. */
+  readonly name: string
   readonly limits: PoolLimits
   readonly log: Logger
   readonly counts: PoolCounts
@@ -50,6 +56,8 @@ export class Generation {
   #ending = false
   #whenIdle: (() => void) | undefined
   #failure: { readonly error: FlexiError; readonly until: number } | undefined
+  /** Requests that were refused since that was last told. */
+  #refused = 0
   #delayMs: number
   #reaper: NodeJS.Timeout | undefined
 
@@ -84,7 +92,7 @@ export class Generation {
     } catch (error) {
       const failure = asInitError(error)
       counts.startFailed += 1
-      this.#failure = { error: failure, until: performance.now() + this.#delayMs }
+      this.#failure = { error: failure, until: performance.now() + Math.min(this.#delayMs, REST_MS_MAX) }
       this.#delayMs = Math.min(this.#delayMs * 2, this.#options.limits.restartDelayMaxMs)
       throw failure
     } finally {
@@ -117,7 +125,9 @@ export class Generation {
   /** Why no instance could be started a moment ago. Undefined once it is worth trying again. */
   recentFailure(): FlexiError | undefined {
     if (this.#failure === undefined || this.#slots.size + this.#starting > 0) return undefined
-    return performance.now() < this.#failure.until ? this.#failure.error : undefined
+    if (performance.now() >= this.#failure.until) return undefined
+    this.#refused += 1
+    return this.#failure.error
   }
 
   /** `ahead`: a busy instance will do, where the code allows it and answers come fast. */
@@ -223,7 +233,7 @@ export class Generation {
     this.#options.counts.ended += 1
     if (error !== undefined) this.#options.log.debug('instance.closed', { error: errorMessage(error) })
     const { restartDelayMs, restartDelayMaxMs } = this.#options.limits
-    const loops = slot.served === 0 && livedMs <= restartDelayMaxMs
+    const loops = !isUseful(slot) && livedMs <= LOOP_MS
     this.#delayMs = loops ? Math.min(this.#delayMs * 2, restartDelayMaxMs) : restartDelayMs
     if (this.#slots.size > 0) return
     if (this.#delayMs <= restartDelayMs * CRASHES_FREE) this.startFirst()
@@ -233,18 +243,27 @@ export class Generation {
   /** A crash loop: until it is tried again, requests are answered with the reason instead of starting yet another process. */
   #rest(cause: Error | undefined): void {
     const delayMs = this.#delayMs
+    const restMs = Math.min(delayMs, REST_MS_MAX)
     const error = new FlexiError(
       'FLEXI_FUNCTION_CRASHED',
-      'it keeps ending before it has answered anything',
+      `${this.#options.name} keeps ending before it has answered anything`,
       {
-        hint: 'Look at the faults above; it is tried again in a few seconds.',
-        retryAfterSeconds: Math.ceil(delayMs / 1000),
+        hint: 'Look at the faults above; it is tried again in a second.',
+        retryAfterSeconds: Math.ceil(restMs / 1000),
+        // Told here, once for all that are refused.
+        reported: true,
         cause,
       },
     )
-    this.#failure = { error, until: performance.now() + delayMs }
+    const refused =
+      this.#refused === 0 ? '' : `; ${this.#refused} requests were refused since it was last said`
+    this.#options.log.warn('instance.rest', { message: `${error.message}${refused}` })
+    this.#refused = 0
+    this.#failure = { error, until: performance.now() + restMs }
     this.#options.onStartFailed(this, error)
-    setTimeout(() => this.#ending || this.startFirst(), delayMs).unref()
+    // Nobody in sight: the later the better.
+    const againMs = this.#inFlight > 0 ? restMs : delayMs
+    setTimeout(() => this.#ending || this.startFirst(), againMs).unref()
   }
 
   #startReaper(): NodeJS.Timeout {
@@ -264,6 +283,10 @@ export class Generation {
       )
     }
   }
+}
+
+function isUseful({ instance, served }: Slot): boolean {
+  return instance.answered?.() ?? served > 0
 }
 
 function asInitError(error: unknown): FlexiError {

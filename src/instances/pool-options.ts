@@ -6,6 +6,8 @@ export interface PoolOptions {
   readonly name: string
   readonly log: Logger
   readonly limits?: Partial<PoolLimits>
+  /** A request finds no code: whether there is some now. Resolves when that is settled; never rejects. */
+  readonly mend?: (() => Promise<void>) | undefined
 }
 
 export type PoolLimits = Record<

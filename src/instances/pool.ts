@@ -16,6 +16,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   readonly #log: Logger
   readonly #limits: PoolLimits
   readonly #notes: { readonly function: string }
+  readonly #mend: PoolOptions['mend']
   readonly #counts = noCounts()
   readonly #queue: Waiter[] = []
   readonly #draining = new Set<Generation>()
@@ -33,6 +34,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     this.#log = options.log
     this.#limits = { ...LIMITS, ...options.limits }
     this.#notes = { function: options.name }
+    this.#mend = options.mend
   }
 
   state(): PoolState {
@@ -153,6 +155,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     if (this.#disposed) return
     const old = this.#current
     const next = new Generation(code, {
+      name: this.#name,
       limits: this.#limits,
       log: this.#log,
       counts: this.#counts,
@@ -214,7 +217,13 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   }
 
   /** `first` for one that was promised an instance before; `free` for one that is not handed over ahead. */
-  #wait(
+  async #wait(gone: () => boolean, how: { first?: boolean; free?: boolean } = {}): Promise<Slot> {
+    if (this.#unavailable !== undefined)
+      await this.#mend?.().then(() => void setImmediate(() => this.#serveQueue()))
+    return this.#inTurn(gone, how)
+  }
+
+  #inTurn(
     gone: () => boolean,
     { first = false, free = first }: { first?: boolean; free?: boolean } = {},
   ): Promise<Slot> {

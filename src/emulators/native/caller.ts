@@ -30,6 +30,9 @@ const RESPONSE_FIELDS_MAX = 1_000
 const RESPONSE_FIELD_BYTES_MAX = 1024 * 1024
 /** What one frame of the channel can carry, less its head and fields. */
 const RESPONSE_BODY_BYTES_MAX = 1000 * 1024 * 1024
+const REASON_LENGTH: Bound = { name: 'reason_len', at: 12, max: 8192 }
+const BODY_LENGTH: Bound = { name: 'len', at: 2, max: RESPONSE_BODY_BYTES_MAX }
+const HEADERS_LENGTH: Bound = { name: 'headers_len', at: 6, max: RESPONSE_FIELDS_MAX }
 
 export interface CallerOptions extends Omit<Setup, 'recorder'> {
   /** An answer of more bytes gets memory of its own, which its reader may keep. */
@@ -191,9 +194,9 @@ function createAnswer(
   return (id, response, callMicros) => {
     copyMemory(struct.address, response, RESPONSE_BYTES)
     const status = longAt(struct.words, 8)
-    const reasonBytes = status === 0 ? 0 : bounded('reason_len', longAt(struct.words, 12), 8192)
-    const bodyBytes = bounded('len', longAt(struct.words, 2), RESPONSE_BODY_BYTES_MAX)
-    const strings = bounded('headers_len', longAt(struct.words, 6), RESPONSE_FIELDS_MAX) * 2
+    const reasonBytes = status === 0 ? 0 : bounded(REASON_LENGTH, struct.words)
+    const bodyBytes = bounded(BODY_LENGTH, struct.words)
+    const strings = bounded(HEADERS_LENGTH, struct.words) * 2
     if (strings > 0) copyMemory(headers.address, longAt(struct.words, 4), (strings / 2) * FIELD_BYTES)
     const textAt = HEAD_BYTES + (RESULT_WORDS.count + strings) * 4
     const total = textAt + reasonBytes + sumOfLengths(headers.words, strings) + bodyBytes
@@ -234,15 +237,29 @@ function copyFields(
 function sumOfLengths(words: Uint32Array, strings: number): number {
   let sum = 0
   for (let index = 0; index < strings; index += 1) {
-    sum += longAt(words, index * 4 + 2)
-    bounded('the length of all headers', sum, RESPONSE_FIELD_BYTES_MAX)
+    const at = index * 4 + 2
+    sum += longAt(words, at)
+    if (sum <= RESPONSE_FIELD_BYTES_MAX) continue
+    const name = `${index % 2 === 0 ? 'name_len' : 'value_len'} of header ${(index >> 1) + 1}`
+    bounded({ name, at, max: RESPONSE_FIELD_BYTES_MAX }, words)
+    throw new Error(`the headers of the response have more than ${RESPONSE_FIELD_BYTES_MAX} bytes`)
   }
   return sum
 }
 
-function bounded(name: string, value: number, max: number): number {
-  if (value > max) throw new Error(`${name} of the response is ${value}, more than ${max}`)
-  return value
+/** A length in the response, and what it may be. */
+interface Bound {
+  readonly name: string
+  /** Word where the length is. */
+  readonly at: number
+  readonly max: number
+}
+
+function bounded({ name, at, max }: Bound, words: Uint32Array): number {
+  const value = longAt(words, at)
+  if (value <= max) return value
+  const exact = BigInt(wordAt(words, at)) + (BigInt(wordAt(words, at + 1)) << 32n)
+  throw new Error(`${name} of the response is ${exact}, more than ${max}`)
 }
 
 /** A frame of text, for everything but results. */

@@ -5,12 +5,15 @@ import type { Answerer } from './answer.ts'
 import { coreHint, readCoreSettings } from './core-dump.ts'
 import type { Flight } from './dispatcher.ts'
 import { describeExit } from './host-process.ts'
+import { cut } from './refusals.ts'
 
 /** Why we ended the process ourselves. */
 export type Ending =
   /** `flight` is the call that did not return; without one it was `request_deinit`. */
   | { readonly kind: 'timeout'; readonly flight: Flight | undefined; readonly limitMs: number }
   | { readonly kind: 'memory'; readonly bytes: number }
+  /** It ran, and its channel was closed. */
+  | { readonly kind: 'channel' }
 
 export interface End {
   readonly exit: ChildExit
@@ -18,16 +21,17 @@ export interface End {
   readonly ending: Ending | undefined
   /** What was in the library. */
   readonly lost: readonly Flight[]
+  /** Requests that had waited for it and are refused. */
+  readonly refused: number
 }
 
 const SIGNALS: Readonly<Record<string, string>> = {
-  SIGSEGV: 'it used memory that is not its own',
-  SIGBUS: 'it used memory that is not there',
-  SIGABRT: 'it called abort(), or a check in it failed',
-  SIGFPE: 'it divided by zero, or overflowed',
-  SIGILL:
-    'it ran an illegal instruction: often a trap that a compiler put into undefined or unreachable code',
-  SIGKILL: 'it was killed from outside: by hand, or by the system for want of memory',
+  SIGSEGV: 'used memory that is not its own',
+  SIGBUS: 'used memory that is not there',
+  SIGABRT: 'called abort(), or a check in it failed',
+  SIGFPE: 'divided by zero, or overflowed',
+  SIGILL: 'ran an illegal instruction, often a trap that a compiler put into undefined or unreachable code',
+  SIGKILL: 'was killed from outside, by hand, or by the system for want of memory',
 }
 
 /** Signals that leave a core. Source: signal(7). */
@@ -44,12 +48,22 @@ export async function reportEnd(answerer: Answerer, end: End): Promise<void> {
   }
 }
 
+/** ` in GET /x`, and how many others it cost. */
+function requestsOf({ lost, refused }: End): string {
+  const [first, ...others] = lost
+  const where = first === undefined ? '' : `, in ${cut(first.subject)}`
+  const beside = others.length === 0 ? '' : ` and ${others.length} beside it`
+  return `${where}${beside}${refused === 0 ? '' : `; ${refused} that waited were refused`}`
+}
+
 async function endFault(answerer: Answerer, end: End): Promise<FunctionFault> {
   switch (end.ending?.kind) {
     case 'timeout':
       return timeoutFault(answerer, end.ending)
     case 'memory':
       return memoryFault(answerer, end, end.ending.bytes)
+    case 'channel':
+      return channelFault(answerer, end)
     case undefined:
       return crashFault(answerer, end)
   }
@@ -61,38 +75,50 @@ function timeoutFault(
 ): FunctionFault {
   const seconds = limitMs / 1000
   const where = flight === undefined ? 'request_deinit' : 'handle_request'
+  const request = flight === undefined ? '' : `, in ${cut(flight.subject)}`
   return {
     function: config.name,
     kind: 'timeout',
     name: 'Timeout',
-    message: `${library} did not return from ${where} within ${seconds} s; its process was killed`,
+    message: `${library} did not return from ${where} within ${seconds} s${request}; its process was killed`,
     requestId: flight?.requestId,
     hint: 'Look for an endless loop or a lock, or raise "timeout".',
   }
 }
 
-function memoryFault({ config, library }: Answerer, { lost }: End, bytes: number): FunctionFault {
+function memoryFault({ config, library }: Answerer, end: End, bytes: number): FunctionFault {
   const megabytes = Math.round(bytes / 1024 / 1024)
   return {
     function: config.name,
     kind: 'memory',
     name: 'OutOfMemory',
-    message: `${library} held ${megabytes} MB, more than its limit of ${config.memoryMb} MB; its process was killed`,
-    requestId: lost[0]?.requestId,
+    message: `${library} held ${megabytes} MB, more than its limit of ${config.memoryMb} MB${requestsOf(end)}; its process was killed`,
+    requestId: end.lost[0]?.requestId,
     hint: 'Free what a request allocates in request_deinit, or raise "memory".',
+  }
+}
+
+function channelFault({ config, library }: Answerer, end: End): FunctionFault {
+  return {
+    function: config.name,
+    kind: 'crash',
+    name: 'ChannelClosed',
+    message: `${library} closed the connection between its process and flexi${requestsOf(end)}; the process was killed`,
+    requestId: end.lost[0]?.requestId,
+    hint: 'Close only file descriptors that the library has opened: 3 is ours.',
   }
 }
 
 async function crashFault({ config, scope, library }: Answerer, end: End): Promise<FunctionFault> {
   const { exit, pid, lost } = end
   const name = describeExit(exit)
-  const reason = exit.signal === null ? 'it ended the process it runs in' : SIGNALS[exit.signal]
+  const reason = exit.signal === null ? 'ended the process it runs in' : SIGNALS[exit.signal]
   const dumps = scope.mode === 'dev' && pid !== undefined && DUMPING.has(exit.signal ?? '')
   return {
     function: config.name,
     kind: 'crash',
     name,
-    message: `${library} crashed with ${name}${reason === undefined ? '' : `: ${reason}`}`,
+    message: `${library} ${reason ?? 'ended its process'}${requestsOf(end)}`,
     requestId: lost[0]?.requestId,
     hint: dumps
       ? coreHint(await readCoreSettings(), { pid, directory: config.directory, program: process.execPath })
@@ -107,11 +133,18 @@ const CODES = {
 } as const
 
 function endError(fault: FunctionFault): FlexiError {
+  const { hint } = fault
   const code = fault.kind === 'timeout' || fault.kind === 'memory' ? CODES[fault.kind] : CODES.crash
-  return new FlexiError(code, fault.message, fault.hint === undefined ? {} : { hint: fault.hint })
+  return new FlexiError(code, messageOf(fault), { reported: true, ...(hint === undefined ? {} : { hint }) })
 }
 
 /** A call beside this one hung, and both shared the process. */
 function collateralError(fault: FunctionFault): FlexiError {
-  return new FlexiError(CODES.crash, `another call took the process with it: ${fault.message}`)
+  return new FlexiError(CODES.crash, `another call took the process with it: ${messageOf(fault)}`, {
+    reported: true,
+  })
+}
+
+function messageOf({ kind, name, message }: FunctionFault): string {
+  return kind === 'crash' ? `${name}: ${message}` : message
 }

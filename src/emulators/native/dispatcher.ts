@@ -1,19 +1,12 @@
-import { FlexiError } from '../../core/errors.ts'
+import type { FlexiError } from '../../core/errors.ts'
 import type { FunctionFault } from '../../core/function.ts'
 import type { Frame } from '../../instances/channel.ts'
+import { encodeBatch } from './batch.ts'
 import { FlightTable } from './flight-table.ts'
 import type { HostProcess } from './host-process.ts'
-import {
-  decodeResult,
-  FROM_CHILD,
-  HEAD_BYTES,
-  TO_CHILD,
-  writeCallHead,
-  writeContent,
-  writeFrameHead,
-  type Call,
-  type CallResult,
-} from './wire.ts'
+import { clientGone, endsTooOften, waitedTooLong } from './refusals.ts'
+import { Suspects } from './suspects.ts'
+import { decodeResult, FROM_CHILD, TO_CHILD, type Call, type CallResult } from './wire.ts'
 
 /** How a call ended. */
 export type Outcome =
@@ -28,7 +21,15 @@ export interface Flight {
   /** What the process it was sent to knows it by; 0 before. Another process, another number. */
   id: number
   readonly requestId: string
+  /** Method and target. */
+  readonly subject: string
+  /** The client has left. */
+  readonly gone: boolean
   readonly call: Call
+  /** When it was handed over, on the clock of `performance.now()`. */
+  readonly since: number
+  /** Processes that ended while it waited for one. */
+  endsSeen: number
   /** `performance.now()` at which it is given up. */
   readonly deadline: number
   settle(outcome: Outcome): void
@@ -53,8 +54,8 @@ const AHEAD_MAX = 64
 /** As much work as may lie in the child's pipe: what lies there cannot go elsewhere. */
 const AHEAD_MICROS = 2_000
 const CHECK_MS = 50
-/** Content up to here is copied behind its head, so that all calls of a batch are one write; more is written from where it is. */
-const COPIED_BYTES_MAX = 16 * 1024
+/** A call of a process that follows a crash is taken for harmless after this long. */
+const HARMLESS_MS = 100
 
 interface Lane extends Carrier {
   readonly flights: FlightTable
@@ -62,6 +63,21 @@ interface Lane extends Carrier {
   callMicros: number | undefined
   /** Threads whose request is answered and which are not back yet, and since when that is known. */
   releasing: ReadonlyMap<number, number>
+  answered: boolean
+  /** Takes all it can. One that follows a crash gets a single request until that is answered, or has lasted. */
+  proven: boolean
+  /** When it last got requests. */
+  sentAt: number
+}
+
+/** What a process leaves behind. */
+export interface Parting {
+  /** What it had begun: lost. */
+  readonly begun: readonly Flight[]
+  /** What waited, and has waited through too many ends. */
+  readonly hopeless: readonly Flight[]
+  /** Whether it has answered anything. */
+  readonly answered: boolean
 }
 
 /**
@@ -72,6 +88,9 @@ export class Dispatcher {
   readonly #waiting: Flight[] = []
   /** Newest revision first. */
   readonly #lanes: Lane[] = []
+  readonly #suspects = new Suspects()
+  /** Processes in a row that ended before they had answered anything. */
+  #ends = 0
   #newest = 0
   #scheduled = false
   #checker: NodeJS.Timeout | undefined
@@ -83,14 +102,14 @@ export class Dispatcher {
   submit(flight: Flight): void {
     this.#waiting.push(flight)
     this.#schedule()
-    // After a turn of the event loop: answers that came in while this process was busy are read before anyone counts as late.
-    this.#checker ??= setInterval(() => setImmediate(() => this.#check()), CHECK_MS).unref()
+    this.#startChecking()
   }
 
   /** From now on this process takes requests, unless one with later code does. */
   attach(carrier: Carrier): void {
     const flights = new FlightTable()
-    this.#lanes.push({ ...carrier, flights, callMicros: undefined, releasing: new Map() })
+    const state = { callMicros: undefined, releasing: new Map(), answered: false, sentAt: 0 }
+    this.#lanes.push({ ...carrier, ...state, flights, proven: this.#ends === 0 })
     this.#lanes.sort((a, b) => b.sequence - a.sequence)
     this.#newest = Math.max(this.#newest, carrier.sequence)
     this.#schedule()
@@ -101,20 +120,40 @@ export class Dispatcher {
     const lane = this.#laneOf(host)
     const flight = lane?.flights.take(frame.id)
     if (lane === undefined || flight === undefined) return
+    lane.answered = lane.proven = true
+    this.#ends = 0
+    if (!this.#suspects.none) this.#suspects.clear(flight)
     flight.settle(readOutcome(frame, lane))
     if (this.#waiting.length > 0) this.#schedule()
   }
 
-  /** The process takes no more. What it had begun is returned; the rest waits for the next. */
-  detach(host: HostProcess): Flight[] {
+  /** The process takes no more. What it had not begun waits for the next, unless too many have ended meanwhile: `crashed` counts. */
+  detach(host: HostProcess, { crashed = false } = {}): Parting {
     const lane = this.#laneOf(host)
-    if (lane === undefined) return []
+    if (lane === undefined) return { begun: [], hopeless: [], answered: false }
     this.#lanes.splice(this.#lanes.indexOf(lane), 1)
     const running = host.running()
     const flights = lane.flights.values().toSorted((a, b) => a.id - b.id)
+    const begun = flights.filter(({ id }) => running.has(id))
     this.#waiting.unshift(...flights.filter(({ id }) => !running.has(id)))
+    const hopeless = crashed ? this.#afterCrash(begun) : []
     this.#schedule()
-    return flights.filter(({ id }) => running.has(id))
+    return { begun, hopeless, answered: lane.answered }
+  }
+
+  #afterCrash(begun: readonly Flight[]): readonly Flight[] {
+    const now = performance.now()
+    this.#ends += 1
+    this.#suspects.add(begun, now)
+    for (const flight of this.#waiting) flight.endsSeen += 1
+    return this.#remove((flight) => this.#suspects.isHopeless(flight, { ends: this.#ends, now }))
+  }
+
+  /** Takes these out of what waits. */
+  #remove(chosen: (flight: Flight) => boolean): readonly Flight[] {
+    const removed = this.#waiting.filter(chosen)
+    for (const flight of removed) this.#waiting.splice(this.#waiting.indexOf(flight), 1)
+    return removed
   }
 
   /** No process can be had: what waits is answered with this. */
@@ -138,57 +177,67 @@ export class Dispatcher {
     const lane = this.#lanes[0]
     // When the process of the newest revision has died, its successor takes what waits, not the old code.
     if (lane === undefined || lane.sequence < this.#newest) return
-    const count = Math.min(this.#waiting.length, windowOf(lane) - lane.flights.size)
-    if (count <= 0) return
-    const batch = this.#waiting.splice(0, count)
+    const now = performance.now()
+    if (!this.#suspects.none) this.#suspects.sort(this.#waiting, now)
+    const room = (lane.proven ? windowOf(lane) : 1) - lane.flights.size
+    const batch = takeWanted(this.#waiting, room)
+    if (batch.length === 0) return
+    lane.sentAt = now
     for (const flight of batch) lane.flights.add(flight)
     lane.host.send(TO_CHILD.batch, encodeBatch(batch))
   }
 
+  #startChecking(): void {
+    // After a turn of the event loop: answers that came in while this process was busy are read before anyone counts as late.
+    this.#checker ??= setInterval(() => setImmediate(() => this.#check()), CHECK_MS).unref()
+  }
+
   #check(): void {
     const now = performance.now()
-    for (const flight of late(this.#waiting, now)) {
-      this.#waiting.splice(this.#waiting.indexOf(flight), 1)
+    for (const flight of this.#remove(({ deadline }) => deadline <= now))
       flight.settle({ kind: 'lost', error: waitedTooLong() })
-    }
-    for (const lane of this.#lanes) checkLane(lane, now)
-    if (this.#waiting.length + this.#lanes.reduce((sum, lane) => sum + lane.flights.size, 0) > 0) return
+    for (const flight of this.#remove(({ gone }) => gone))
+      flight.settle({ kind: 'lost', error: clientGone() })
+    if (this.#lanes.length === 0) this.#refuseHopeless(now)
+    for (const lane of this.#lanes) this.#checkLane(lane, now)
+    if (this.#waiting.length > 0 || this.#lanes.some(isBusy)) return
     clearInterval(this.#checker)
     this.#checker = undefined
   }
+
+  #refuseHopeless(now: number): void {
+    const hopeless = this.#remove((flight) => this.#suspects.isHopeless(flight, { ends: this.#ends, now }))
+    for (const flight of hopeless) flight.settle({ kind: 'lost', error: endsTooOften(flight) })
+  }
+
+  #checkLane(lane: Lane, now: number): void {
+    checkLane(lane, now)
+    if (lane.proven || lane.flights.size === 0 || now - lane.sentAt < HARMLESS_MS) return
+    lane.proven = true
+    this.#schedule()
+  }
+}
+
+/** The first that somebody waits for, at most `room`; those before whose clients have left are let go. */
+function takeWanted(waiting: Flight[], room: number): Flight[] {
+  const batch = waiting.splice(0, Math.max(0, room))
+  while (batch.some(({ gone }) => gone)) {
+    for (const flight of batch) if (flight.gone) flight.settle({ kind: 'lost', error: clientGone() })
+    const wanted = batch.filter(({ gone }) => !gone)
+    batch.splice(0, batch.length, ...wanted, ...waiting.splice(0, room - wanted.length))
+  }
+  return batch
+}
+
+/** Also while a thread is in `request_deinit`. */
+function isBusy({ flights, releasing }: Lane): boolean {
+  return flights.size > 0 || releasing.size > 0
 }
 
 /** A fast library gets requests ahead of its threads, a slow one only what its threads can begin at once. */
 function windowOf({ threads, callMicros }: Lane): number {
   if (callMicros === undefined) return threads
   return threads + Math.min(AHEAD_MAX, Math.floor((AHEAD_MICROS * threads) / Math.max(callMicros, 1)))
-}
-
-/** Whole frames one behind the other: in one piece, interrupted by contents that are too large to copy. */
-function encodeBatch(batch: readonly Flight[]): readonly Uint8Array[] {
-  let bytes = 0
-  for (const { call } of batch)
-    bytes += HEAD_BYTES + call.headBytes + (isCopied(call) ? call.contentBytes : 0)
-  const buffer = Buffer.allocUnsafe(bytes)
-  const parts: Uint8Array[] = []
-  let from = 0
-  let at = 0
-  for (const { id, call } of batch) {
-    at = writeFrameHead(buffer, at, { kind: TO_CHILD.call, id, bytes: call.headBytes + call.contentBytes })
-    at = writeCallHead(call, buffer, at)
-    if (isCopied(call)) at = writeContent(call, buffer, at)
-    else {
-      parts.push(buffer.subarray(from, at), ...call.content)
-      from = at
-    }
-  }
-  if (from === 0) return [buffer]
-  parts.push(buffer.subarray(from))
-  return parts
-}
-
-function isCopied({ contentBytes }: Call): boolean {
-  return contentBytes <= COPIED_BYTES_MAX
 }
 
 function late(flights: Iterable<Flight>, now: number): Flight[] {
@@ -219,12 +268,6 @@ function stuckRelease(lane: Lane, running: ReadonlySet<number>, now: number): bo
   const answered = [...running].filter((id) => !held.has(id))
   lane.releasing = new Map(answered.map((id) => [id, before.get(id) ?? now]))
   return [...lane.releasing.values()].some((since) => now - since > lane.releaseMs)
-}
-
-function waitedTooLong(): FlexiError {
-  return new FlexiError('FLEXI_FUNCTION_TIMEOUT', 'no thread of the library came free in time', {
-    hint: 'Raise "threads", or make its calls shorter.',
-  })
 }
 
 function readOutcome(frame: Frame, lane: Lane): Outcome {

@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { randomUUID } from 'node:crypto'
@@ -7,7 +7,7 @@ import { FlexiError } from '../../core/errors.ts'
 import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
 import { LIMITS } from '../../core/limits.ts'
 import type { Frame, FramePayload } from '../../instances/channel.ts'
-import { startChild, type ChildExit } from '../../instances/child.ts'
+import { startChild, type Child, type ChildExit } from '../../instances/child.ts'
 import { FROM_CHILD, TO_CHILD, type Loaded, type Setup } from './wire.ts'
 
 export interface HostOptions {
@@ -15,7 +15,7 @@ export interface HostOptions {
   readonly scope: FunctionScope
   readonly threads: number
   /** A folder for files of the process; made when it is not there. */
-  readonly directory: string
+  readonly directory: () => string
   /** Where the library lies: libraries it needs are looked for beside it, although a copy of it is loaded. */
   readonly libraryDirectory: string
 }
@@ -28,6 +28,8 @@ export interface HostProcess extends AsyncDisposable {
   /** Resolves as soon as it can serve no more: its channel has closed, a moment before it is known how it exited. */
   readonly ended: Promise<void>
   readonly exited: Promise<ChildExit>
+  /** It was ended by us because its channel had closed while it ran on. */
+  readonly unreachable: boolean
   /**
    * Resolves when the library can be called.
    * @throws FlexiError FLEXI_FUNCTION_INIT with the dynamic loader's message, or when it takes longer than `LIMITS.initMs`.
@@ -39,6 +41,8 @@ export interface HostProcess extends AsyncDisposable {
   kill(): void
 }
 
+/** A process whose channel has closed is ending by itself, or is killed after this long. */
+const UNREACHABLE_MS = 1_000
 /** How long a child may take to run its library's destructors before it is killed. */
 const EXIT_MS = 1_000
 
@@ -54,18 +58,16 @@ export function startHost(options: HostOptions): HostProcess {
     onFrame: (frame) => onFrame(frame),
     onLine: (stream, text) => scope.output({ stream, level: stream === 'stderr' ? 'error' : 'info', text }),
   })
-  let alive = true
-  const ended = Promise.race([child.channel?.closed, child.exited]).then(() => {
-    alive = false
-    // Also when a library only closed our channel: it cannot be reached any more.
-    child.kill()
-  })
+  const life = watchLife(child)
   return {
     pid: child.pid,
-    ended,
+    ended: life.ended,
     exited: child.exited,
     get alive() {
-      return alive
+      return life.alive
+    },
+    get unreachable() {
+      return life.unreachable
     },
     async load(setup, onCallFrame) {
       const answer = new Promise<Frame>((resolve) => void (onFrame = resolve))
@@ -89,6 +91,26 @@ export function startHost(options: HostOptions): HostProcess {
       recorder.close()
     },
   }
+}
+
+interface Life {
+  alive: boolean
+  unreachable: boolean
+  readonly ended: Promise<void>
+}
+
+function watchLife(child: Child): Life {
+  const ended = Promise.race([child.channel?.closed, child.exited]).then(() => {
+    life.alive = false
+    // A library that only closed our channel cannot be reached any more. One that crashed may be writing its core.
+    const timer = setTimeout(() => {
+      life.unreachable = true
+      child.kill()
+    }, UNREACHABLE_MS)
+    void child.exited.then(() => clearTimeout(timer))
+  })
+  const life: Life = { alive: true, unreachable: false, ended }
+  return life
 }
 
 async function firstAnswer(answer: Promise<Frame>, exited: Promise<ChildExit>): Promise<Frame> {
@@ -143,8 +165,7 @@ interface Recorder {
 
 /** A file the child maps into its memory: what it wrote there is still readable after it was killed. */
 function createRecorder({ directory, threads }: HostOptions): Recorder {
-  mkdirSync(directory, { recursive: true })
-  const path = join(directory, `${randomUUID()}.calls`)
+  const path = join(directory(), `${randomUUID()}.calls`)
   const file = openSync(path, 'wx+', 0o600)
   ftruncateSync(file, threads * 4)
   const bytes = Buffer.alloc(threads * 4)

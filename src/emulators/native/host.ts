@@ -22,6 +22,8 @@ import { FROM_CHILD, type Setup } from './wire.ts'
 
 /** sysexits.h: software error, ours. */
 const EXIT_BUG = 70
+/** Longer than the server waits before it kills a process that it cannot reach. */
+const UNREACHABLE_MS_MAX = 5_000
 
 const helper = isMainThread ? undefined : (workerData as HelperData)
 const shared = helper === undefined ? createShared() : viewShared(helper.memory)
@@ -36,6 +38,8 @@ try {
     if (loaded !== undefined && idle && !unloadLibrary(loaded)) exitOrderly()
     exitProcess(0)
   }
+  // The library has closed our channel. The server has seen it, and ends this process; that it still runs says what happened.
+  if (isBadDescriptor(error)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, UNREACHABLE_MS_MAX)
   writeSync(2, `flexi: ${error instanceof Error ? error.stack : String(error)}\n`)
   exitProcess(EXIT_BUG)
 }
@@ -61,6 +65,10 @@ function runMain(threadsMax: number): void {
   handSetup({ ...setup, recorder })
   writeFrame(shared, frameOf(FROM_CHILD.loaded, 0, JSON.stringify(caller.loaded)))
   serveCalls({ shared, caller, index: 0, threadsMax, running: wordsAt(recorder, threadsMax) })
+}
+
+function isBadDescriptor(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EBADF'
 }
 
 /** What helpers get: the recorder's file has lost its name by then, its memory is everyone's. */

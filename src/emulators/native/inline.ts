@@ -34,6 +34,7 @@ export function runInline({ config, scope, options }: IsolationOptions): Isolati
   return {
     concurrency: Infinity,
     prepare: () => undefined,
+    endLoad: () => undefined,
     async start({ path }) {
       if (!warned) scope.log.warn('native.inline', { message: riskOf(label) })
       warned = true

@@ -6,6 +6,7 @@ import { answerOutcome, contentOf, type Answerer } from './answer.ts'
 import { reportEnd, type Ending } from './crash.ts'
 import type { Carrier, Dispatcher, Flight, Outcome } from './dispatcher.ts'
 import type { HostProcess } from './host-process.ts'
+import { endsTooOften } from './refusals.ts'
 import type { Exchange } from './respond.ts'
 import { prepareCall, type Call } from './wire.ts'
 
@@ -23,6 +24,7 @@ export async function openInstance(options: InstanceOptions): Promise<Instance> 
   const timeoutMs = config.timeoutMs ?? LIMITS.requestMs
   let ending: Ending | undefined
   let disposed = false
+  let useful = false
   const end = (why: Ending): void => {
     ending ??= why
     host.kill()
@@ -38,25 +40,24 @@ export async function openInstance(options: InstanceOptions): Promise<Instance> 
     stopWatching()
     if (disposed) return undefined
     options.onCrash()
-    const lost = dispatcher.detach(host)
+    const { begun: lost, hopeless, answered } = dispatcher.detach(host, { crashed: true })
+    useful = answered
+    for (const flight of hopeless) flight.settle({ kind: 'lost', error: endsTooOften(flight) })
     void host.exited.then(async (exit) => {
-      await reportEnd(options, { exit, pid: host.pid, ending, lost })
+      const why = ending ?? (host.unreachable ? { kind: 'channel' as const } : undefined)
+      await reportEnd(options, { exit, pid: host.pid, ending: why, lost, refused: hopeless.length })
       await host[Symbol.asyncDispose]()
     })
     return new Error(`${options.library} ended`)
   })
   return {
-    handle: (incoming, outgoing, context) => {
-      const exchange: Exchange = { incoming, outgoing, context }
-      const content = contentOf(incoming, context)
-      if (!(content instanceof Promise)) return submit(exchange, content, { options, timeoutMs })
-      return content.then((chunks) => submit(exchange, chunks, { options, timeoutMs }))
-    },
+    handle: (incoming, outgoing, context) => take({ incoming, outgoing, context }, { options, timeoutMs }),
     closed,
+    answered: () => useful,
     async [Symbol.asyncDispose]() {
       disposed = true
       const error = new FlexiError('FLEXI_SHUTTING_DOWN', 'the library was stopped before it had answered')
-      const lost = dispatcher.detach(host)
+      const { begun: lost } = dispatcher.detach(host)
       // A call that was still running has had its drain time.
       if (lost.length > 0) host.kill()
       for (const flight of lost) flight.settle({ kind: 'lost', error })
@@ -70,6 +71,12 @@ interface Terms {
   readonly timeoutMs: number
 }
 
+function take(exchange: Exchange, terms: Terms): Promise<void> {
+  const content = contentOf(exchange.incoming, exchange.context)
+  if (!(content instanceof Promise)) return submit(exchange, content, terms)
+  return content.then((chunks) => submit(exchange, chunks, terms))
+}
+
 function submit(
   exchange: Exchange,
   content: readonly Buffer[],
@@ -77,13 +84,17 @@ function submit(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const call = prepareCall(exchange.context.raw, content)
-    const deadline = performance.now() + timeoutMs
-    options.dispatcher.submit(new Request(exchange, { call, deadline, answerer: options, resolve, reject }))
+    const since = performance.now()
+    const deadline = since + timeoutMs
+    options.dispatcher.submit(
+      new Request(exchange, { call, since, deadline, answerer: options, resolve, reject }),
+    )
   })
 }
 
 interface Submission {
   readonly call: Call
+  readonly since: number
   readonly deadline: number
   readonly answerer: Answerer
   resolve(): void
@@ -93,13 +104,16 @@ interface Submission {
 /** A class, because there is one for every request and closures cost more. */
 class Request implements Flight {
   id = 0
+  endsSeen = 0
   readonly call: Call
+  readonly since: number
   readonly deadline: number
   readonly #exchange: Exchange
   readonly #submission: Submission
 
   constructor(exchange: Exchange, submission: Submission) {
     this.call = submission.call
+    this.since = submission.since
     this.deadline = submission.deadline
     this.#exchange = exchange
     this.#submission = submission
@@ -108,6 +122,15 @@ class Request implements Flight {
   /** Made when it is asked for: only what fails is named. */
   get requestId(): string {
     return this.#exchange.context.id
+  }
+
+  get subject(): string {
+    const { method, target } = this.#exchange.context.raw
+    return `${method} ${target}`
+  }
+
+  get gone(): boolean {
+    return this.#exchange.outgoing.destroyed
   }
 
   settle(outcome: Outcome): void {

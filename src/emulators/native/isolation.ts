@@ -8,7 +8,7 @@ export interface IsolationOptions {
   readonly scope: FunctionScope
   readonly options: NativeOptions
   /** A folder for files that live as long as the source; made when it is not there. */
-  readonly directory: AbsolutePath
+  readonly directory: () => AbsolutePath
 }
 
 /** Where a library runs: in processes of its own, or in the server's. */
@@ -17,6 +17,8 @@ export interface Isolation extends AsyncDisposable {
   readonly concurrency: number
   /** Another start may follow soon. */
   prepare(): void
+  /** What is being loaded has changed: a load that takes long is given up. */
+  endLoad(): void
   /**
    * Loads a revision; `sequence` says which of two is newer.
    * @throws FlexiError FLEXI_FUNCTION_INIT with the dynamic loader's message.

@@ -15,6 +15,14 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
     /Operation not permitted|failed to map segment/,
     'Keep the project on a file system that allows programs to run.',
   ],
+  [
+    /its process ended while loading it/,
+    'Look at its constructors: what runs when it is loaded, before any request. Build it with -g and try them in a debugger.',
+  ],
+  [
+    /it was not loaded within|it was still being loaded/,
+    'Look for an endless loop or a lock in its constructors.',
+  ],
   [/static TLS/, 'Build it with -ftls-model=global-dynamic.'],
 ]
 

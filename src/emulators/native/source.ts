@@ -1,5 +1,5 @@
-import { copyFile, mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises'
-import { basename, dirname, extname, join, relative } from 'node:path'
+import { copyFile, mkdir, rm, stat } from 'node:fs/promises'
+import { basename, extname, join, relative } from 'node:path'
 
 import type {
   Code,
@@ -14,6 +14,7 @@ import { createCompiler, type Compiler } from './compiler.ts'
 import type { Isolation, IsolationOptions } from './isolation.ts'
 import { lookAt, takeLibrary, type LibraryCopy } from './library-file.ts'
 import type { NativeOptions } from './options.ts'
+import { StateFolder } from './state-folder.ts'
 
 interface Built {
   readonly code: Code
@@ -27,33 +28,31 @@ export interface SourceOptions {
   readonly isolate: (options: IsolationOptions) => Isolation
 }
 
-let sources = 0
-
 /** A library, and when it has a build command, the sources it is made of. */
 export class NativeSource implements FunctionSource {
   readonly #config: FunctionConfig
-  readonly #scope: FunctionScope
   readonly #options: NativeOptions
   readonly #isolation: Isolation
   readonly #compiler: Compiler | undefined
   /** Private copies, one a revision. */
-  readonly #directory: AbsolutePath
+  readonly #folder: StateFolder
   readonly #copies = new Map<number, LibraryCopy>()
   #current: Built | undefined
+  /** What the library looked like when it could last not be taken. */
+  #refused: string | undefined
   #sequence = 0
   #builds = 0
 
   constructor({ config, scope, options, isolate }: SourceOptions) {
     this.#config = config
-    this.#scope = scope
     this.#options = options
-    sources += 1
-    const folder = `${config.name}-${process.pid}-${sources}`
-    this.#directory = join(scope.stateDirectory, 'native', folder) as AbsolutePath
+    const { stateDirectory, log } = scope
+    const folder = new StateFolder({ stateDirectory, log, name: config.name })
+    this.#folder = folder
     const { library, build: command, watch } = options
     this.#compiler =
       command === undefined ? undefined : createCompiler({ config, scope, command, watch, library })
-    this.#isolation = isolate({ config, scope, options, directory: this.#directory })
+    this.#isolation = isolate({ config, scope, options, directory: () => folder.path() })
   }
 
   watched(): readonly AbsolutePath[] {
@@ -63,6 +62,14 @@ export class NativeSource implements FunctionSource {
 
   changed(files: readonly AbsolutePath[]): void {
     this.#compiler?.changed(files)
+    void this.#endStaleLoad(files)
+  }
+
+  /** What is being loaded is of no use any more, and may hang. */
+  async #endStaleLoad(files: readonly AbsolutePath[]): Promise<void> {
+    const { library } = this.#options
+    const source = files.some((file) => file !== library)
+    if (source || this.#current?.copy.look !== (await lookAt(library))) this.#isolation.endLoad()
   }
 
   cancel(): void {
@@ -80,6 +87,12 @@ export class NativeSource implements FunctionSource {
     return this.#take()
   }
 
+  async lackedIsThere(): Promise<boolean> {
+    if (this.#compiler !== undefined || this.#current !== undefined) return false
+    const look = await lookAt(this.#options.library)
+    return look !== undefined && look !== this.#refused
+  }
+
   async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
     await this.build()
     const path = basename(this.#options.library)
@@ -94,24 +107,23 @@ export class NativeSource implements FunctionSource {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#compiler?.stop()
     await this.#isolation[Symbol.asyncDispose]()
-    await rm(this.#directory, { recursive: true, force: true })
-    // Folders of ours that hold nothing else go with it.
-    for (const folder of [dirname(this.#directory), this.#scope.stateDirectory])
-      await rmdir(folder).catch(() => undefined)
+    await this.#folder[Symbol.asyncDispose]()
   }
 
   async #take(): Promise<Code> {
     const { library, build } = this.#options
-    if (this.#sequence === 0) await this.#clearLeftovers()
-    await mkdir(this.#directory, { recursive: true })
+    if (this.#sequence === 0) await this.#folder.clearLeftovers()
     const sequence = (this.#sequence += 1)
-    const target = join(this.#directory, `${sequence}${extname(library)}`) as AbsolutePath
+    const target = join(this.#folder.path(), `${sequence}${extname(library)}`) as AbsolutePath
     const hint =
       build === undefined
         ? 'Build it there, or tell flexi how: "build": "cc -shared -fPIC -o lib.so lib.c".'
         : `"${build}" has run and did not make it: mend "library", or the command.`
     const awaited = this.#current !== undefined
-    const copy = await takeLibrary(library, { target, awaited, hint })
+    const copy = await takeLibrary(library, { target, awaited, hint }).catch(async (error: unknown) => {
+      this.#refused = await lookAt(library)
+      throw error
+    })
     if (copy.revision === this.#current?.copy.revision) {
       await rm(copy.path, { force: true })
       this.#current = { ...this.#current, copy: { ...this.#current.copy, look: copy.look } }
@@ -140,25 +152,5 @@ export class NativeSource implements FunctionSource {
     const old = [...this.#copies].filter(([own]) => own < sequence)
     for (const [own] of old) this.#copies.delete(own)
     await Promise.all(old.map(([, { path }]) => rm(path, { force: true })))
-  }
-
-  /** Copies of a flexi that was killed: their folder names a process that is no more. */
-  async #clearLeftovers(): Promise<void> {
-    const folder = dirname(this.#directory)
-    const names = await readdir(folder).catch(() => [])
-    const dead = names.filter((name) => {
-      const pid = /-(\d+)-\d+$/.exec(name)?.[1]
-      return pid !== undefined && Number(pid) !== process.pid && !isAlive(Number(pid))
-    })
-    await Promise.all(dead.map((name) => rm(join(folder, name), { recursive: true, force: true })))
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

@@ -219,6 +219,12 @@ suite(`the C interface${NO_CC === undefined ? '' : ` (${NO_CC})`}`, () => {
       expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nabc$/)
     })
 
+    test('a length beyond any sense is told as it is', async () => {
+      served.faults.length = 0
+      await served.ask('/bad/length')
+      expect(served.faults[0]?.message).toContain('len of the response is 18446744073709551615, more than')
+    })
+
     test('more than the limit is refused before it is read', async () => {
       const answer = await exchange(
         served,

@@ -8,6 +8,10 @@ import { prepareCall } from '../../../src/emulators/native/wire.ts'
 const flight = (): Flight => ({
   id: 0,
   requestId: 'r',
+  subject: 'GET /',
+  gone: false,
+  since: 0,
+  endsSeen: 0,
   call: prepareCall({ method: 'GET', target: '/', fields: [] }, []),
   deadline: 0,
   settle: () => undefined,

@@ -148,6 +148,23 @@ suite(title('a watched library'), () => {
     expect(seen()).toEqual(['reload'])
   })
 
+  test('that hangs while it is loaded is given up when it is saved again', async () => {
+    const hanging = join(versions.path, 'hanging.so')
+    await compileC(join(FIXTURES, 'abi.c'), hanging, ['-DHANG_ON_LOAD'])
+    await copyFile(hanging, served.library)
+    await wait(700)
+    const from = performance.now()
+    await copyFile(version(3), served.library)
+    await expect.poll(() => served.text('/version'), { timeout: 5000, interval: 5 }).toBe('3')
+    expect(performance.now() - from).toBeLessThan(3000)
+    expect(served.events[0]).toMatchObject({
+      event: 'error',
+      code: 'FLEXI_FUNCTION_INIT',
+      hint: expect.stringContaining('constructors'),
+    })
+    await expect.poll(seen, { timeout: 5000 }).toEqual(['error', 'reload'])
+  })
+
   test('costs no request when it is replaced under load, by cp and mv in turn', async () => {
     let running = true
     const client = async (): Promise<string[]> => {
@@ -181,7 +198,7 @@ suite(title('a library that ends its process'), () => {
     ['exit', 'exit(3)'],
     ['thread', 'SIGSEGV'],
     ['segv', 'SIGSEGV'],
-    ['channel', 'SIGKILL'],
+    ['channel', 'ChannelClosed'],
   ])('by %s costs its request and is reported as %s', async (way, name) => {
     await using served = await serveC('abi.c')
     expect((await served.ask(`/end/${way}`)).status).toBe(502)
@@ -199,6 +216,28 @@ suite(title('a library that ends its process'), () => {
       expect((await served.ask('/version')).status).toBe(200)
     },
   )
+
+  test('is named with the request, which is cut when it is long, and not twice with its signal', async () => {
+    await using served = await serveC('abi.c')
+    expect((await served.ask('/version')).status).toBe(200)
+    const { body } = await served.ask(`/end/segv?${'x'.repeat(500)}`)
+    await expect.poll(() => served.faults).toHaveLength(1)
+    const { message = '' } = served.faults[0] ?? {}
+    expect(message).toMatch(/^libfixture\.so used memory .*, in GET \/end\/segv\?x+…$/)
+    expect(message.length).toBeLessThan(220)
+    expect(message).not.toContain('SIGSEGV')
+    expect(JSON.parse(body.toString())).toMatchObject({
+      detail: expect.stringContaining('SIGSEGV: libfixture.so used memory'),
+    })
+  })
+
+  test('while it is loaded is told with what to look at', async () => {
+    const served = serveC('abi.c', { flags: ['-DCRASH_ON_LOAD'] })
+    await expect(served).rejects.toMatchObject({
+      message: expect.stringContaining('its process ended while loading it (SIGABRT)'),
+      hint: expect.stringContaining('constructors'),
+    })
+  })
 
   test('says how to get at the place of the crash', async () => {
     await using served = await serveC('abi.c')
@@ -288,6 +327,15 @@ suite(title('a library that hangs'), () => {
     expect(served.faults[0]?.message).toContain('request_deinit')
   })
 
+  test('in request_deinit is killed while other threads are free and nobody asks for anything', async () => {
+    await using served = await serveC('abi.c', {
+      config: { timeoutMs: 600, options: { library: 'libfixture.so', threads: 4 } },
+    })
+    expect((await served.ask('/slow-deinit?n=60000')).body.toString()).toBe('answered')
+    await expect.poll(() => served.faults, { timeout: 3000 }).toMatchObject([{ kind: 'timeout' }])
+    expect((await served.ask('/version')).status).toBe(200)
+  })
+
   test('makes what waits for a thread past the timeout 504, without being killed for it', async () => {
     await using served = await serveC('abi.c', {
       config: { timeoutMs: 500, options: { library: 'libfixture.so', threads: 1 } },
@@ -351,6 +399,19 @@ suite(title('a library that is not needed yet'), () => {
     await using _served = served
     await using gateway = await openFor(served)
     expect((await fetch(gateway.url)).status).toBe(500)
+  })
+
+  test('is served by the first request after it has come, because a request looks for what is missing', async () => {
+    await using folder = await temporaryFolder()
+    const { served } = await lazily(folder.path)
+    await using _served = served
+    await using gateway = await openFor(served)
+    expect((await fetch(gateway.url)).status).toBe(500)
+    await compileC(join(FIXTURES, 'abi.c'), join(folder.path, 'libfixture.so'))
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, async () => (await fetch(gateway.url)).status),
+    )
+    expect(answers).toEqual([200, 200, 200, 200, 200])
   })
 
   test('is 500 while it is not there, and served once it is, without a restart', async () => {

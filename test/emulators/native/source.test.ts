@@ -11,6 +11,7 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 
@@ -375,5 +376,25 @@ FlexiResponse *handle_request(FlexiRequest *request) {
     await expect.poll(() => existsSync(join(folder.path, 'runs'))).toBe(true)
     await opened[Symbol.asyncDispose]()
     expect((await building).code).toBe('FLEXI_SHUTTING_DOWN')
+  })
+})
+
+suite('a project folder that cannot be written', () => {
+  test('is no obstacle: the copies are in a private folder of the system’s, and go with the source', async () => {
+    await using folder = await temporaryFolder()
+    await compileC(join(FIXTURES, 'abi.c'), join(folder.path, 'libfixture.so'))
+    // Nobody, root included, can make a folder there.
+    await writeFile(join(folder.path, '.flexi'), '')
+    const before = await readdir(tmpdir())
+    const opened = await openSource(folder.path)
+    const code = await opened.source.build()
+    const instance = await code.start()
+    const made = (await readdir(tmpdir())).filter((name) => !before.includes(name))
+    expect(made.filter((name) => name.startsWith(`flexi-native-${process.pid}-`))).toHaveLength(1)
+    await instance[Symbol.asyncDispose]()
+    await opened[Symbol.asyncDispose]()
+    expect(
+      (await readdir(tmpdir())).filter((name) => name.startsWith(`flexi-native-${process.pid}-`)),
+    ).toEqual([])
   })
 })
