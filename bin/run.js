@@ -2,7 +2,7 @@
 // Starts the command line, and nothing else. Built-in modules are taken with getBuiltinModule: an import of node:fs also
 // loads its streams, which costs `flexi --help` two milliseconds of its three.
 const { existsSync, fstatSync, readFileSync, writeSync } = process.getBuiltinModule('node:fs')
-const { join } = process.getBuiltinModule('node:path')
+const path = process.getBuiltinModule('node:path')
 const { fileURLToPath, pathToFileURL } = process.getBuiltinModule('node:url')
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -25,7 +25,7 @@ function printMadeText() {
     const { columns = 80, isTTY = false } = fstatSync(1).isCharacterDevice() ? process.stdout : {}
     // The texts are 80 columns wide; oclif makes others.
     if (columns < 80) return false
-    const text = JSON.parse(readFileSync(join(root, 'dist/help.json'), 'utf8'))[key]
+    const text = JSON.parse(readFileSync(path.join(root, 'dist/help.json'), 'utf8'))[key]
     const agent = `${process.platform}-${process.arch} node-${process.version}`
     const coloured = isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
     writeSync(1, (coloured ? text.coloured : text.plain).replaceAll('{{agent}}', agent))
@@ -51,12 +51,12 @@ function wholeKey(word) {
 
 /** The bundle of scripts/bundle.js, or what tsc wrote where there is none. */
 async function commandLine() {
-  const bundle = join(root, 'dist/cli.cjs')
-  if (!existsSync(bundle)) return import(pathToFileURL(join(root, 'dist/commands/main.js')).href)
+  const bundle = path.join(root, 'dist/cli.cjs')
+  if (!existsSync(bundle)) return import(pathToFileURL(path.join(root, 'dist/commands/main.js')).href)
   const { createRequire, enableCompileCache } = process.getBuiltinModule('node:module')
   const cache = cacheFolder()
-  enableCompileCache?.(join(cache, 'node'))
-  const load = compiled(bundle, join(cache, 'code'))
+  enableCompileCache?.(path.join(cache, 'node'))
+  const load = compiled(bundle, path.join(cache, 'code'))
   return load(createRequire(bundle), {
     root: pathToFileURL(root).href,
     import: (specifier) => import(specifier),
@@ -75,7 +75,7 @@ function compiled(bundle, folder) {
   // V8 compares no more of the source than its length, so the name carries the hash of the bundle's first line.
   const build = /^\/\/ ([0-9a-f]+)/.exec(source)?.[1]
   const verb = /^[a-z]+$/.test(argv[0] ?? '') ? argv[0] : 'other'
-  const file = join(folder, `${build}-${process.version}-${process.arch}-${verb}`)
+  const file = path.join(folder, `${build}-${process.version}-${process.arch}-${verb}`)
   const cachedData = readOwn(file)
   const script = new Script(source, { filename: bundle, cachedData })
   if (cachedData === undefined || script.cachedDataRejected) {
@@ -104,8 +104,8 @@ function keep(script, file, { folder, build }) {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     for (const name of readdirSync(folder)) {
-      const old = statSync(join(folder, name)).mtimeMs < Date.now() - FORGET_AFTER_MS
-      if (old && !name.startsWith(`${build}-`)) rmSync(join(folder, name), { force: true })
+      const old = statSync(path.join(folder, name)).mtimeMs < Date.now() - FORGET_AFTER_MS
+      if (old && !name.startsWith(`${build}-`)) rmSync(path.join(folder, name), { force: true })
     }
     const draft = `${file}.${process.pid}`
     writeFileSync(draft, script.createCachedData(), { mode: 0o600 })
@@ -118,9 +118,9 @@ function cacheFolder() {
   const { homedir } = process.getBuiltinModule('node:os')
   const { env, platform } = process
   if (env.FLEXI_CACHE_DIR) return env.FLEXI_CACHE_DIR
-  if (platform === 'darwin') return join(homedir(), 'Library/Caches/flexi')
-  if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, 'flexi')
+  if (platform === 'darwin') return path.join(homedir(), 'Library/Caches/flexi')
+  if (env.XDG_CACHE_HOME) return path.join(env.XDG_CACHE_HOME, 'flexi')
   return platform === 'win32' && env.LOCALAPPDATA
-    ? join(env.LOCALAPPDATA, 'flexi')
-    : join(homedir(), '.cache/flexi')
+    ? path.join(env.LOCALAPPDATA, 'flexi')
+    : path.join(homedir(), '.cache/flexi')
 }

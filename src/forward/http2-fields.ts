@@ -4,6 +4,7 @@ import { requestFields } from './fields.ts'
 import type { ForwardExchange, ForwardTarget } from './forward.ts'
 import type { Http2Pool } from './http2-pool.ts'
 import { upstreamPath } from './upstream-path.ts'
+import { JOINED_FIELDS, SINGLE_FIELDS } from './http2-single.ts'
 
 /** As a ForwardTarget; its dispatcher is for an origin that turns out to speak HTTP/1.1 only. */
 export interface Http2Target extends ForwardTarget {
@@ -36,42 +37,10 @@ export function http2RequestFields(target: Http2Target, exchange: ForwardExchang
 function add(head: Record<string, string | string[]>, name: string, value: string): void {
   const known = head[name]
   if (known === undefined) head[name] = value
-  else if (LISTS.has(name)) head[name] = `${String(known)}, ${value}`
+  else if (JOINED_FIELDS.has(name)) head[name] = `${String(known)}, ${value}`
   else if (Array.isArray(known)) known.push(value)
-  else if (!SINGLE.has(name)) head[name] = [known, value]
+  else if (!SINGLE_FIELDS.has(name)) head[name] = [known, value]
 }
-
-/** Node sends these once. Lists of them are joined; of the others the first counts, as for Node's own `headers`. */
-const LISTS = new Set(['content-encoding', 'content-language', 'if-match', 'if-none-match'])
-const SINGLE = new Set([
-  'access-control-request-method',
-  'age',
-  'authorization',
-  'content-length',
-  'content-location',
-  'content-md5',
-  'content-range',
-  'content-type',
-  'date',
-  'dnt',
-  'etag',
-  'expires',
-  'from',
-  'if-modified-since',
-  'if-range',
-  'if-unmodified-since',
-  'last-modified',
-  'location',
-  'max-forwards',
-  'proxy-authorization',
-  'range',
-  'referer',
-  'retry-after',
-  'te',
-  'tk',
-  'upgrade-insecure-requests',
-  'user-agent',
-])
 
 /** `:status` and the like are no fields. */
 export function withoutPseudo(raw: readonly string[]): string[] {

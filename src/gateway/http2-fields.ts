@@ -5,6 +5,7 @@ import {
   type OutgoingHttpHeaders,
   type ServerResponse,
 } from 'node:http'
+import { JOINED_FIELDS, SINGLE_FIELDS } from '../forward/http2-single.ts'
 
 /** What `writeHead` takes: an object, a flat list, or a list of pairs. */
 export type HeadFields = OutgoingHttpHeaders | OutgoingHttpHeader[]
@@ -61,44 +62,6 @@ const OF_CONNECTION = new Set([
   'te',
 ])
 
-/** Fields without lists, which Node refuses to send twice: the first counts. */
-const SINGLE = new Set([
-  'access-control-allow-credentials',
-  'access-control-max-age',
-  'access-control-request-method',
-  'age',
-  'authorization',
-  'content-length',
-  'content-location',
-  'content-md5',
-  'content-range',
-  'content-type',
-  'date',
-  'dnt',
-  'etag',
-  'expires',
-  'from',
-  'host',
-  'if-match',
-  'if-modified-since',
-  'if-none-match',
-  'if-range',
-  'if-unmodified-since',
-  'last-modified',
-  'location',
-  'max-forwards',
-  'proxy-authorization',
-  'range',
-  'referer',
-  'retry-after',
-  'tk',
-  'upgrade-insecure-requests',
-  'user-agent',
-  'x-content-type-options',
-])
-/** Lists that Node wants in one field. */
-const JOINED = new Set(['content-encoding', 'content-language'])
-
 function addField(fields: OutgoingHttpHeaders, name: string, value: unknown): void {
   const key = name.toLowerCase()
   if (OF_CONNECTION.has(key)) return
@@ -113,8 +76,9 @@ function addValue(fields: OutgoingHttpHeaders, key: string, value: unknown): voi
   const text = String(value)
   const known = fields[key]
   if (known === undefined) fields[key] = text
-  else if (JOINED.has(key)) fields[key] = `${String(known)}, ${text}`
-  else if (!SINGLE.has(key)) fields[key] = Array.isArray(known) ? [...known, text] : [String(known), text]
+  else if (JOINED_FIELDS.has(key)) fields[key] = `${String(known)}, ${text}`
+  else if (!SINGLE_FIELDS.has(key))
+    fields[key] = Array.isArray(known) ? [...known, text] : [String(known), text]
 }
 
 function badStatus(status: number): Error {
