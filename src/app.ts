@@ -4,7 +4,7 @@ import { silentLogger, type LogLevel } from './core/log.ts'
 import type { AbsolutePath } from './core/place.ts'
 import type { Project } from './core/project.ts'
 import { flexilibAnswers } from './app/flexilib.ts'
-import { openHttps, withCertificateFiles, type AppHttps } from './app/https.ts'
+import { openHttps, type AppHttps } from './app/https.ts'
 import { LiveProject } from './app/live-project.ts'
 import { openMetricsPage } from './app/metrics-page.ts'
 import { openProviderApis, type ProviderApis } from './app/provider-apis.ts'
@@ -66,7 +66,7 @@ export interface App extends AsyncDisposable {
  */
 export async function startApp(options: AppOptions): Promise<App> {
   const readAt = Date.now()
-  const project = withCertificateFiles(await readFirst(options))
+  const project = await readFirst(options)
   const settings = settingsOf(options, project)
   const controlPrefix = options.controlPrefix ?? '/_flexi'
   const { onEvent, ...metrics } = openMetricsPage(controlPrefix, options.onEvent)
@@ -164,7 +164,7 @@ async function readAgain(
   https: AppHttps | undefined,
   remind: (server: Project['server']) => void,
 ): Promise<Project> {
-  const project = withCertificateFiles(await readProject(projectOptions(options)))
+  const project = await readProject(projectOptions(options))
   await https?.adopt(project)
   remind(project.server)
   return project

@@ -52,9 +52,3 @@ function effective(project: Project, flag: boolean | undefined): HttpsSettings |
   if (flag === false) return undefined
   return project.server.https ?? (flag === true ? { certificates: [] } : undefined)
 }
-
-/** Certificates are watched like configuration: a renewed one is served as soon as it is saved. */
-export function withCertificateFiles(project: Project): Project {
-  const files = project.server.https?.certificates.flatMap(({ cert, key }) => [cert, key]) ?? []
-  return files.length === 0 ? project : { ...project, files: [...project.files, ...files] }
-}

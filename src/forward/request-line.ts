@@ -17,6 +17,13 @@ export function authorityOf(target: string): string | undefined {
 
 const SLASH = 47
 
+/** The path of a target in any form, without its query. */
+export function pathOf(target: string): string {
+  const origin = originForm(target)
+  const query = origin.indexOf('?')
+  return query === -1 ? origin : origin.slice(0, query)
+}
+
 /** The first value of a lower-case name in a name, value list. */
 export function fieldValue(fields: readonly string[], name: string): string | undefined {
   for (let i = 0; i + 1 < fields.length; i += 2) {

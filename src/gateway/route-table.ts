@@ -1,7 +1,7 @@
 import type { Fetcher, RawRequest } from '../core/fetcher.ts'
 import type { FixedAnswer } from '../core/function.ts'
 import type { RouteMatcher, RouteRule } from '../core/route.ts'
-import { fieldValue, originForm } from '../forward/request-line.ts'
+import { fieldValue, originForm, pathOf } from '../forward/request-line.ts'
 import { matchTemplate, type TemplateMatch } from './template.ts'
 
 /** A rule and what answers it. */
@@ -72,13 +72,6 @@ function pathSegments(target: string): readonly string[] {
   const start = path.startsWith('/') ? 1 : 0
   const end = path.endsWith('/') ? path.length - 1 : path.length
   return start >= end ? [] : path.slice(start, end).split('/')
-}
-
-/** The path of a target in any form, without its query. */
-export function pathOf(target: string): string {
-  const origin = originForm(target)
-  const query = origin.indexOf('?')
-  return query === -1 ? origin : origin.slice(0, query)
 }
 
 function matches(matcher: Exclude<RouteMatcher, { kind: 'template' }>, raw: RawRequest): boolean {

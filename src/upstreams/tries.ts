@@ -6,11 +6,11 @@ import { FlexiError } from '../core/errors.ts'
 import type { RequestContext } from '../core/fetcher.ts'
 import type { AnswerHook } from '../forward/answer-hook.ts'
 import { UpstreamError, type Settle } from '../forward/forward.ts'
+import { requestKey } from '../forward/request-key.ts'
 import type { Balancer } from './balancer.ts'
 import { editFields } from './field-edits.ts'
 import type { Member } from './member.ts'
 import type { Plan } from './plan.ts'
-import { requestKey } from './request-key.ts'
 import type { WaitingLine } from './waiting-line.ts'
 
 /** What all requests to one upstream share. */
@@ -239,7 +239,10 @@ export class Tries implements AnswerHook, Settle {
   #readKey(): string | undefined {
     const { balance } = this.#upstream.plan
     if (balance.kind !== 'hash') return undefined
-    const key = requestKey(balance.key, this.#asked.incoming, this.#asked.context)
+    const { incoming, context } = this.#asked
+    const found = requestKey(balance.key, context, (name) => joined(incoming.headers[name]))
+    // An empty cookie is none.
+    const key = balance.key.kind === 'cookie' && found === '' ? undefined : found
     if (key !== undefined || balance.key.kind !== 'cookie') return key
     this.#cookie = randomUUID()
     return this.#cookie
@@ -260,4 +263,8 @@ export class Tries implements AnswerHook, Settle {
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error))
+}
+
+function joined(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value
 }

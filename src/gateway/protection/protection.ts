@@ -12,7 +12,7 @@ import { REQUEST_ID, toldRequestId } from '../../forward/request-id.ts'
 import { overSockets } from '../web.ts'
 import { checkAnnounced, countContent, hasUnknownLength } from './body-limit.ts'
 import { openRateLimiter } from './rate-limit.ts'
-import { requestKey } from './request-key.ts'
+import { rateKey } from './request-key.ts'
 
 /** What stands before a route; it keeps its counts for as long as it is used, whatever answers behind it. */
 export interface Protection {
@@ -94,7 +94,7 @@ function checksOf({ allow, deny, fieldBytesMax, rate }: RouteProtection): readon
   if (fieldBytesMax !== undefined) checks.push(fieldCheck(fieldBytesMax))
   if (rate !== undefined) {
     const limiter = openRateLimiter(rate)
-    checks.push((context) => limiter.admit(requestKey(rate.key, context)))
+    checks.push((context) => limiter.admit(rateKey(rate.key, context)))
   }
   return checks
 }
