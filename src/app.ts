@@ -8,7 +8,7 @@ import { openHttps, type AppHttps } from './app/https.ts'
 import { LiveProject } from './app/live-project.ts'
 import { openMetricsPage } from './app/metrics-page.ts'
 import { openProviderApis, type ProviderApis } from './app/provider-apis.ts'
-import { eventLogger } from './app/scope.ts'
+import { controlOf, eventLogger } from './app/scope.ts'
 import { restartReminder } from './app/server-changes.ts'
 import { errorEvent } from './app/served-function.ts'
 import { readProject, type ReadProjectOptions } from './config/project.ts'
@@ -83,7 +83,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     read: () => readAgain(options, https, remind),
     onEvent,
   })
-  const apis = openProviderApis({ emulators, live, log, control: () => `${origin ?? ''}${controlPrefix}` })
+  const control = (): string | undefined => controlOf(origin, controlPrefix)
+  const apis = openProviderApis({ ...options, emulators, live, log, control })
   let gateway: Gateway | undefined
   try {
     gateway = await openGateway({
@@ -99,19 +100,25 @@ export async function startApp(options: AppOptions): Promise<App> {
     origin = gateway.url
     live.attach(gateway)
     metrics.serve(gateway, live)
-    await live.start()
-    // Watched before it says ready: whoever saves from then on is heard.
-    if (options.watch !== false) await live.watch({ configuration: options.watch === true })
+    await startServing(options, live, apis)
     warnOfOtherPort(options, settings, gateway.url)
     onEvent(readyEvent(live, gateway.url, options.startedAt))
     await https?.introduce(gateway.url)
     return appOf(live, gateway, onEvent, { apis, https })
   } catch (error) {
     await gateway?.[Symbol.asyncDispose]()
+    await apis[Symbol.asyncDispose]()
     await live[Symbol.asyncDispose]()
     https?.[Symbol.dispose]()
     throw error
   }
+}
+
+async function startServing({ watch }: AppOptions, live: LiveProject, apis: ProviderApis): Promise<void> {
+  await live.start()
+  await apis.start()
+  // Watched before it says ready: whoever saves from then on is heard.
+  if (watch !== false) await live.watch({ configuration: watch === true })
 }
 
 type Settings = ReturnType<typeof readServerSettings>

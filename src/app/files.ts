@@ -3,9 +3,13 @@ import { join, sep } from 'node:path'
 
 import type { AbsolutePath } from '../core/place.ts'
 
+export function stateDirectoryOf(directory: AbsolutePath): AbsolutePath {
+  return join(directory, '.flexi') as AbsolutePath
+}
+
 /** `.flexi/` keeps builds and local state: nothing of it belongs into anyone's repository. */
 export async function makeStateDirectory(directory: AbsolutePath): Promise<void> {
-  const state = join(directory, '.flexi')
+  const state = stateDirectoryOf(directory)
   await mkdir(state, { recursive: true })
   await writeFile(join(state, '.gitignore'), '*\n')
 }

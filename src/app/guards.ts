@@ -17,13 +17,15 @@ type InvokablePool = SocketFetcher & {
 }
 
 /** The functions that are served, by name. */
-export type Pools = ReadonlyMap<string, { readonly pool: InvokablePool }>
+export type Pools = ReadonlyMap<string, { readonly entry: InvokablePool }>
 
 export interface GuardOptions {
   /** As the project that is bound has them: those of `functions` may still be the old ones. */
   readonly configs: readonly FunctionConfig[]
   readonly functions: Pools
   readonly log: Logger
+  /** `ApiHost.app`. */
+  readonly app: object
 }
 
 /** Functions as their addresses reach them. */
@@ -36,11 +38,12 @@ export interface Guards {
 }
 
 /** What providers put before the addresses of their functions, for one route table. */
-export function openGuards({ configs, functions, log }: GuardOptions): Guards {
+export function openGuards({ configs, functions, log, app }: GuardOptions): Guards {
   const byName = new Map(configs.map((config) => [config.name, config]))
   const places = new Map<string, PlaceGuard | undefined>()
   const host: GuardHost = {
     log,
+    app,
     async invoke(name, payload, context) {
       return await poolOf(name, functions).invoke(payload, context)
     },
@@ -73,7 +76,7 @@ export function openGuards({ configs, functions, log }: GuardOptions): Guards {
 }
 
 function poolOf(name: string, functions: Pools): InvokablePool {
-  const pool = functions.get(name)?.pool
+  const pool = functions.get(name)?.entry
   if (pool === undefined)
     throw new FlexiError('FLEXI_FUNCTION_UNKNOWN', `the project has no function called ${name}`)
   return pool

@@ -1,7 +1,8 @@
 import { basename, dirname } from 'node:path'
 
-import { asFlexiError, FlexiError } from '../core/errors.ts'
+import { asFlexiError, errorMessage } from '../core/errors.ts'
 import type { DevEvent, FunctionSummary, RouteSummary } from '../core/events.ts'
+import type { SocketFetcher } from '../core/fetcher.ts'
 import type { FunctionConfig } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
 import type { AbsolutePath } from '../core/place.ts'
@@ -12,10 +13,12 @@ import type { RouteTable } from '../gateway/route-table.ts'
 import { openWatcher } from '../watch/open-watcher.ts'
 import type { Change, Watcher } from '../watch/watcher.ts'
 import { changedSince, covers, makeStateDirectory } from './files.ts'
-import { mergeFailures, projectWarnings } from './project-faults.ts'
+import { Overlays } from './overlays.ts'
+import { projectWarnings } from './project-faults.ts'
 import { openDestinations, summariseRoutes, type Bindings } from './routing.ts'
 import { functionScope } from './scope.ts'
 import { errorEvent, ServedFunction } from './served-function.ts'
+import { ServedFunctions } from './served-functions.ts'
 
 export interface LiveProjectOptions {
   readonly directory: AbsolutePath
@@ -46,35 +49,40 @@ const CONFIG_FILES =
 /** The project that is being served: swaps code when files change and everything else when configuration does. */
 export class LiveProject implements AsyncDisposable {
   readonly #options: LiveProjectOptions
-  readonly #functions = new Map<string, ServedFunction>()
+  readonly #functions: ServedFunctions
+  readonly #overlays = new Overlays()
   readonly #destinations: Bindings
+  /** As the files have it. */
+  #declared: Project
+  /** With what APIs put over it. */
   #project: Project
   #gateway: { swap(table: RouteTable): void } | undefined
   #watcher: Watcher | undefined
   #watchesConfiguration = false
   #reading: Promise<unknown> = Promise.resolve()
-  /** Functions of a new configuration, while they are built for the first time. */
-  #arriving: readonly ServedFunction[] = []
   #inspectors = 0
+  #whenAdopted: () => void = () => undefined
 
   private constructor(project: Project, options: LiveProjectOptions) {
+    this.#declared = project
     this.#project = project
     this.#options = options
-    this.#destinations = openDestinations(this.#functions, options.log)
+    this.#functions = new ServedFunctions((config) => this.#openFunction(config))
+    this.#destinations = openDestinations(this.#functions.byName, { log: options.log, app: this })
   }
 
   /** @throws FlexiError FLEXI_CONFIG with the faults of every function. */
   static async open(project: Project, options: LiveProjectOptions): Promise<LiveProject> {
     const live = new LiveProject(project, options)
     if (options.mode === 'dev' && project.functions.length > 0) await makeStateDirectory(project.directory)
-    for (const served of await live.#openFunctions(project.functions))
-      live.#functions.set(served.name, served)
+    await live.#functions.begin(project.functions)
     return live
   }
 
   /** Opens what the routes lead to, besides functions. */
   async bind(): Promise<RouteTable> {
-    return this.#destinations.bind(this.#project)
+    const table = await this.#destinations.bind(this.#project)
+    return { ...table, functions: new Map([...table.functions, ...this.#overlays.addresses]) }
   }
 
   get project(): Project {
@@ -87,7 +95,44 @@ export class LiveProject implements AsyncDisposable {
 
   /** What is served at this moment, by name. */
   get served(): ReadonlyMap<string, ServedFunction> {
-    return this.#functions
+    return this.#functions.byName
+  }
+
+  /** Whether the files alone say what is served under this name. */
+  isDeclared(name: string): boolean {
+    return !this.#overlays.has(name)
+  }
+
+  /** Serves a function in place of what the files say, or beside it. @throws FlexiError; nothing has changed then. */
+  async put(config: FunctionConfig): Promise<void> {
+    const takeBack = this.#overlays.put(config, this.#declared.functions)
+    await this.#inTurn(async () => {
+      await this.#adopt(this.#declared)
+    }).catch((error: unknown) => {
+      // A newer configuration will serve it.
+      if (asFlexiError(error).code === 'FLEXI_SHUTTING_DOWN') return this.#reading
+      takeBack()
+      throw error
+    })
+  }
+
+  /** Serves what the files say again. */
+  async remove(name: string): Promise<void> {
+    this.#overlays.remove(name)
+    await this.#inTurn(() => this.#adopt(this.#declared))
+  }
+
+  /** Answers a function's own address by something else. */
+  address(name: string, fetcher: SocketFetcher | undefined): void {
+    this.#overlays.address(name, fetcher)
+    this.#inTurn(async () => this.#gateway?.swap(await this.bind())).catch((error: unknown) =>
+      this.#options.log.error('address.bind', { name, message: errorMessage(error) }),
+    )
+  }
+
+  /** Calls back whenever other functions, or other configurations, are in force. */
+  onAdopted(listener: () => void): void {
+    this.#whenAdopted = listener
   }
 
   /** For metrics: how every server is that a route forwards to. */
@@ -97,7 +142,8 @@ export class LiveProject implements AsyncDisposable {
 
   functions(url: string): readonly FunctionSummary[] {
     const { controlPrefix } = this.#options
-    return this.#project.functions.map(({ name, provider }) => ({
+    const listed = this.#project.functions.filter(({ name }) => !name.includes(':'))
+    return listed.map(({ name, provider }) => ({
       name,
       provider,
       url: controlPrefix === false ? `${url}/` : `${url}${controlPrefix}/f/${name}/`,
@@ -112,8 +158,8 @@ export class LiveProject implements AsyncDisposable {
   /** Builds every function; resolves when each was built or has reported why not. */
   async start(): Promise<void> {
     this.#warn(this.#project)
-    const warm = this.#functions.size <= WARM_FUNCTIONS_MAX
-    await Promise.all([...this.#functions.values()].map((served) => served.start({ warm })))
+    const warm = this.#functions.all().length <= WARM_FUNCTIONS_MAX
+    await Promise.all(this.#functions.all().map((served) => served.start({ warm })))
   }
 
   /** Without `configuration`, only what functions are made of: the rest is read when somebody asks for it. */
@@ -131,24 +177,23 @@ export class LiveProject implements AsyncDisposable {
 
   /** What was saved after it was read and before anyone watched. */
   async #catchUp(): Promise<void> {
-    const sources = [...this.#functions.values()].flatMap((served) => served.watched())
+    const sources = this.#functions.all().flatMap((served) => served.watched())
     const paths = await changedSince([...sources, ...this.#project.files], this.#options.readAt)
     if (paths.length > 0) await this.#react({ paths: new Set(paths), at: performance.now() })
   }
 
   async restart(): Promise<void> {
     const at = performance.now()
-    this.#reading = this.#reading.then(() => this.#readChanged())
-    await this.#reading
-    await Promise.all([...this.#functions.values()].map((served) => served.restart(at)))
+    await this.#inTurn(() => this.#readChanged())
+    await Promise.all(this.#functions.all().map((served) => served.restart(at)))
     this.#watchSources()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#watcher?.[Symbol.asyncDispose]()
-    this.#supersede()
+    this.#functions.supersede()
     await this.#reading
-    await Promise.all([...this.#functions.values()].map((served) => served[Symbol.asyncDispose]()))
+    await this.#functions[Symbol.asyncDispose]()
     await this.#destinations[Symbol.asyncDispose]()
   }
 
@@ -156,11 +201,10 @@ export class LiveProject implements AsyncDisposable {
   async #react({ paths, at }: Change): Promise<void> {
     const files = [...paths]
     if (this.#watchesConfiguration && files.some((path) => this.#isConfiguration(path))) {
-      this.#supersede()
-      this.#reading = this.#reading.then(() => this.#readChanged())
-      await this.#reading
+      this.#functions.supersede()
+      await this.#inTurn(() => this.#readChanged())
     }
-    const rebuilt = [...this.#functions.values()].map(async (served) => {
+    const rebuilt = this.#functions.all().map(async (served) => {
       const concerned = files.filter((path) => covers(served.watched(), path))
       if (concerned.length > 0) await served.rebuild(concerned, at)
     })
@@ -175,7 +219,7 @@ export class LiveProject implements AsyncDisposable {
 
   /** A build may have found new files to watch. */
   #watchSources(): void {
-    const sources = [...this.#functions.values()].flatMap((served) => served.watched())
+    const sources = this.#functions.all().flatMap((served) => served.watched())
     this.#watcher?.add([...sources, ...this.#project.files])
   }
 
@@ -194,7 +238,9 @@ export class LiveProject implements AsyncDisposable {
   /** Says whether the files' word counts now. What is wrong with them is an event, and the old serves on. */
   async #reread(): Promise<boolean> {
     try {
-      await this.#adopt(await this.#options.read())
+      const project = await this.#options.read()
+      await this.#adopt(project)
+      this.#warn(project)
       this.#watchSources()
       return true
     } catch (error) {
@@ -204,80 +250,31 @@ export class LiveProject implements AsyncDisposable {
     }
   }
 
-  /** Ends builds of a configuration that is out of date before it is served: one that hangs would keep the next one waiting. */
-  #supersede(): void {
-    for (const served of this.#functions.values()) served.supersede()
-    for (const served of this.#arriving) void served[Symbol.asyncDispose]()
-    this.#arriving = []
+  /** One change after the other, in the order they were asked for. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const turn = this.#reading.then(change)
+    this.#reading = turn.catch(() => undefined)
+    return turn
   }
 
   /** All or nothing: everything new is opened and built before anything old is let go. */
-  async #adopt(project: Project): Promise<void> {
+  async #adopt(declared: Project): Promise<void> {
+    const project = { ...declared, functions: this.#overlays.over(declared.functions) }
     await this.#destinations.prepare(project.routes)
-    const fresh = project.functions.filter((config) => !this.#keeps(config))
-    const changed = fresh.filter((one) => this.#functions.get(one.name)?.config.provider === one.provider)
-    const added = await this.#openFunctions(fresh.filter((config) => !changed.includes(config)))
-    const changes = await this.#prepareChanges(changed).catch(async (error: unknown) => {
-      await Promise.all(added.map((served) => served[Symbol.asyncDispose]()))
-      throw error
-    })
-    await this.#startArriving(added).catch(async (error: unknown) => {
-      await Promise.all(changes.map((change) => change.abandon()))
-      throw error
-    })
-    const wanted = new Set(project.functions.map(({ name }) => name))
-    const removed = [...this.#functions.values()].filter(
-      ({ name }) => !wanted.has(name) || added.some((served) => served.name === name),
-    )
-    for (const served of removed) this.#functions.delete(served.name)
-    for (const served of added) this.#functions.set(served.name, served)
-    const table = await this.#destinations.bind(project)
+    const set = await this.#functions.prepare(project.functions, ({ name }) => !this.#overlays.has(name))
+    set.enter()
+    const before = this.#project
     this.#project = project
-    this.#gateway?.swap(table)
-    await Promise.all(changes.map((change) => change.apply()))
-    await Promise.all(removed.map((served) => served[Symbol.asyncDispose]()))
+    try {
+      this.#gateway?.swap(await this.bind())
+    } catch (error) {
+      this.#project = before
+      throw error
+    }
+    this.#declared = declared
+    await set.finish()
     this.#destinations.keep(project.routes)
-    this.#warn(project)
-  }
-
-  /** @throws FlexiError FLEXI_SHUTTING_DOWN when a newer configuration came meanwhile. */
-  async #startArriving(added: readonly ServedFunction[]): Promise<void> {
-    this.#arriving = added
-    await Promise.all(added.map((served) => served.start({ warm: true })))
-    if (this.#arriving !== added)
-      throw new FlexiError('FLEXI_SHUTTING_DOWN', 'a newer configuration is there')
-    this.#arriving = []
-  }
-
-  async #prepareChanges(
-    changed: readonly FunctionConfig[],
-  ): Promise<readonly { apply(): Promise<void>; abandon(): Promise<void> }[]> {
-    const prepared = await Promise.allSettled(
-      changed.map(async (config) => this.#functions.get(config.name)?.reconfigure(config)),
-    )
-    const failure = prepared.find((outcome) => outcome.status === 'rejected')
-    const ready = prepared.flatMap((outcome) =>
-      outcome.status === 'fulfilled' && outcome.value !== undefined ? [outcome.value] : [],
-    )
-    if (failure === undefined) return ready
-    await Promise.all(ready.map((change) => change.abandon()))
-    throw failure.reason
-  }
-
-  #keeps(config: FunctionConfig): boolean {
-    const served = this.#functions.get(config.name)
-    return served !== undefined && JSON.stringify(served.config) === JSON.stringify(config)
-  }
-
-  async #openFunctions(configs: readonly FunctionConfig[]): Promise<ServedFunction[]> {
-    const outcomes = await Promise.allSettled(configs.map((config) => this.#openFunction(config)))
-    const failures = outcomes.flatMap((outcome) =>
-      outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
-    )
-    const opened = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
-    if (failures.length === 0) return opened
-    await Promise.all(opened.map((served) => served[Symbol.asyncDispose]()))
-    throw mergeFailures(failures)
+    this.#whenAdopted()
   }
 
   #openFunction(config: FunctionConfig): Promise<ServedFunction> {

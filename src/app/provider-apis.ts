@@ -1,74 +1,122 @@
-import type { ApiFunction, ApiHost, Emulator, ProviderApi } from '../core/function.ts'
+import { errorMessage } from '../core/errors.ts'
 import type { SocketFetcher } from '../core/fetcher.ts'
+import type { ApiFunction, ApiHost, Emulator, OpenApi, ProviderApi } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
+import type { AbsolutePath } from '../core/place.ts'
+import { stateDirectoryOf } from './files.ts'
+import type { LiveProject } from './live-project.ts'
 import type { ServedFunction } from './served-function.ts'
-
-/** What of the running project the providers' APIs show. */
-interface ServedProject {
-  readonly served: ReadonlyMap<string, ServedFunction>
-  /** For the functions' own addresses. */
-  readonly project: { readonly functions: readonly { readonly name: string }[] }
-}
 
 export interface ProviderApisOptions {
   readonly emulators: Readonly<Record<string, Emulator>>
-  readonly live: ServedProject
+  readonly live: LiveProject
+  readonly mode: 'dev' | 'serve'
+  readonly directory: AbsolutePath
   readonly log: Logger
-  /** Where flexi's own paths begin, once the server listens. */
-  readonly control: () => string
+  /** Where flexi's own paths begin; undefined until the server listens. */
+  readonly control: () => string | undefined
 }
 
 export interface ProviderApis extends AsyncDisposable {
   /** For the gateway, by the segment below the control prefix. */
   readonly mounts: ReadonlyMap<string, SocketFetcher>
+  /** Opens those that have something to do unasked, and tells all of them when other functions are in force. Never rejects. */
+  start(): Promise<void>
 }
 
-/** The APIs that providers' SDKs talk to. Nothing of one is loaded before its first request. */
+/** The APIs that providers' SDKs talk to. Nothing of one is loaded before it is needed. */
 export function openProviderApis(options: ProviderApisOptions): ProviderApis {
   const apis = Object.values(options.emulators).flatMap(({ name, api }) =>
-    api === undefined ? [] : [mounted(api, hostOf(name, options))],
+    api === undefined ? [] : [new MountedApi(api, hostOf(name, options))],
   )
+  const wake = async (): Promise<void> => void (await Promise.all(apis.map((api) => api.wake())))
   return {
-    mounts: new Map(apis.map(({ mount, fetcher }) => [mount, fetcher])),
+    mounts: new Map(apis.map((api) => [api.mount, api])),
+    async start() {
+      if (options.control() === undefined) return
+      await wake()
+      options.live.onAdopted(() => void wake())
+    },
     async [Symbol.asyncDispose]() {
-      await Promise.all(apis.map((api) => api.dispose()))
+      options.live.onAdopted(() => undefined)
+      await Promise.all(apis.map((api) => api[Symbol.asyncDispose]()))
     },
   }
 }
 
-function mounted(api: ProviderApi, host: ApiHost) {
-  let opened: ReturnType<ProviderApi['open']> | undefined
-  const fetcher: SocketFetcher = {
-    async handle(incoming, outgoing, context) {
-      opened ??= api.open(host)
-      await (await opened).handle(incoming, outgoing, context)
-    },
+/** An API that is opened when somebody asks it, or when it says that it has something to do. */
+class MountedApi implements SocketFetcher, AsyncDisposable {
+  readonly mount: string
+  readonly #api: ProviderApi
+  readonly #host: ApiHost
+  #opening: Promise<OpenApi> | undefined
+  #disposed = false
+
+  constructor(api: ProviderApi, host: ApiHost) {
+    this.mount = api.mount
+    this.#api = api
+    this.#host = host
   }
-  return { mount: api.mount, fetcher, dispose: async () => (await opened)?.[Symbol.asyncDispose]() }
+
+  async handle(...exchange: Parameters<SocketFetcher['handle']>): Promise<void> {
+    this.#opening ??= this.#api.open(this.#host)
+    await (await this.#opening).handle(...exchange)
+  }
+
+  async wake(): Promise<void> {
+    try {
+      if (this.#opening !== undefined) (await this.#opening).changed?.()
+      else if (!this.#disposed && (await this.#api.wanted?.(this.#host)) === true)
+        await (this.#opening ??= this.#api.open(this.#host))
+    } catch (error) {
+      this.#host.log.error('api.open', { message: errorMessage(error) })
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true
+    const opened = await this.#opening?.catch(() => undefined)
+    await opened?.[Symbol.asyncDispose]()
+  }
 }
 
-function hostOf(provider: string, { live, log, control }: ProviderApisOptions): ApiHost {
+function hostOf(provider: string, options: ProviderApisOptions): ApiHost {
+  const { live, log, control, mode, directory } = options
   const find = (name: string): ApiFunction | undefined => {
     const served = live.served.get(name)
-    return served?.config.provider === provider ? apiFunction(served, control) : undefined
+    return served?.config.provider === provider ? apiFunction(served, options) : undefined
   }
   return {
     log: log.child({ api: provider }),
+    app: live,
+    mode,
+    stateDirectory: stateDirectoryOf(directory),
+    control,
     functions: () => live.project.functions.flatMap(({ name }) => find(name) ?? []),
     find,
+    resources: () => live.project.resources[provider] ?? [],
+    put: (config) => live.put(config),
+    remove: (name) => live.remove(name),
+    address: (name, fetcher) => live.address(name, fetcher),
   }
 }
 
-function apiFunction(served: ServedFunction, control: () => string): ApiFunction {
-  const { name, pool } = served
+function apiFunction(served: ServedFunction, { live, control }: ProviderApisOptions): ApiFunction {
+  const { name, pool, entry } = served
   return {
     config: served.config,
+    get declared() {
+      return live.isDeclared(name)
+    },
     get url() {
-      return `${control()}/f/${name}/`
+      return `${control() ?? ''}/f/${name}/`
     },
     get revision() {
       return pool.state().revision
     },
-    invoke: (payload, context) => pool.invoke(payload, context),
+    fetcher: entry,
+    invoke: (payload, context) => entry.invoke(payload, context),
+    limit: (limiter) => entry.limit(limiter),
+    package: (directory) => served.package(directory),
   }
 }

@@ -23,7 +23,10 @@ export interface Bindings extends AsyncDisposable {
   keep(rules: readonly RouteRule[]): void
 }
 
-export function openDestinations(functions: Pools, log: Logger): Bindings {
+export function openDestinations(
+  functions: Pools,
+  { log, app }: { readonly log: Logger; readonly app: object },
+): Bindings {
   const destinations = new Destinations(log)
   const protections = openProtections()
   return {
@@ -32,7 +35,7 @@ export function openDestinations(functions: Pools, log: Logger): Bindings {
       await Promise.all(own.map((rule) => destinations.fetcher(rule)))
     },
     async bind(project) {
-      const guards = openGuards({ configs: project.functions, functions, log })
+      const guards = openGuards({ configs: project.functions, functions, log, app })
       const fetcher = async (rule: RouteRule): Promise<Fetcher> => {
         const { target, options } = rule
         const isFunction = target.kind === 'function'

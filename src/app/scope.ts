@@ -1,7 +1,6 @@
-import { join } from 'node:path'
-
 import type { DevEvent } from '../core/events.ts'
 import type { FunctionScope } from '../core/function.ts'
+import { stateDirectoryOf } from './files.ts'
 import { createLogger, type Logger, type LogLevel, type LogRecord } from '../core/log.ts'
 import type { AbsolutePath } from '../core/place.ts'
 
@@ -21,20 +20,25 @@ export function functionScope(name: string, options: ScopeOptions, inspectPort?:
   return {
     log: options.log.child({ function: name }),
     mode: options.mode,
-    stateDirectory: join(options.directory, '.flexi') as AbsolutePath,
+    stateDirectory: stateDirectoryOf(options.directory),
     threads: options.threads,
     preallocationKb: options.preallocationKb,
     inspectPort,
     endpoints() {
       const origin = options.origin()
-      const prefix = options.controlPrefix
-      const control =
-        origin === undefined || prefix === undefined || prefix === false ? undefined : origin + prefix
-      return { origin, control }
+      return { origin, control: controlOf(origin, options.controlPrefix) }
     },
     output: (line) => options.onEvent({ event: 'log', function: name, ...line }),
     report: (fault) => options.onEvent({ event: 'fault', ...fault }),
   }
+}
+
+/** Where flexi's own paths begin; undefined where none are reserved, or nobody listens yet. */
+export function controlOf(
+  origin: string | undefined,
+  prefix: string | false | undefined,
+): string | undefined {
+  return origin === undefined || prefix === undefined || prefix === false ? undefined : origin + prefix
 }
 
 /** Our own log records as events: warnings and errors are shown, the rest only when asked for. */

@@ -2,8 +2,16 @@ import { relative } from 'node:path'
 
 import { asFlexiError, type FlexiError } from '../core/errors.ts'
 import type { DevEvent } from '../core/events.ts'
-import type { Code, Emulator, FunctionConfig, FunctionScope, FunctionSource } from '../core/function.ts'
+import type {
+  Code,
+  Emulator,
+  FunctionConfig,
+  FunctionScope,
+  FunctionSource,
+  PackagedFile,
+} from '../core/function.ts'
 import type { AbsolutePath } from '../core/place.ts'
+import { LimitedPool } from '../instances/limited-pool.ts'
 import { Pool } from '../instances/pool.ts'
 import { changedSince } from './files.ts'
 
@@ -36,6 +44,8 @@ interface Pending {
 export class ServedFunction implements AsyncDisposable {
   readonly name: string
   readonly pool: Pool
+  /** The pool, as requests and invocations reach it. */
+  readonly entry: LimitedPool
   readonly #options: ServedFunctionOptions
   readonly #news: News
   #config: FunctionConfig
@@ -60,6 +70,7 @@ export class ServedFunction implements AsyncDisposable {
     this.#source = source
     this.#options = options
     this.pool = new Pool({ name: config.name, log: options.scope.log, mend: () => this.#mend() })
+    this.entry = new LimitedPool(config.name, this.pool)
   }
 
   /** Validates the function's options; builds and starts nothing. @throws FlexiError FLEXI_CONFIG. */
@@ -78,6 +89,12 @@ export class ServedFunction implements AsyncDisposable {
 
   get config(): FunctionConfig {
     return this.#config
+  }
+
+  /** Writes what a deployment would ship of the code in force. @throws FlexiError FLEXI_BUILD. */
+  async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
+    await this.#turn
+    return await this.#source.package(directory)
   }
 
   watched(): readonly AbsolutePath[] {

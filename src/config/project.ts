@@ -48,6 +48,7 @@ export async function readProject(options: ReadProjectOptions): Promise<Project>
     files: unique([options.envFile ?? [], sources.files, declared.files].flat()),
     faults,
     server: sources.flexi.server,
+    resources: sources.resources,
   })
 }
 

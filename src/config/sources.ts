@@ -30,6 +30,8 @@ export interface Sources {
   readonly detections: readonly Detection[]
   readonly files: readonly AbsolutePath[]
   readonly faults: readonly Fault[]
+  /** What providers' files declare besides functions, by provider. */
+  readonly resources: Readonly<Record<string, readonly unknown[]>>
   /** True for a name that a file with faults may mean to define. */
   mayDefine(name: string): boolean
 }
@@ -57,6 +59,9 @@ export async function readSources(options: ReadProjectOptions): Promise<Sources>
     flexi: flexi.content,
     proxyIni: proxyIni.content,
     detections: detections.map(({ content }) => content),
+    resources: Object.fromEntries(
+      providers.map(({ name }, index) => [name, detections[index]?.content.resources ?? []]),
+    ),
     files: [flexi, proxyIni, ...detections].flatMap(({ files }) => files),
     faults: [flexi, proxyIni, ...detections]
       .flatMap(({ faults }) => faults)

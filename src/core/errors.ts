@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   FLEXI_FUNCTION_TIMEOUT: { status: 504, exit: 1 },
   FLEXI_FUNCTION_MEMORY: { status: 502, exit: 1 },
   FLEXI_FUNCTION_RESULT: { status: 502, exit: 1 },
+  FLEXI_THROTTLED: { status: 429, exit: 69 },
   FLEXI_QUEUE_FULL: { status: 503, exit: 69 },
   FLEXI_NOT_STARTED: { status: 503, exit: 1 },
   FLEXI_SHUTTING_DOWN: { status: 503, exit: 69 },

@@ -2,9 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { FlexiError } from './errors.ts'
 import type { RequestContext, SocketFetcher } from './fetcher.ts'
+import type { InvokeContext, InvokeResult } from './invoke.ts'
 import type { Logger } from './log.ts'
 import type { AbsolutePath, Fault, Place, Revision } from './place.ts'
 import type { RouteRule } from './route.ts'
+
+export type { InvokeContext, InvokeResult, InvokeStream } from './invoke.ts'
 
 /** One function of a project, as its file says it. */
 export interface FunctionConfig {
@@ -67,38 +70,6 @@ export interface FunctionScope {
   }
   output(line: OutputLine): void
   report(fault: FunctionFault): void
-}
-
-/** The meaning of one invocation that is not HTTP. */
-export interface InvokeContext {
-  readonly id: string
-  readonly deadline: number
-  readonly signal: AbortSignal
-  /** Lambda's ClientContext as JSON text. */
-  readonly clientContext?: string | undefined
-  /** X-Ray's header, when the caller sent one. */
-  readonly trace?: string | undefined
-  /** Nobody reads the log: it is not kept, and an instance that answers fast may be handed the invocation ahead, as a request. */
-  readonly unlogged?: boolean | undefined
-  /** Takes what a handler streams, as it comes; the result's payload is then empty. Without it the chunks are collected. */
-  readonly stream?: InvokeStream | undefined
-}
-
-/** Who reads a streamed result while it is made. */
-export interface InvokeStream {
-  /** Before the first chunk. */
-  started(contentType: string): void
-  /** `taken` is called when the bytes were passed on; the handler waits when too many are under way. */
-  chunk(bytes: Uint8Array, taken: () => void): void
-}
-
-export interface InvokeResult {
-  readonly payload: Uint8Array
-  readonly contentType: string
-  /** Lambda's X-Amz-Function-Error. */
-  readonly functionError?: 'Handled' | 'Unhandled' | undefined
-  /** What the function and its platform printed during this invocation; empty for one that is `unlogged`. */
-  readonly log: string
 }
 
 /** One running copy. Disposing it ends it at once; drain first. */
@@ -173,6 +144,8 @@ export interface Detection {
   /** The files read: a change in one of them means a new project. */
   readonly files: readonly AbsolutePath[]
   readonly faults: readonly Fault[]
+  /** What else the files declare (queues, topics, rules): plain data, for the provider's own API alone. */
+  readonly resources?: readonly unknown[] | undefined
 }
 
 export interface DetectOptions {
@@ -180,31 +153,75 @@ export interface DetectOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
+/** Decides whether one more may run at this moment; several functions may share one. */
+export interface Limiter {
+  /** False refuses; whoever was let in leaves once. */
+  enter(): boolean
+  leave(): void
+}
+
 /** A function that is being served, as its provider's own API sees it. */
 export interface ApiFunction {
   readonly config: FunctionConfig
+  /** False for one that the API put there, or changed, itself. */
+  readonly declared: boolean
   /** The function's own address. */
   readonly url: string
   /** Of the code in force; undefined until the first build is done. */
   readonly revision: string | undefined
-  /** @throws FlexiError what keeps an instance from being had: FLEXI_QUEUE_FULL, FLEXI_FUNCTION_INIT, FLEXI_BUILD … */
+  /** As HTTP reaches it, without what addresses ask before. */
+  readonly fetcher: SocketFetcher
+  /** @throws FlexiError what keeps an instance from being had: FLEXI_QUEUE_FULL, FLEXI_THROTTLED, FLEXI_FUNCTION_INIT, FLEXI_BUILD … */
   invoke(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
+  /** From now on whatever this turns away is FLEXI_THROTTLED, at once. Undefined takes it away. */
+  limit(limiter: Limiter | undefined): void
+  /** Writes what a deployment would ship into `directory`. @throws FlexiError FLEXI_BUILD. */
+  package(directory: AbsolutePath): Promise<readonly PackagedFile[]>
 }
 
 /** What a provider's own API is given. Every call tells what is served at that moment. */
 export interface ApiHost {
   readonly log: Logger
-  /** Of this provider alone, in the project's order. */
+  /** The same object for all that one running application gives to a provider: a key for what is to live as long as that. */
+  readonly app: object
+  readonly mode: 'dev' | 'serve'
+  /** `.flexi/` of the project. Made on demand by who writes there. */
+  readonly stateDirectory: AbsolutePath
+  /** `http://127.0.0.1:8069/_flexi`; undefined until the server listens. */
+  control(): string | undefined
+  /** Of this provider alone, in the project's order; what `put` added comes last. */
   functions(): readonly ApiFunction[]
   find(name: string): ApiFunction | undefined
+  /** What the provider's files declare besides functions. */
+  resources(): readonly unknown[]
+  /**
+   * Serves a function that no file names, or another configuration of one that is served. Resolves once it is built and in force.
+   * What a file says counts again as soon as that file says something else. Nothing of it is kept over a restart.
+   * A name with a `:` (`hello:3`) is no host label, and not listed to people.
+   * @throws FlexiError FLEXI_CONFIG, FLEXI_BUILD, FLEXI_FUNCTION_INIT; nothing has changed then.
+   */
+  put(config: FunctionConfig): Promise<void>
+  /** Ends what `put` added; requests under way are finished. A function of the project's files is as they say again. */
+  remove(name: string): Promise<void>
+  /** Serves `/_flexi/f/NAME/` by something else than a function of that name; undefined takes it away. */
+  address(name: string, fetcher: SocketFetcher | undefined): void
 }
+
+/** A provider's API that runs. Disposing ends what it still has to do by itself. */
+export type OpenApi = SocketFetcher &
+  AsyncDisposable & {
+    /** Other functions, or other configurations of them, are in force now. */
+    changed?(): void
+  }
 
 /** The API a provider's SDKs talk to, below flexi's own paths; to programs of this machine alone. */
 export interface ProviderApi {
   /** `aws` is `/_flexi/aws`, which is gone from the targets that it sees. */
   readonly mount: string
-  /** Called at the first request. Disposing ends what it still has to do by itself. */
-  open(host: ApiHost): Promise<SocketFetcher & AsyncDisposable>
+  /** Whether it has something to do that no request asks for (event sources, what it kept): it is opened at the start then. Cheap. */
+  wanted?(host: ApiHost): Promise<boolean>
+  /** Called at the first request at the latest. */
+  open(host: ApiHost): Promise<OpenApi>
 }
 
 /** An address under which a function is asked. */
@@ -217,6 +234,8 @@ export interface FunctionAddress {
 /** What guards are given of the project. */
 export interface GuardHost {
   readonly log: Logger
+  /** `ApiHost.app`. */
+  readonly app: object
   /** Invokes another function of the project. @throws FlexiError FLEXI_FUNCTION_UNKNOWN, and what keeps an instance from being had. */
   invoke(name: string, payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
 }

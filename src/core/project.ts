@@ -13,6 +13,8 @@ export interface Project {
   /** Warnings; errors were thrown. */
   readonly faults: readonly Fault[]
   readonly server: ServerSettings
+  /** What providers' files declare besides functions, by provider. */
+  readonly resources: Readonly<Record<string, readonly unknown[]>>
 }
 
 /** What configuration files may say about the server; flags and the environment win. */

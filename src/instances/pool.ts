@@ -6,6 +6,7 @@ import type { Code, InvokeContext, InvokeResult } from '../core/function.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
 import { Generation, type Slot } from './generation.ts'
+import { queueFull, shuttingDown, waitedTooLong } from './pool-errors.ts'
 import { noCounts, type PoolLimits, type PoolOptions, type PoolState, type Waiter } from './pool-options.ts'
 
 export type { PoolOptions } from './pool-options.ts'
@@ -55,7 +56,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       try {
         slot ??= await this.#wait(() => outgoing.destroyed, { first: handedBack })
       } catch (error) {
-        this.#refuse(error, { incoming, outgoing, context })
+        this.refuse(error, { incoming, outgoing, context })
         return
       }
       // The lease ends when the exchange does, not when its head is out: the body may still be streaming.
@@ -144,9 +145,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     this.#disposed = true
     await this.#replacing
     clearTimeout(this.#queueTimer)
-    this.#rejectAll(
-      new FlexiError('FLEXI_SHUTTING_DOWN', `${this.#name} is shutting down`, { retryAfterSeconds: 1 }),
-    )
+    this.#rejectAll(shuttingDown(this.#name))
     const generations = [...this.#draining, ...(this.#current === undefined ? [] : [this.#current])]
     await Promise.all(generations.map((generation) => generation.dispose()))
   }
@@ -198,8 +197,8 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       .finally(() => this.#draining.delete(generation))
   }
 
-  /** As the provider would, where it says how; else the gateway answers. */
-  #refuse(error: unknown, exchange: Parameters<NonNullable<Code['refuse']>>[1]): void {
+  /** Answers as the provider would, where it says how. @throws the error itself, for the gateway to answer. */
+  refuse(error: unknown, exchange: Parameters<NonNullable<Code['refuse']>>[1]): void {
     const code = this.#current?.code
     if (code?.refuse === undefined || !(error instanceof FlexiError)) throw error
     code.refuse(error, exchange)
@@ -241,8 +240,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   }
 
   #refusal(): FlexiError | undefined {
-    if (this.#disposed)
-      return new FlexiError('FLEXI_SHUTTING_DOWN', `${this.#name} is shutting down`, { retryAfterSeconds: 1 })
+    if (this.#disposed) return shuttingDown(this.#name)
     if (this.#unavailable !== undefined) return this.#unavailable
     if (!this.#gated) {
       const failure = this.#current?.recentFailure()
@@ -250,9 +248,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     }
     if (this.#queue.length < this.#limits.queueLengthMax) return undefined
     this.#counts.refused += 1
-    return new FlexiError('FLEXI_QUEUE_FULL', `${this.#name} has ${this.#queue.length} requests waiting`, {
-      retryAfterSeconds: 1,
-    })
+    return queueFull(this.#name, this.#queue.length)
   }
 
   #serveQueue(): void {
@@ -276,12 +272,8 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     const now = performance.now()
     while (this.#queue[0] !== undefined && now - this.#queue[0].since > this.#limits.queueWaitMs) {
       this.#counts.refused += 1
-      const waited = Math.round((now - this.#queue[0].since) / 1000)
-      this.#queue.shift()?.reject(
-        new FlexiError('FLEXI_QUEUE_FULL', `${this.#name}: no instance came free in ${waited} s`, {
-          retryAfterSeconds: 1,
-        }),
-      )
+      const waitedMs = now - this.#queue[0].since
+      this.#queue.shift()?.reject(waitedTooLong(this.#name, waitedMs))
     }
     const head = this.#queue[0]
     if (head === undefined) return

@@ -33,6 +33,8 @@ export function lambdaCode({ definition, revision, ahead, start }: LambdaCodeOpt
   }
 }
 
+const THROTTLED: ReadonlySet<string> = new Set(['FLEXI_QUEUE_FULL', 'FLEXI_THROTTLED'])
+
 function refuse(
   error: FlexiError,
   { outgoing, context }: { incoming: IncomingMessage; outgoing: ServerResponse; context: RequestContext },
@@ -40,7 +42,7 @@ function refuse(
   const fault = faultOf(error)
   if (fault !== undefined && context.explain({ ...fault, requestId: context.id }, outgoing)) return
   const frontEnd = frontEndOf(context)
-  const answer = frontEnd.refuse(error.code === 'FLEXI_QUEUE_FULL' ? 'throttled' : 'function-error')
+  const answer = frontEnd.refuse(THROTTLED.has(error.code) ? 'throttled' : 'function-error')
   const retry = error.retryAfterSeconds === undefined ? [] : ['retry-after', String(error.retryAfterSeconds)]
   const request = { context, trace: traceOf(context), passage: passageOf(context) }
   sendAnswer(outgoing, { ...answer, fields: [...answer.fields, ...retry] }, { frontEnd, request })
