@@ -118,6 +118,17 @@ export const SERVERS = {
     start: (where) => offlineCommand(where, '--reloadHandler'),
     save: (folder, n) => saveHandler(join(folder, 'hello.js'), 'exports.handler', n),
   },
+  'lambda-local': {
+    label: 'lambda-local 2.2.0 --watch',
+    body: LAMBDA_BODY,
+    missing: () => missingPeer('lambda-local'),
+    prepare: () => scratchCopy('lambda-local', app('lambda-offline')),
+    start: ({ folder, port }) => ({
+      command: peerProgram('lambda-local'),
+      args: ['-l', 'hello.js', '-h', 'handler', '--watch', String(port)],
+      cwd: folder,
+    }),
+  },
   'wrangler-dev': {
     label: 'wrangler dev 4.86.0',
     body: TEXT_BODY,

@@ -66,10 +66,11 @@ function bestTemplate(routes: readonly BoundRoute[], raw: RawRequest): RouteMatc
   return best === undefined ? undefined : { route: best.route, parameters: best.match.parameters }
 }
 
-/** `/users/1/?x=2` → [users, 1]. Undecoded; slashes at both ends do not count. */
+/** `/users/1/?x=2` → [users, 1]. Undecoded; slashes at both ends do not count, and API Gateway takes several at the start for one. */
 function pathSegments(target: string): readonly string[] {
   const path = pathOf(target)
-  const start = path.startsWith('/') ? 1 : 0
+  let start = 0
+  while (path[start] === '/') start += 1
   const end = path.endsWith('/') ? path.length - 1 : path.length
   return start >= end ? [] : path.slice(start, end).split('/')
 }

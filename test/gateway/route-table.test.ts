@@ -151,6 +151,7 @@ describe('API Gateway templates', () => {
     expect(parameters('GET /f/{path+}', '/f')).toBeUndefined()
     expect(parameters('GET /f/{path+}', '/f/')).toBeUndefined()
     expect(parameters('GET /f/{id}', '/f//')).toBeUndefined()
+    expect(parameters('GET /{proxy+}', '//a//b')).toEqual({ proxy: 'a//b' })
   })
 
   test('literals compare decoded, because configuration files write them so', () => {

@@ -2,6 +2,7 @@ import { CORE_NOTE } from '../cores.js'
 import { withUpstream } from '../upstream.js'
 import { cli } from './cli.js'
 import { compare } from './comparison.js'
+import { lambdaLoad } from './lambda-load.js'
 import { memory } from './memory.js'
 import { nativeCrash } from './native-crash.js'
 import { proxyIdle } from './proxy-idle.js'
@@ -95,6 +96,11 @@ export const SCENARIOS = {
     title: 'Lambda: one trivial handler',
     run: (context) => throughput(LAMBDA, context),
     notes: LOAD_NOTES,
+  },
+  'lambda-load': {
+    title: 'Lambda: the same handler under 16 and 64 connections',
+    run: lambdaLoad,
+    notes: COMPARISON_NOTES,
   },
   workers: {
     title: 'Worker: one trivial fetch',

@@ -65,6 +65,7 @@ export async function serveApi({ code, functions, routes, config, derive }: ApiS
   const byName = new Map(opened.map((one) => [one.config.name, one]))
   const place = placeGuards({
     log,
+    app: {},
     invoke: async (name, payload, context) => {
       const pool = byName.get(name)?.pool
       if (pool === undefined) throw new Error(`no function is called ${name}`)
