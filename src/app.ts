@@ -35,6 +35,10 @@ export interface AppOptions {
   /** `code` leaves configuration files alone: those are read on demand. */
   readonly watch: boolean | 'code'
   readonly inspectPort?: number | undefined
+  /** Instances wait for a debugger, and stop at the first line of the user's code. */
+  readonly breakAtStart?: boolean | undefined
+  /** Serves a folder with nothing in it: its functions come through a provider's API. */
+  readonly mayBeEmpty?: boolean | undefined
   /** Default `/_flexi`; false reserves no path and no host name. */
   readonly controlPrefix?: string | false | undefined
   readonly logLevel?: LogLevel | undefined
@@ -102,7 +106,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     metrics.serve(gateway, live)
     await startServing(options, live, apis)
     warnOfOtherPort(options, settings, gateway.url)
-    onEvent(readyEvent(live, gateway.url, options.startedAt))
+    onEvent(readyEvent(live, gateway.url, { ...options, api: apiUrl(options, apis, control()) }))
     await https?.introduce(gateway.url)
     return appOf(live, gateway, onEvent, { apis, https })
   } catch (error) {
@@ -129,11 +133,12 @@ function settingsOf({ port, host, environment }: AppOptions, project: Project): 
 
 /** What functions are told by flags and environment. */
 function functionSettings(options: AppOptions, { threads, responsePreallocationKb }: Settings) {
-  const { directory, mode, inspectPort, only } = options
+  const { directory, mode, inspectPort, breakAtStart, only } = options
   return {
     directory,
     mode,
     inspectPort,
+    breakAtStart,
     lazy: only !== undefined,
     threads,
     preallocationKb: responsePreallocationKb,
@@ -211,19 +216,32 @@ async function readFirst({ lastGood, ...options }: AppOptions): Promise<Project>
 }
 
 function projectOptions(
-  options: Pick<AppOptions, 'directory' | 'configFile' | 'envFile' | 'environment' | 'only' | 'timeoutMs'>,
+  options: Pick<AppOptions, keyof Omit<ReadProjectOptions, 'emulators'>>,
 ): ReadProjectOptions {
-  const { directory, configFile, envFile, environment, only, timeoutMs } = options
-  return { directory, emulators, environment, configFile, envFile, only, timeoutMs }
+  const { directory, configFile, envFile, environment, only, timeoutMs, mayBeEmpty } = options
+  return { directory, emulators, environment, configFile, envFile, only, timeoutMs, mayBeEmpty }
 }
 
-function readyEvent(live: LiveProject, url: string, startedAt: number): DevEvent {
+/** Only where a folder may be empty: elsewhere functions come from files. */
+function apiUrl({ mayBeEmpty }: AppOptions, { mounts }: ProviderApis, control?: string): string | undefined {
+  const [mount] = mounts.keys()
+  return mayBeEmpty === true && control !== undefined && mount !== undefined
+    ? `${control}/${mount}`
+    : undefined
+}
+
+function readyEvent(
+  live: LiveProject,
+  url: string,
+  { startedAt, api }: { readonly startedAt: number; readonly api: string | undefined },
+): DevEvent {
   return {
     event: 'ready',
     url,
     functions: live.functions(url),
     routes: live.routes,
     durationMs: performance.timeOrigin + performance.now() - startedAt,
+    ...(api === undefined ? {} : { api }),
   }
 }
 
@@ -247,6 +265,8 @@ function appOf(
     restart: () => live.restart(),
     async [Symbol.asyncDispose]() {
       onEvent({ event: 'closing' })
+      live.announceClosing()
+      apis.announceClosing()
       // The gateway first: it drains what the pools still serve.
       await gateway[Symbol.asyncDispose]()
       await apis[Symbol.asyncDispose]()

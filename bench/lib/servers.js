@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { flexiDev, missingFlexi, QUIET } from './flexi-command.js'
 import { benchRoot, findProgram, peerProgram, peersRoot, projectRoot } from './places.js'
 import { PROXIES } from './proxies.js'
+import { RUNTIMES } from './runtimes.js'
 import { scratchCopy, scratchFolder } from './scratch.js'
 
 /*
@@ -172,6 +173,7 @@ export const SERVERS = {
   nginx: nginx(TEXT_BODY),
   'nginx-json': nginx(LAMBDA_BODY),
   ...PROXIES,
+  ...RUNTIMES,
 }
 
 function missingPeer(program) {

@@ -1,5 +1,5 @@
 import { mkdir, stat, writeFile } from 'node:fs/promises'
-import { join, sep } from 'node:path'
+import { basename, dirname, join, sep } from 'node:path'
 
 import type { AbsolutePath } from '../core/place.ts'
 
@@ -12,6 +12,14 @@ export async function makeStateDirectory(directory: AbsolutePath): Promise<void>
   const state = stateDirectoryOf(directory)
   await mkdir(state, { recursive: true })
   await writeFile(join(state, '.gitignore'), '*\n')
+}
+
+/** Files whose coming makes a new project even though none was read before. */
+const CONFIG_FILES =
+  /^(flexi\.jsonc?|proxy\.ini|wrangler\.(jsonc?|toml)|template\.(ya?ml|json)|serverless\.(ya?ml|json|ts|js))$/
+
+export function isConfigurationOf(directory: AbsolutePath, path: string): boolean {
+  return dirname(path) === directory && CONFIG_FILES.test(basename(path))
 }
 
 /** Those that were written after a moment, in ms since the epoch. */

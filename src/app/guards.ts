@@ -26,6 +26,7 @@ export interface GuardOptions {
   readonly log: Logger
   /** `ApiHost.app`. */
   readonly app: object
+  readonly closing: AbortSignal
 }
 
 /** Functions as their addresses reach them. */
@@ -38,12 +39,13 @@ export interface Guards {
 }
 
 /** What providers put before the addresses of their functions, for one route table. */
-export function openGuards({ configs, functions, log, app }: GuardOptions): Guards {
+export function openGuards({ configs, functions, log, app, closing }: GuardOptions): Guards {
   const byName = new Map(configs.map((config) => [config.name, config]))
   const places = new Map<string, PlaceGuard | undefined>()
   const host: GuardHost = {
     log,
     app,
+    closing,
     async invoke(name, payload, context) {
       return await poolOf(name, functions).invoke(payload, context)
     },

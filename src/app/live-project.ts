@@ -1,5 +1,3 @@
-import { basename, dirname } from 'node:path'
-
 import { asFlexiError, errorMessage } from '../core/errors.ts'
 import type { DevEvent, FunctionSummary, RouteSummary } from '../core/events.ts'
 import type { SocketFetcher } from '../core/fetcher.ts'
@@ -12,11 +10,11 @@ import { emulatorOf } from '../emulators/registry.ts'
 import type { RouteTable } from '../gateway/route-table.ts'
 import { openWatcher } from '../watch/open-watcher.ts'
 import type { Change, Watcher } from '../watch/watcher.ts'
-import { changedSince, covers, makeStateDirectory } from './files.ts'
+import { changedSince, covers, isConfigurationOf, makeStateDirectory } from './files.ts'
 import { Overlays } from './overlays.ts'
 import { projectWarnings } from './project-faults.ts'
-import { openDestinations, summariseRoutes, type Bindings } from './routing.ts'
-import { functionScope } from './scope.ts'
+import { openDestinations, summariseFunctions, summariseRoutes, type Bindings } from './routing.ts'
+import { controlOf, functionScope, inspectPorts } from './scope.ts'
 import { errorEvent, ServedFunction } from './served-function.ts'
 import { ServedFunctions } from './served-functions.ts'
 
@@ -29,7 +27,9 @@ export interface LiveProjectOptions {
   readonly controlPrefix: string | false
   /** Starts functions at their first request, and again only those that run. */
   readonly lazy?: boolean | undefined
+  /** Of the first function; each further one has the next. */
   readonly inspectPort?: number | undefined
+  readonly breakAtStart?: boolean | undefined
   readonly log: Logger
   /** When the project that is opened began to be read, in ms since the epoch. */
   readonly readAt: number
@@ -42,15 +42,12 @@ export interface LiveProjectOptions {
 /** More functions than this start at their first request instead of at once: fifty warm processes help nobody. */
 const WARM_FUNCTIONS_MAX = 8
 
-/** Files whose coming makes a new project even though none was read before. */
-const CONFIG_FILES =
-  /^(flexi\.jsonc?|proxy\.ini|wrangler\.(jsonc?|toml)|template\.(ya?ml|json)|serverless\.(ya?ml|json|ts|js))$/
-
 /** The project that is being served: swaps code when files change and everything else when configuration does. */
 export class LiveProject implements AsyncDisposable {
   readonly #options: LiveProjectOptions
   readonly #functions: ServedFunctions
   readonly #overlays = new Overlays()
+  readonly #closing = new AbortController()
   readonly #destinations: Bindings
   /** As the files have it. */
   #declared: Project
@@ -60,15 +57,20 @@ export class LiveProject implements AsyncDisposable {
   #watcher: Watcher | undefined
   #watchesConfiguration = false
   #reading: Promise<unknown> = Promise.resolve()
-  #inspectors = 0
+  readonly #inspectPortOf: (name: string) => number | undefined
   #whenAdopted: () => void = () => undefined
 
   private constructor(project: Project, options: LiveProjectOptions) {
     this.#declared = project
     this.#project = project
     this.#options = options
+    this.#inspectPortOf = inspectPorts(options.inspectPort)
     this.#functions = new ServedFunctions((config) => this.#openFunction(config))
-    this.#destinations = openDestinations(this.#functions.byName, { log: options.log, app: this })
+    this.#destinations = openDestinations(this.#functions.byName, {
+      log: options.log,
+      app: this,
+      closing: this.#closing.signal,
+    })
   }
 
   /** @throws FlexiError FLEXI_CONFIG with the faults of every function. */
@@ -141,13 +143,8 @@ export class LiveProject implements AsyncDisposable {
   }
 
   functions(url: string): readonly FunctionSummary[] {
-    const { controlPrefix } = this.#options
-    const listed = this.#project.functions.filter(({ name }) => !name.includes(':'))
-    return listed.map(({ name, provider }) => ({
-      name,
-      provider,
-      url: controlPrefix === false ? `${url}/` : `${url}${controlPrefix}/f/${name}/`,
-    }))
+    const control = controlOf(url, this.#options.controlPrefix)
+    return summariseFunctions(this.#project.functions, { url, control })
   }
 
   /** From now on this is told of every new table. */
@@ -189,6 +186,11 @@ export class LiveProject implements AsyncDisposable {
     this.#watchSources()
   }
 
+  /** Tells those who hold connections open that the server is about to stop. */
+  announceClosing(): void {
+    this.#closing.abort()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#watcher?.[Symbol.asyncDispose]()
     this.#functions.supersede()
@@ -213,8 +215,8 @@ export class LiveProject implements AsyncDisposable {
   }
 
   #isConfiguration(path: string): boolean {
-    const isNew = dirname(path) === this.#project.directory && CONFIG_FILES.test(basename(path))
-    return isNew || this.#project.files.some((file) => file === path)
+    const { directory, files } = this.#project
+    return isConfigurationOf(directory, path) || files.some((file) => file === path)
   }
 
   /** A build may have found new files to watch. */
@@ -278,14 +280,13 @@ export class LiveProject implements AsyncDisposable {
   }
 
   #openFunction(config: FunctionConfig): Promise<ServedFunction> {
-    const { inspectPort, directory, onEvent } = this.#options
-    const port = inspectPort === undefined ? undefined : inspectPort + this.#inspectors++
+    const { directory, onEvent } = this.#options
     return ServedFunction.open(config, {
       emulator: emulatorOf(config.provider),
       directory,
       onEvent,
       lazy: this.#options.lazy,
-      scope: functionScope(config.name, this.#options, port),
+      scope: functionScope(config.name, this.#options, this.#inspectPortOf(config.name)),
     })
   }
 

@@ -25,7 +25,7 @@ export class Overlays {
   put(config: FunctionConfig, declared: readonly FunctionConfig[]): () => void {
     const before = this.#overlays.get(config.name)
     const over = declared.find(({ name }) => name === config.name)
-    const overlay = { config, over: over === undefined ? undefined : JSON.stringify(over) }
+    const overlay = { config, over: over === undefined ? undefined : said(over) }
     this.#overlays.set(config.name, overlay)
     return () => {
       if (this.#overlays.get(config.name) !== overlay) return
@@ -48,10 +48,15 @@ export class Overlays {
     const byName = new Map(declared.map((config) => [config.name, config]))
     for (const [name, { over }] of this.#overlays) {
       const now = byName.get(name)
-      if (now !== undefined && JSON.stringify(now) !== over) this.#overlays.delete(name)
+      if (now !== undefined && said(now) !== over) this.#overlays.delete(name)
     }
     const changed = declared.map((config) => this.#overlays.get(config.name)?.config ?? config)
     const added = [...this.#overlays.values()].filter(({ config }) => !byName.has(config.name))
     return [...changed, ...added.map(({ config }) => config)]
   }
+}
+
+/** Where in its file a function stands says nothing of it. */
+function said(config: FunctionConfig): string {
+  return JSON.stringify({ ...config, origin: undefined })
 }

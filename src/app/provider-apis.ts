@@ -1,4 +1,4 @@
-import { errorMessage } from '../core/errors.ts'
+import { errorMessage, FlexiError } from '../core/errors.ts'
 import type { SocketFetcher } from '../core/fetcher.ts'
 import type { ApiFunction, ApiHost, Emulator, OpenApi, ProviderApi } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
@@ -22,12 +22,15 @@ export interface ProviderApis extends AsyncDisposable {
   readonly mounts: ReadonlyMap<string, SocketFetcher>
   /** Opens those that have something to do unasked, and tells all of them when other functions are in force. Never rejects. */
   start(): Promise<void>
+  /** Tells those who let requests wait that the server is about to stop. */
+  announceClosing(): void
 }
 
 /** The APIs that providers' SDKs talk to. Nothing of one is loaded before it is needed. */
 export function openProviderApis(options: ProviderApisOptions): ProviderApis {
+  const closing = new AbortController()
   const apis = Object.values(options.emulators).flatMap(({ name, api }) =>
-    api === undefined ? [] : [new MountedApi(api, hostOf(name, options))],
+    api === undefined ? [] : [new MountedApi(api, hostOf(name, options, closing.signal))],
   )
   const wake = async (): Promise<void> => void (await Promise.all(apis.map((api) => api.wake())))
   return {
@@ -37,6 +40,7 @@ export function openProviderApis(options: ProviderApisOptions): ProviderApis {
       await wake()
       options.live.onAdopted(() => void wake())
     },
+    announceClosing: () => closing.abort(),
     async [Symbol.asyncDispose]() {
       options.live.onAdopted(() => undefined)
       await Promise.all(apis.map((api) => api[Symbol.asyncDispose]()))
@@ -80,7 +84,7 @@ class MountedApi implements SocketFetcher, AsyncDisposable {
   }
 }
 
-function hostOf(provider: string, options: ProviderApisOptions): ApiHost {
+function hostOf(provider: string, options: ProviderApisOptions, closing: AbortSignal): ApiHost {
   const { live, log, control, mode, directory } = options
   const find = (name: string): ApiFunction | undefined => {
     const served = live.served.get(name)
@@ -89,13 +93,19 @@ function hostOf(provider: string, options: ProviderApisOptions): ApiHost {
   return {
     log: log.child({ api: provider }),
     app: live,
+    closing,
     mode,
     stateDirectory: stateDirectoryOf(directory),
     control,
     functions: () => live.project.functions.flatMap(({ name }) => find(name) ?? []),
     find,
     resources: () => live.project.resources[provider] ?? [],
-    put: (config) => live.put(config),
+    async put(config) {
+      const other = live.served.get(config.name)?.config.provider ?? provider
+      if (other !== provider)
+        throw new FlexiError('FLEXI_CONFIG', `${config.name} is the name of a function of ${other}`)
+      await live.put(config)
+    },
     remove: (name) => live.remove(name),
     address: (name, fetcher) => live.address(name, fetcher),
   }

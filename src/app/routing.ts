@@ -1,7 +1,8 @@
 import { relative } from 'node:path'
 
-import type { RouteSummary } from '../core/events.ts'
+import type { FunctionSummary, RouteSummary } from '../core/events.ts'
 import type { Fetcher } from '../core/fetcher.ts'
+import type { FunctionConfig } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
 import type { AbsolutePath } from '../core/place.ts'
 import type { Project } from '../core/project.ts'
@@ -25,7 +26,7 @@ export interface Bindings extends AsyncDisposable {
 
 export function openDestinations(
   functions: Pools,
-  { log, app }: { readonly log: Logger; readonly app: object },
+  { log, app, closing }: { readonly log: Logger; readonly app: object; readonly closing: AbortSignal },
 ): Bindings {
   const destinations = new Destinations(log)
   const protections = openProtections()
@@ -35,7 +36,7 @@ export function openDestinations(
       await Promise.all(own.map((rule) => destinations.fetcher(rule)))
     },
     async bind(project) {
-      const guards = openGuards({ configs: project.functions, functions, log, app })
+      const guards = openGuards({ configs: project.functions, functions, log, app, closing })
       const fetcher = async (rule: RouteRule): Promise<Fetcher> => {
         const { target, options } = rule
         const isFunction = target.kind === 'function'
@@ -63,6 +64,19 @@ export function openDestinations(
 function folderName(path: string): string {
   if (path === '') return './'
   return /^(\.\.([/\\]|$)|[/\\]|[A-Za-z]:)/.test(path) ? `${path}/` : `./${path}/`
+}
+
+/** `base` is where their own addresses begin. What a `:` sets apart (a version) is not listed. */
+export function summariseFunctions(
+  functions: readonly FunctionConfig[],
+  base: { readonly url: string; readonly control: string | undefined },
+): FunctionSummary[] {
+  const listed = functions.filter(({ name }) => !name.includes(':'))
+  return listed.map(({ name, provider }) => ({
+    name,
+    provider,
+    url: base.control === undefined ? `${base.url}/` : `${base.control}/f/${name}/`,
+  }))
 }
 
 export function summariseRoutes(rules: readonly RouteRule[], directory: AbsolutePath): RouteSummary[] {

@@ -10,6 +10,7 @@ export interface ScopeOptions {
   readonly threads: number
   readonly preallocationKb: number
   readonly origin: () => string | undefined
+  readonly breakAtStart?: boolean | undefined
   /** `/_flexi`; false or undefined when nothing is reserved. */
   readonly controlPrefix?: string | false | undefined
   readonly log: Logger
@@ -24,12 +25,24 @@ export function functionScope(name: string, options: ScopeOptions, inspectPort?:
     threads: options.threads,
     preallocationKb: options.preallocationKb,
     inspectPort,
+    breakAtStart: options.breakAtStart,
     endpoints() {
       const origin = options.origin()
       return { origin, control: controlOf(origin, options.controlPrefix) }
     },
     output: (line) => options.onEvent({ event: 'log', function: name, ...line }),
     report: (fault) => options.onEvent({ event: 'fault', ...fault }),
+  }
+}
+
+/** Each function has a port of its own, the same for as long as the application runs: debuggers find it where it was before. */
+export function inspectPorts(first: number | undefined): (name: string) => number | undefined {
+  const ports = new Map<string, number>()
+  return (name) => {
+    if (first === undefined) return undefined
+    const port = ports.get(name) ?? first + ports.size
+    ports.set(name, port)
+    return port
   }
 }
 

@@ -19,6 +19,10 @@ export default class Dev extends Command {
       description: 'On a port of your own, and open the browser',
       command: '<%= config.bin %> <%= command.id %> --port 3000 --open',
     },
+    {
+      description: 'In an empty folder, for functions that come through the Lambda API',
+      command: '<%= config.bin %> <%= command.id %> --empty',
+    },
     { description: 'For a debugger', command: '<%= config.bin %> <%= command.id %> --inspect ./api' },
     {
       description: 'For a program: one JSON object a line, the first is "ready"',
@@ -52,9 +56,20 @@ export default class Dev extends Command {
       helpValue: '[PORT]',
       summary: `Let a debugger connect. Default port: ${INSPECT_PORT}; each further function takes the next one.`,
     }),
+    'inspect-brk': Flags.integer({
+      min: 0,
+      max: 65_535,
+      helpLabel: '--inspect-brk',
+      helpValue: '[PORT]',
+      exclusive: ['inspect'],
+      summary: 'The same, and wait for it: a Lambda stops before the first line of its code.',
+    }),
     'env-file': Flags.string({
       helpValue: 'FILE',
       summary: 'Read the environment of the functions from this file too.',
+    }),
+    empty: Flags.boolean({
+      summary: 'Serve a folder with nothing in it: its Lambda functions come through the API.',
     }),
     watch: Flags.boolean({ allowNo: true, default: true, summary: 'Reload what is saved.' }),
     open: Flags.boolean({ char: 'o', summary: 'Open the browser when ready.' }),
@@ -86,7 +101,9 @@ export default class Dev extends Command {
       envFile: optionalFile(flags['env-file']),
       environment: process.env,
       watch: flags.watch,
-      inspectPort: flags.inspect,
+      inspectPort: flags.inspect ?? flags['inspect-brk'],
+      breakAtStart: flags['inspect-brk'] !== undefined,
+      mayBeEmpty: flags.empty,
       controlPrefix: flags['control-prefix'],
       logLevel: flags['log-level'],
       startedAt: performance.timeOrigin,
@@ -119,10 +136,12 @@ function accessFormat(
   }
 }
 
+const INSPECT_FLAGS = new Set(['--inspect', '--inspect-brk'])
+
 /** `--inspect` alone has a port too; oclif knows no flags with an optional value. */
 function inspectWithPort(argv: readonly string[]): string[] {
   const end = argv.indexOf('--')
   return argv.map((word, index) =>
-    word === '--inspect' && (end === -1 || index < end) ? `--inspect=${INSPECT_PORT}` : word,
+    INSPECT_FLAGS.has(word) && (end === -1 || index < end) ? `${word}=${INSPECT_PORT}` : word,
   )
 }

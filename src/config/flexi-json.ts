@@ -3,7 +3,7 @@ import { findNodeAtLocation, getNodeValue, parseTree, type ParseError } from 'js
 import type { FunctionConfig } from '../core/function.ts'
 import type { AbsolutePath, Fault } from '../core/place.ts'
 import type { ServerSettings } from '../core/project.ts'
-import type { RouteMatcher } from '../core/route.ts'
+import { CASELESS_FIELDS, type RouteMatcher } from '../core/route.ts'
 import { closest } from '../core/suggest.ts'
 import type { RouteDraft } from './bind-routes.ts'
 import { certificateFaults } from './certificate-files.ts'
@@ -153,7 +153,6 @@ function matcherOf(path: string, header: string | undefined): RouteMatcher {
   const colon = header.indexOf(':')
   const name = header.slice(0, colon).toLowerCase()
   const value = header.slice(colon + 1).trim()
-  // Names of hosts know no case.
-  const field = { name, valuePrefix: name === 'host' ? value.toLowerCase() : value }
+  const field = { name, valuePrefix: CASELESS_FIELDS.has(name) ? value.toLowerCase() : value }
   return { kind: 'path', path, field }
 }

@@ -79,6 +79,7 @@ function providerKeys(z: typeof Zod) {
     handler: text(z).optional().describe('lambda: module and export, for example "src/hello.handler".'),
     runtime: text(z).optional().describe('lambda: for example "nodejs20.x" or "python3.12".'),
     entry: text(z).optional().describe('lambda: the source that the module of the handler is compiled from.'),
+    ...lambdaKeys(z),
     config: text(z).optional().describe('workers: path of the wrangler file.'),
     env: text(z).optional().describe('workers: environment of the wrangler file.'),
     library: text(z).optional().describe('native: path of the shared library.'),
@@ -110,6 +111,31 @@ function providerKeys(z: typeof Zod) {
       .describe(
         'native: KiB of the arena that each thread starts with. Default: RESPONSE_PREALLOCATION_KB, or 8.',
       ),
+  }
+}
+
+/** Lambda's settings around the code. Editors complete them; Lambda's own part says what is wrong with them. */
+function lambdaKeys(z: typeof Zod) {
+  const listed = (description: string) =>
+    z
+      .unknown()
+      .optional()
+      .meta({ description: `lambda: ${description}` })
+  return {
+    functionName: listed('how AWS calls it, where that is another name.'),
+    archive: listed('a zip file that holds the code.'),
+    alias: listed('an alias of version 1, published at the start.'),
+    reservedConcurrency: listed('invocations at once; one more is 429.'),
+    provisionedConcurrency: listed('environments that are started ahead.'),
+    maximumRetryAttempts: listed('attempts after an event failed: 0, 1 or 2.'),
+    maximumEventAge: listed('seconds that an event may wait: 60 to 21,600.'),
+    deadLetter: listed('ARN of a queue or topic for events that failed.'),
+    onSuccess: listed('ARN of what is told of results of events.'),
+    onFailure: listed('ARN of what is told of events that failed.'),
+    layers: listed('folders or zip files, five at most.'),
+    sources: listed('where events come from: { "type": "sqs", "queue": "jobs" }.'),
+    url: listed('its own address: "cors", "invokeMode".'),
+    esbuild: listed('how its source is compiled: "loader", "define", "banner", "external" …'),
   }
 }
 

@@ -40,7 +40,8 @@ export async function readProject(options: ReadProjectOptions): Promise<Project>
   const errors = faults.filter(({ severity }) => severity !== 'warning')
   if (errors.length > 0) throw configError(errors)
   const routes = [...bound.routes, ...merged.routes]
-  if (bound.functions.length + routes.length === 0) throw nothingToServe(options, sources.files)
+  if (bound.functions.length + routes.length === 0 && options.mayBeEmpty !== true)
+    throw nothingToServe(options, sources.files)
   return freeze({
     directory,
     functions: withFlagEnvironment(withTimeout(bound.functions, options), { ...inherited(options), ...flag }),

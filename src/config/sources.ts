@@ -19,6 +19,8 @@ export interface ReadProjectOptions {
   readonly envFile?: AbsolutePath | undefined
   /** FlexiLib's mode: this file alone is read. */
   readonly only?: 'proxy.ini' | undefined
+  /** A folder with nothing to serve is no error. */
+  readonly mayBeEmpty?: boolean | undefined
   /** For functions that say none. */
   readonly timeoutMs?: number | undefined
 }
@@ -95,13 +97,13 @@ async function readDetection(
   emulator: Emulator,
   { directory, environment }: ReadProjectOptions,
 ): Promise<Reading<Detection>> {
-  const { functions, routes, files, faults } = await emulator.detect(directory, { environment })
+  const { functions, routes, files, faults, resources } = await emulator.detect(directory, { environment })
   const named = <Part extends { readonly origin: Place }>(part: Part): Part => ({
     ...part,
     origin: shown(part.origin, directory),
   })
   return {
-    content: { functions: functions.map(named), routes: routes.map(named), files, faults },
+    content: { functions: functions.map(named), routes: routes.map(named), files, faults, resources },
     files,
     faults,
   }

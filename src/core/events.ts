@@ -65,6 +65,8 @@ export type DevEvent =
       readonly functions: readonly FunctionSummary[]
       readonly routes: readonly RouteSummary[]
       readonly durationMs: number
+      /** Where functions come from, of a folder that may be empty: the base URL of a provider's API. */
+      readonly api?: string | undefined
     }
   | ({ readonly event: 'request' } & AccessRecord)
   | {

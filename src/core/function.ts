@@ -62,6 +62,8 @@ export interface FunctionScope {
   readonly preallocationKb?: number | undefined
   /** DevTools port of the function, when `--inspect` is given. */
   readonly inspectPort?: number | undefined
+  /** An instance waits for a debugger, and stops at the first line of the user's code. */
+  readonly breakAtStart?: boolean | undefined
   /** Addresses known once the server listens. Read at each start of an instance, not before. */
   endpoints(): {
     readonly origin: string | undefined
@@ -182,6 +184,8 @@ export interface ApiFunction {
 /** What a provider's own API is given. Every call tells what is served at that moment. */
 export interface ApiHost {
   readonly log: Logger
+  /** Aborts when the server is about to stop: whoever lets requests wait answers them. */
+  readonly closing?: AbortSignal | undefined
   /** The same object for all that one running application gives to a provider: a key for what is to live as long as that. */
   readonly app: object
   readonly mode: 'dev' | 'serve'
@@ -236,6 +240,8 @@ export interface GuardHost {
   readonly log: Logger
   /** `ApiHost.app`. */
   readonly app: object
+  /** Aborts when the application begins to stop, before the gateway drains: who holds connections open lets them go. */
+  readonly closing?: AbortSignal | undefined
   /** Invokes another function of the project. @throws FlexiError FLEXI_FUNCTION_UNKNOWN, and what keeps an instance from being had. */
   invoke(name: string, payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
 }

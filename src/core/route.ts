@@ -1,6 +1,9 @@
 import type { AbsolutePath, Place } from './place.ts'
 import type { RequestKey, UpstreamOrigin, UpstreamSettings } from './upstream.ts'
 
+/** Fields whose values know no case: names of hosts and of protocols (RFC 9110 sections 4.2.3 and 7.8). Rules hold them in lower case. */
+export const CASELESS_FIELDS: ReadonlySet<string> = new Set(['host', 'upgrade'])
+
 /** Which requests a rule takes. */
 export type RouteMatcher =
   /** FlexiLib's path form: a byte prefix of the raw target, query included. `/c` takes `/cat?x`. */

@@ -1,6 +1,6 @@
 import type { Fetcher, RawRequest } from '../core/fetcher.ts'
 import type { FixedAnswer } from '../core/function.ts'
-import type { RouteMatcher, RouteRule } from '../core/route.ts'
+import { CASELESS_FIELDS, type RouteMatcher, type RouteRule } from '../core/route.ts'
 import { fieldValue, originForm, pathOf } from '../forward/request-line.ts'
 import { matchTemplate, type TemplateMatch } from './template.ts'
 
@@ -97,9 +97,8 @@ function startsField(raw: RawRequest, name: string, valuePrefix: string): boolea
   return fieldValue(raw.fields, name)?.startsWith(valuePrefix) === true
 }
 
-/** Names of hosts know no case (RFC 9110 section 4.2.3); the configuration holds them in lower case. */
 function hasField(raw: RawRequest, { name, valuePrefix }: { name: string; valuePrefix: string }): boolean {
-  if (name !== 'host') return startsField(raw, name, valuePrefix)
+  if (!CASELESS_FIELDS.has(name)) return startsField(raw, name, valuePrefix)
   return fieldValue(raw.fields, name)?.toLowerCase().startsWith(valuePrefix) === true
 }
 

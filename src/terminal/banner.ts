@@ -13,6 +13,8 @@ export interface BannerOptions {
   /** Addresses of this machine on its networks, for a server that listens on all of them. */
   readonly networkAddresses: readonly string[]
   readonly keys: boolean
+  /** Where functions come from, when there are none yet. */
+  readonly api?: string | undefined
 }
 
 /** What `flexi dev` prints when it can answer. */
@@ -23,9 +25,22 @@ export function bannerLines(options: BannerOptions): string[] {
   const [first, ...others] = reachableUrls(options.url, options.networkAddresses)
   lines.push(`  ${paint.green('➜')}  ${paint.bold(paint.cyan(first ?? options.url))}`)
   lines.push(...others.map((url) => `     ${paint.cyan(url)}`), '')
-  lines.push(...projectLines(options))
+  lines.push(...(isAwaiting(options) ? awaitingLines(options) : projectLines(options)))
   if (options.keys) lines.push(`  ${paint.dim('press')} h ${paint.dim('for the keys')}`, '')
   return lines
+}
+
+function isAwaiting({ api, functions, routes }: BannerOptions): boolean {
+  return api !== undefined && functions.length + routes.length === 0
+}
+
+/** An SDK's variable is what people copy. */
+function awaitingLines({ paint, api }: BannerOptions): string[] {
+  return [
+    '  no function yet: make one with an AWS SDK or the aws command line',
+    `  ${paint.cyan(`export AWS_ENDPOINT_URL=${api}`)}`,
+    '',
+  ]
 }
 
 export interface ProjectTables {

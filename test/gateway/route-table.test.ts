@@ -171,6 +171,20 @@ describe('API Gateway templates', () => {
   })
 })
 
+test('a rule of a protocol takes it in any case, because names of protocols know none', () => {
+  const matcher: RouteMatcher = {
+    kind: 'path',
+    path: '/',
+    field: { name: 'upgrade', valuePrefix: 'websocket' },
+  }
+  const sockets = {
+    routes: [bound(matcher, text('x'))],
+    functions: new Map(),
+  }
+  const raw = { method: 'GET', target: '/', fields: ['Upgrade', 'WebSocket'] }
+  expect(matchRoute(sockets, raw)).toBeDefined()
+})
+
 test.each(['admin.local', 'ADMIN.local', 'admin.local.', 'Admin.Local:80'])(
   'a route of flexi.jsonc takes the host %s, because names of hosts know no case',
   (host) => {

@@ -177,6 +177,13 @@ describe('the banner', () => {
     expect(lines.join('\n')).toContain(url)
   })
 
+  test('says where functions come from when there are none yet', () => {
+    const api = 'http://127.0.0.1:8069/_flexi/aws'
+    const lines = bannerLines({ ...options, functions: [], routes: [], api }).join('\n')
+    expect(lines).toContain(`export AWS_ENDPOINT_URL=${api}`)
+    expect(lines).not.toContain('nothing to serve')
+  })
+
   test('says so when there is nothing to serve', () => {
     expect(bannerLines({ ...options, functions: [], routes: [] }).join('\n')).toContain('nothing to serve')
   })

@@ -3,6 +3,9 @@ import { withUpstream } from '../upstream.js'
 import { cli } from './cli.js'
 import { compare } from './comparison.js'
 import { lambdaLoad } from './lambda-load.js'
+import { lambdaFirstByte } from './lambda-first-byte.js'
+import { lambdaLarge, lambdaRuntime, lambdaRuntimeClient, lambdaRuntimePlain } from './lambda-runtime.js'
+import { lambdaSwap } from './lambda-swap.js'
 import { memory } from './memory.js'
 import { nativeCrash } from './native-crash.js'
 import { proxyIdle } from './proxy-idle.js'
@@ -101,6 +104,32 @@ export const SCENARIOS = {
     title: 'Lambda: the same handler under 16 and 64 connections',
     run: lambdaLoad,
     notes: COMPARISON_NOTES,
+  },
+  'lambda-runtime': {
+    title: 'Lambda: through the Runtime API, with a runtime of flexi’s own',
+    run: lambdaRuntime,
+    notes: COMPARISON_NOTES,
+  },
+  'lambda-runtime-client': {
+    title: 'Lambda: through the Runtime API, with AWS’s client for Node',
+    run: lambdaRuntimeClient,
+    notes: COMPARISON_NOTES,
+  },
+  'lambda-runtime-plain': {
+    title: 'Lambda: through the Runtime API, with a runtime of forty lines',
+    run: lambdaRuntimePlain,
+    notes: COMPARISON_NOTES,
+  },
+  'lambda-large': { title: 'Lambda: responses of 1 MB', run: lambdaLarge, notes: COMPARISON_NOTES },
+  'lambda-first-byte': {
+    title: 'Lambda: the first byte of a stream',
+    run: lambdaFirstByte,
+    notes: ['one kept-alive connection, one request after the other'],
+  },
+  'lambda-swap': {
+    title: 'Lambda: what a reload is made of, behind the watcher',
+    run: lambdaSwap,
+    notes: ['in one process, without the server around it; the first three saves are not counted'],
   },
   workers: {
     title: 'Worker: one trivial fetch',

@@ -1,11 +1,11 @@
-import type { Environment } from './environments/environment.ts'
+import type { Environment, Invocation } from './environments/environment.ts'
 import type { Caller } from './settled.ts'
 
 /** What is handed over ahead is wanted back after so long: the one before takes its time, and another environment has some. */
 const RECALL_MS = 5
 
 interface Next {
-  readonly id: string
+  readonly invocation: Omit<Invocation, 'deadline'>
   readonly caller: Caller
   readonly timer: NodeJS.Timeout
 }
@@ -19,13 +19,22 @@ export class Ahead {
     this.#environment = environment
   }
 
-  get hasRoom(): boolean {
-    return this.#next === undefined && this.#environment.recall !== undefined
+  /** Whether there is room for one of these callers: who keeps the log waits a turn for its last lines, in which the next must not begin. */
+  hasRoom(caller: Caller, current: { readonly logged: unknown }): boolean {
+    if (this.#next !== undefined) return false
+    if (this.#environment.polls === true) return true
+    return (
+      this.#environment.recall !== undefined && caller.logged === undefined && current.logged === undefined
+    )
   }
 
-  hold(id: string, caller: Caller): void {
-    const timer = setTimeout(() => this.#environment.recall?.(), RECALL_MS)
-    this.#next = { id, caller, timer }
+  hold(invocation: Omit<Invocation, 'deadline'>, caller: Caller): void {
+    const recall = (): void => {
+      // A runtime that asks for its next invocation has none of it yet.
+      if (this.#environment.polls === true) this.handBack()
+      else this.#environment.recall?.()
+    }
+    this.#next = { invocation, caller, timer: setTimeout(recall, RECALL_MS) }
   }
 
   take(): Next | undefined {

@@ -1,21 +1,15 @@
-import { FlexiError } from '../../core/errors.ts'
-import { LIMITS } from '../../core/limits.ts'
+import type { FunctionFault } from '../../core/function.ts'
 import type { ChildExit } from '../../instances/child.ts'
 import { Ahead } from './ahead.ts'
 import type { Definition } from './definition.ts'
 import type { Environment, EnvironmentEvents, Invocation, PrintedLine } from './environments/environment.ts'
-import {
-  exitFailure,
-  failureOf,
-  initTimeoutFailure,
-  memoryFailure,
-  timeoutFailure,
-  type Failure,
-} from './fault.ts'
+import { exitFailure, failureOf, memoryFailure, timeoutFailure, type Failure } from './fault.ts'
+import { initError, waitForInit } from './init.ts'
 import { InvocationLog, type LogOwner } from './invocation-log.ts'
 import { createMemoryMeter, type MemoryMeter } from './memory-meter.ts'
 import { settledOf, type Caller, type Settled } from './settled.ts'
-import { endLine, initStartLine, reportLine, startLine, timeoutMessage } from './report.ts'
+import { endLine, initStartLine, reportLine, startLine, reportOf, timeoutMessage } from './report.ts'
+import { TimeLimit } from './time-limit.ts'
 
 export interface ExecutionOptions {
   readonly definition: Definition
@@ -29,6 +23,10 @@ export interface ExecutionOptions {
 interface Current extends LogOwner {
   readonly caller: Caller
   readonly startedAt: number
+  /** What its caller was told; what its runtime still does after that is part of it. */
+  outcome: Exclude<Settled, { readonly kind: 'recalled' }> | undefined
+  /** Its runtime asks for the next one. */
+  idle: boolean
 }
 
 /** What the process of a runtime needs besides the function's own memory: our bootstrap, source maps, shared libraries' pages. */
@@ -46,7 +44,7 @@ export class Execution {
   #current: Current | undefined
   readonly #ahead: Ahead
   #answer: Settled | undefined
-  #timer: NodeJS.Timeout | undefined
+  readonly #timeLimit: TimeLimit
   #requestId: string | undefined
   /** Undefined until the code is loaded. */
   #initMs: number | undefined
@@ -60,6 +58,7 @@ export class Execution {
   private constructor(options: ExecutionOptions) {
     this.#options = options
     this.#ahead = new Ahead(options.environment)
+    this.#timeLimit = new TimeLimit(options.definition.timeoutMs, () => this.#timedOut())
     this.#log = new InvocationLog((line) => options.definition.scope.output(line))
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
@@ -75,35 +74,37 @@ export class Execution {
 
   /** Runs one invocation, or keeps it for when the one before has ended. The caller hears of it once and only once. */
   run(invocation: Omit<Invocation, 'deadline'>, caller: Caller): void {
-    const { definition, environment } = this.#options
-    const isAhead = this.#current !== undefined
-    if (isAhead && !this.#takesAhead(caller)) {
-      caller.settled({ kind: 'recalled' })
-      return
+    const current = this.#current
+    if (current === undefined) this.#handOver(invocation, caller)
+    else if (this.#ended || !this.#ahead.hasRoom(caller, current)) caller.settled({ kind: 'recalled' })
+    else {
+      if (this.#options.environment.polls !== true) this.#invoke(invocation)
+      this.#ahead.hold(invocation, caller)
     }
-    if (!this.#ended) environment.invoke({ ...invocation, deadline: Date.now() + definition.timeoutMs })
-    if (isAhead) {
-      this.#ahead.hold(invocation.id, caller)
-    } else this.#begin(invocation.id, caller)
   }
 
-  /** Who keeps the log waits a turn for its last lines, in which the next one must not begin. */
-  #takesAhead(caller: Caller): boolean {
-    const unlogged = caller.logged === undefined && this.#current?.logged === undefined
-    return unlogged && !this.#ended && this.#ahead.hasRoom
+  #handOver(invocation: Omit<Invocation, 'deadline'>, caller: Caller): void {
+    if (!this.#ended) this.#invoke(invocation)
+    this.#begin(invocation.id, caller)
+  }
+
+  #invoke(invocation: Omit<Invocation, 'deadline'>): void {
+    const { definition, environment } = this.#options
+    environment.invoke({ ...invocation, deadline: Date.now() + definition.timeoutMs })
   }
 
   #begin(id: string, caller: Caller): void {
-    const { timeoutMs } = this.#options.definition
+    const { definition, timed } = this.#options
     this.#requestId = id
     const logged = caller.logged === undefined ? undefined : (line: string): void => caller.logged?.(line)
-    const current: Current = { id, caller, startedAt: performance.now(), logged }
+    const startedAt = performance.now()
+    const current: Current = { id, caller, startedAt, logged, outcome: undefined, idle: false }
     this.#current = current
     this.#log.flush()
-    this.#log.platform(startLine(id), current)
-    if (this.#ended) this.#settle({ kind: 'failed', ...exitFailure(this.#options.definition, id, GONE) })
+    this.#log.platform(startLine(id, definition.version), current)
+    if (this.#ended) this.#break(exitFailure(definition, id, GONE))
     else this.#meter?.work()
-    if (this.#options.timed && this.#timer === undefined) this.#watchTime(timeoutMs)
+    if (timed) this.#timeLimit.begin(startedAt)
   }
 
   async dispose(): Promise<void> {
@@ -112,17 +113,15 @@ export class Execution {
   }
 
   async #initialise(): Promise<void> {
-    const { environment, runtime, timed, definition } = this.#options
+    const { environment, runtime, definition } = this.#options
     this.#log.platform(initStartLine(runtime.name, runtime.version), undefined)
-    let timer: NodeJS.Timeout | undefined
     const refused = new Promise<Failure>((resolve) => {
       this.#failInit = resolve
-      if (timed) timer = setTimeout(() => resolve(initTimeoutFailure(definition)), LIMITS.initMs)
     })
     const loaded = environment.initialise(this.#events())
-    this.#meter = environment.pid === undefined ? undefined : this.#startMeter(environment.pid)
-    const failure = await Promise.race([refused, loaded.then(({ error }) => this.#asInitFailure(error))])
-    clearTimeout(timer)
+    this.#startMeter()
+    const failure = await waitForInit({ ...this.#options, loaded, refused })
+    this.#startMeter()
     this.#meter?.rest()
     if (failure === undefined) {
       this.#initMs = performance.now() - this.#startedAt
@@ -130,25 +129,18 @@ export class Execution {
     }
     await this.dispose()
     definition.scope.report(failure.fault)
-    const { name, message, frame, hint } = failure.fault
-    throw new FlexiError('FLEXI_FUNCTION_INIT', `${definition.name}: ${name}: ${message}`, {
-      cause: failure,
-      faults: frame === undefined ? [] : [frame],
-      ...(hint === undefined ? {} : { hint }),
-    })
+    throw initError(failure, definition)
   }
 
-  #asInitFailure(error: Buffer | undefined): Failure | undefined {
-    return error === undefined ? undefined : failureOf(error, this.#options.definition, { kind: 'init' })
-  }
-
-  #startMeter(pid: number): MemoryMeter {
-    const meter = createMemoryMeter(pid, this.#options.definition.memoryMb + OVERHEAD_MB, () => {
+  /** Some processes are started by the Init only. */
+  #startMeter(): void {
+    const { environment, definition } = this.#options
+    if (this.#meter !== undefined || environment.pid === undefined) return
+    this.#meter = createMemoryMeter(environment.pid, definition.memoryMb + OVERHEAD_MB, () => {
       this.#outOfMemory = true
-      void this.#options.environment.kill()
+      void environment.kill()
     })
-    meter.work()
-    return meter
+    this.#meter.work()
   }
 
   #events(): EnvironmentEvents {
@@ -157,10 +149,8 @@ export class Execution {
       streamStarted: (contentType) => this.#current?.caller.streamStarted(contentType),
       streamChunk: (bytes, taken) =>
         this.#current === undefined ? taken() : this.#current.caller.streamChunk(bytes, taken),
-      done: (outcome) => {
-        this.#answered(settledOf(outcome, definition, this.#requestId))
-        this.#beginNext()
-      },
+      done: (outcome) => this.#answered(settledOf(outcome, definition, this.#requestId)),
+      idle: () => this.#idle(),
       recalled: () => this.#ahead.handBack(),
       fatal: (payload) => this.#died(payload),
       printed: (line) => this.#printed(line),
@@ -174,8 +164,8 @@ export class Execution {
       kind: 'crash',
       requestId: this.#current?.id,
     })
-    if (this.#current !== undefined) this.#settle({ kind: 'failed', ...failure })
-    else if (this.#initMs !== undefined) this.#options.definition.scope.report(failure.fault)
+    if (!this.#break(failure) && this.#initMs !== undefined)
+      this.#options.definition.scope.report(failure.fault)
     if (this.#initMs === undefined) return
     this.#end(new Error(failure.fault.message))
     void this.#options.environment.kill()
@@ -188,34 +178,22 @@ export class Execution {
     const failure = this.#outOfMemory
       ? memoryFailure(definition, id, exit)
       : exitFailure(definition, id, exit)
-    if (this.#current !== undefined) this.#settle({ kind: 'failed', ...failure })
-    else if (this.#initMs === undefined)
-      this.#failInit({ ...failure, fault: { ...failure.fault, kind: this.#outOfMemory ? 'memory' : 'init' } })
-    else definition.scope.report(failure.fault)
+    if (!this.#break(failure)) {
+      const kind = this.#outOfMemory ? 'memory' : 'init'
+      if (this.#initMs === undefined) this.#failInit({ ...failure, fault: { ...failure.fault, kind } })
+      else definition.scope.report(failure.fault)
+    }
     this.#end(new Error(failure.fault.message))
   }
 
-  /** One timer for all invocations, which come much faster than it goes off: then it looks who runs, and waits for the rest. */
-  #watchTime(waitMs: number): void {
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      if (this.#current === undefined) return
-      const { timeoutMs } = this.#options.definition
-      const leftMs = this.#current.startedAt + timeoutMs - performance.now()
-      if (leftMs <= 0) this.#timedOut(this.#current)
-      else this.#watchTime(Math.ceil(leftMs))
-    }, waitMs)
-    this.#timer.unref()
-  }
-
-  #timedOut(current: Current): void {
+  #timedOut(): void {
     const { definition, environment } = this.#options
-    this.#log.platform(
-      `${new Date().toISOString()} ${current.id} ${timeoutMessage(definition.timeoutMs)}`,
-      current,
-    )
-    this.#settle({ kind: 'failed', ...timeoutFailure(definition, current.id) })
-    this.#end(new Error(timeoutMessage(definition.timeoutMs)))
+    const current = this.#current
+    if (current === undefined) return
+    const message = timeoutMessage(definition.timeoutMs)
+    this.#log.platform(`${new Date().toISOString()} ${current.id} ${message}`, current)
+    this.#break(timeoutFailure(definition, current.id))
+    this.#end(new Error(message))
     void environment.kill()
   }
 
@@ -228,53 +206,87 @@ export class Execution {
     }
   }
 
-  #beginNext(): void {
-    const next = this.#current === undefined ? this.#ahead.take() : undefined
-    if (next !== undefined) this.#begin(next.id, next.caller)
+  /** The runtime asks for the next invocation: only now is the one before over. */
+  #idle(): void {
+    if (this.#current === undefined) return
+    this.#current.idle = true
+    if (this.#current.outcome !== undefined) this.#complete(this.#current)
+  }
+
+  /** The environment ends, and what runs in it. False when its caller has been told already, or nothing runs. */
+  #break(failure: Failure): boolean {
+    const current = this.#current
+    if (current === undefined) return false
+    current.idle = true
+    this.#ahead.handBack()
+    if (current.outcome === undefined) this.#settle({ kind: 'failed', ...failure })
+    else this.#complete(current, failure.fault)
+    return current.outcome?.kind === 'failed'
   }
 
   #settle(end: Settled): void {
     const current = this.#current
-    if (current === undefined) return
     // An answer that is there counts, whatever happened to the environment since.
     const outcome = this.#answer ?? end
     this.#answer = undefined
-    this.#current = undefined
-    this.#meter?.rest()
-    const durationMs = performance.now() - current.startedAt
-    const initMs = this.#cold ? this.#initMs : undefined
-    this.#cold = false
-    this.#log.soon(() => this.#report(current, outcome, { durationMs, initMs }))
+    if (current === undefined || current.outcome !== undefined || outcome.kind === 'recalled') return
+    current.outcome = outcome
+    const over = current.idle || this.#options.environment.polls !== true
+    if (over) this.#close(current)
     if (outcome.kind === 'failed') {
       this.#log.flush()
       this.#options.definition.scope.report(outcome.fault)
     }
     current.caller.settled(outcome)
+    if (over) this.#release(current)
+  }
+
+  #complete(current: Current, fault?: FunctionFault): void {
+    this.#close(current, fault)
+    this.#release(current)
+  }
+
+  /** Its last lines are said. */
+  #close(current: Current, fault?: FunctionFault): void {
+    this.#current = undefined
+    this.#timeLimit.rest()
+    this.#meter?.rest()
+    const durationMs = performance.now() - current.startedAt
+    const initMs = this.#cold ? this.#initMs : undefined
+    this.#cold = false
+    this.#log.soon(() => this.#report(current, { durationMs, initMs, fault }))
+  }
+
+  /** The environment is free, or runs what it was given ahead. */
+  #release(current: Current): void {
+    current.caller.completed?.()
+    const next = this.#current === undefined ? this.#ahead.take() : undefined
+    if (next === undefined) return
+    if (this.#options.environment.polls === true) this.#handOver(next.invocation, next.caller)
+    else this.#begin(next.invocation.id, next.caller)
   }
 
   #report(
     current: Current,
-    outcome: Settled,
-    took: { readonly durationMs: number; readonly initMs: number | undefined },
+    took: {
+      readonly durationMs: number
+      readonly initMs: number | undefined
+      readonly fault: FunctionFault | undefined
+    },
   ): void {
-    const { memoryMb, timeoutMs } = this.#options.definition
-    const fault = outcome.kind === 'failed' ? outcome.fault : undefined
-    const report = reportLine({
-      id: current.id,
-      durationMs: fault?.kind === 'timeout' ? timeoutMs : took.durationMs,
-      memoryMb,
-      memoryUsedMb: Math.min(this.#meter?.usedMb ?? 0, memoryMb),
-      initMs: took.initMs,
-      fault,
-    })
+    const { environment, definition } = this.#options
+    const { outcome, id } = current
+    const fault = outcome?.kind === 'failed' ? outcome.fault : took.fault
+    const report = reportOf({ ...took, id, fault, memoryUsedMb: this.#meter?.usedMb ?? 0 }, definition)
     this.#log.platform(endLine(current.id), current)
-    this.#log.platform(report, current)
+    this.#log.platform(reportLine(report), current)
+    environment.reported?.(report)
   }
 
   #end(error: Error | undefined): void {
     if (this.#ended) return
     this.#ended = true
-    clearTimeout(this.#timer)
+    this.#timeLimit.stop()
     this.#ahead.handBack()
     this.#meter?.stop()
     this.#resolveClosed(error)

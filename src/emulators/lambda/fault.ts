@@ -87,7 +87,7 @@ export function initTimeoutFailure(definition: Definition): Failure {
 export function tooLargeFailure(
   definition: Definition,
   requestId: string | undefined,
-  bytes: number,
+  bytes?: number,
 ): Failure {
   return {
     payload: Buffer.from(
@@ -100,7 +100,7 @@ export function tooLargeFailure(
       function: definition.name,
       kind: 'result',
       name: 'Function.ResponseSizeTooLarge',
-      message: `the result has ${bytes} bytes; ${RESPONSE_BYTES_MAX} are allowed`,
+      message: `the result has ${bytes ?? 'too many'} bytes; ${RESPONSE_BYTES_MAX} are allowed`,
       requestId,
       hint: 'Stream the response, or send less.',
     },

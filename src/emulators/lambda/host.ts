@@ -50,6 +50,8 @@ async function initialise(init: HostInit): Promise<void> {
   try {
     // While the module loads, the channel alone keeps nothing alive: an await that can never settle is noticed.
     socket.unref()
+    const opt = process.env['FLEXI_OPT']
+    if (opt !== undefined) (await import('./layers/import-from-layers.ts')).importFromLayers(opt)
     const handler = await loadHandler(init)
     socket.ref()
     invoker = new Invoker({ handler, context: init.context, channel, socket, log })

@@ -71,9 +71,12 @@ export class HttpCaller implements Caller {
       this.#options.handedBack()
       return
     }
-    this.#options.finished()
     // The next invocation goes out first: its environment works while this answer is written.
     setImmediate(() => this.#deliver(outcome))
+  }
+
+  completed(): void {
+    this.#options.finished()
   }
 
   #timedOut(): void {
@@ -84,17 +87,17 @@ export class HttpCaller implements Caller {
   #deliver(outcome: Exclude<Settled, { kind: 'recalled' }>): void {
     const { outgoing } = this.#options
     if (outcome.kind === 'failed') this.#fail(outcome.fault)
-    else if (outcome.kind === 'result') this.#answer(outcome.payload)
+    else if (outcome.kind === 'result') this.#answer(outcome.payload, outcome.body)
     else if (!this.#options.streams) this.#answer(Buffer.concat(this.#held))
     else if (this.#expectsPrelude) this.#malformed('the stream ended before its head was complete')
     else outgoing.end()
   }
 
-  #answer(payload: Buffer): void {
+  #answer(payload: Buffer, body?: Buffer): void {
     const { frontEnd, request } = this.#options
     const answer = frontEnd.answer(payload, request)
     if (answer === undefined) this.#malformed(`the result makes no response: ${preview(payload)}`)
-    else this.#send(answer)
+    else this.#send(body === undefined ? answer : { ...answer, body })
   }
 
   #malformed(message: string): void {

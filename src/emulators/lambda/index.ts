@@ -3,19 +3,21 @@ import { extname, resolve } from 'node:path'
 
 import type { Emulator, FunctionConfig, FunctionScope, FunctionSource } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
-import type { Definition } from './definition.ts'
+import { VERSION, type Definition } from './definition.ts'
 import { detectFunctions } from './detect/detect.ts'
 import { noRoute } from './front-ends/no-route.ts'
 import { placeGuards } from './front-ends/place-guard.ts'
 import { findHandlerFile } from './handler-file.ts'
 import { DEFAULT_MEMORY_MB, DEFAULT_TIMEOUT_MS } from './limits.ts'
 import { parseOptions, type LambdaOptions } from './options.ts'
+import { awsNameOf, settingsOf } from './service/function-settings.ts'
 
 /** AWS Lambda: Node handlers in a host of ours, Python and custom runtimes through the Runtime API. */
 export const lambda: Emulator = {
   name: 'lambda',
   api: {
     mount: 'aws',
+    wanted: async (host) => (await import('./api/wanted.ts')).isApiWanted(host),
     open: async (host) => (await import('./api/lambda-api.ts')).openLambdaApi(host),
   },
   detect: detectFunctions,
@@ -46,9 +48,11 @@ async function recognise(
 
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
 async function open(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource> {
-  const options = parseOptions(config)
+  const options = await parseOptions(config)
   const definition: Definition = {
     name: config.name,
+    functionName: awsNameOf(config),
+    version: settingsOf(config).version ?? VERSION,
     options,
     taskRoot: await codeFolder(config, options, scope),
     origin: config.origin,
@@ -57,19 +61,29 @@ async function open(config: FunctionConfig, scope: FunctionScope): Promise<Funct
     memoryMb: config.memoryMb ?? DEFAULT_MEMORY_MB,
     scope,
   }
+  const openSource = await sourceOpener(definition)
+  if (settingsOf(config).layers === undefined) return openSource(definition)
+  const { openLayered } = await import('./layers/layered-source.ts')
+  return openLayered(config, definition, openSource)
+}
+
+async function sourceOpener(definition: Definition): Promise<(definition: Definition) => FunctionSource> {
   if (runsOnNode(definition)) {
     const { NodeSource } = await import('./node-source.ts')
-    return new NodeSource(definition)
+    return (complete) => new NodeSource(complete)
   }
   const { RuntimeSource } = await import('./runtime-source.ts')
-  return new RuntimeSource(definition)
+  return (complete) => new RuntimeSource(complete)
 }
 
 async function codeFolder(
-  { name, directory }: FunctionConfig,
-  { inlineCode, runtime }: LambdaOptions,
+  config: FunctionConfig,
+  { inlineCode, archive, runtime }: LambdaOptions,
   { stateDirectory }: FunctionScope,
 ): Promise<AbsolutePath> {
+  const { name, directory } = config
+  if (archive !== undefined)
+    return (await import('./archive-code.ts')).unpackArchive(config, archive, stateDirectory)
   if (inlineCode === undefined) return directory
   const { writeInlineCode } = await import('./inline-code.ts')
   return writeInlineCode({ name, code: inlineCode, runtime, stateDirectory })

@@ -10,7 +10,7 @@ import type {
   InvokeStream,
 } from '../../core/function.ts'
 import { discard } from '../../forward/request-body.ts'
-import type { Definition } from './definition.ts'
+import { arnAsked, type Definition } from './definition.ts'
 import type { Execution } from './execution.ts'
 import type { Caller, Settled } from './settled.ts'
 import { routeOptions, type FrontEnd, type FrontEndRequest } from './front-ends/front-end.ts'
@@ -78,10 +78,15 @@ export class LambdaInstance implements Instance {
     const event = parseableEvent(payload)
     const caller = new PayloadCaller(context)
     const { id, clientContext, trace = newTrace(id, Date.now()) } = context
-    this.#execution.run({ id, event, trace: environmentTrace(trace, id), clientContext }, caller)
+    const functionArn = arnAsked(this.#definition, context.qualifier)
+    const invocation = { id, event, trace: environmentTrace(trace, id), clientContext, functionArn }
+    this.#execution.run(invocation, caller)
     const outcome = await caller.outcome
-    // The last lines are said a turn later.
-    if (context.unlogged !== true) await new Promise((resolve) => setImmediate(resolve))
+    if (context.unlogged !== true && outcome.kind !== 'recalled') {
+      await caller.completion
+      // The last lines are said a turn later.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
     const log = context.unlogged === true ? '' : `${caller.log.join('\n')}\n`
     const contentType = 'application/json'
     switch (outcome.kind) {
@@ -103,10 +108,11 @@ export class LambdaInstance implements Instance {
   #answer({ frontEnd, incoming, outgoing, context }: HttpExchange, body: Buffer | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const { httpVersion } = incoming
-      const { name: functionName } = this.#definition
+      const { functionName } = this.#definition
       const trace = traceOf(context)
       const options = routeOptions(context)
       const passage = passageOf(context)
+      const streams = passage?.streams ?? options?.streams
       const request: FrontEndRequest = { context, httpVersion, body, trace, functionName, passage }
       const event = frontEnd.event(request)
       // An event has the limit of an invocation, and Base64 makes a body a third larger.
@@ -120,14 +126,22 @@ export class LambdaInstance implements Instance {
         frontEnd,
         request,
         outgoing,
-        streams: options?.streams ?? frontEnd.streams,
-        waitMs: this.#waitMs(options?.timeoutMs ?? (options?.streams === true ? Infinity : frontEnd.waitMs)),
+        streams: streams ?? frontEnd.streams,
+        waitMs: this.#waitMs(options?.timeoutMs ?? (streams === true ? Infinity : frontEnd.waitMs)),
         malformed,
         finished: resolve,
         handedBack: giveBack,
       })
       // The invocation goes on when the client leaves, as it does in the cloud: handlers rely on being run to their end.
-      this.#execution.run({ id: context.id, event, trace: environmentTrace(trace, context.id) }, caller)
+      const functionArn = arnAsked(this.#definition, passage?.qualifier)
+      const invocation = {
+        id: context.id,
+        event,
+        trace: environmentTrace(trace, context.id),
+        functionArn,
+        bodyApart: frontEnd.takesBodyApart,
+      }
+      this.#execution.run(invocation, caller)
     })
   }
 
@@ -157,15 +171,20 @@ class PayloadCaller implements Caller {
   readonly log: string[] = []
   contentType = 'application/octet-stream'
   readonly outcome: Promise<Settled>
+  readonly completion: Promise<void>
   readonly logged?: (line: string) => void
   readonly #stream: InvokeStream | undefined
   #settle: (outcome: Settled) => void = () => undefined
+  #complete: () => void = () => undefined
 
   constructor({ stream, unlogged }: InvokeContext) {
     this.#stream = stream
     if (unlogged !== true) this.logged = (line) => void this.log.push(line)
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve
+    })
+    this.completion = new Promise((resolve) => {
+      this.#complete = resolve
     })
   }
 
@@ -185,6 +204,10 @@ class PayloadCaller implements Caller {
 
   settled(outcome: Settled): void {
     this.#settle(outcome)
+  }
+
+  completed(): void {
+    this.#complete()
   }
 }
 

@@ -30,14 +30,20 @@ export function runSettings({ file, format, resolvedFrom }: NodeBundleOptions): 
   }
 }
 
-/** Settings for shipping: everything in one file but what the runtime brings. */
-export function shipSettings({ file, format }: Pick<NodeBundleOptions, 'file' | 'format'>): BuildOptions {
+export interface ShipOptions extends Pick<NodeBundleOptions, 'file' | 'format'> {
+  /** Where the layers of the function are merged. */
+  readonly opt: string | undefined
+}
+
+/** Settings for shipping: everything in one file but what the runtime and layers bring. */
+export function shipSettings({ file, format, opt }: ShipOptions): BuildOptions {
   return {
     ...commonSettings(file, format),
     sourcemap: 'linked',
     sourcesContent: true,
     define: {},
     external: ['@aws-sdk/*'],
+    plugins: opt === undefined ? [] : [layersOutside(opt)],
   }
 }
 
@@ -82,6 +88,24 @@ function packagesOutside(resolvedFrom: string, format: ModuleFormat): Plugin {
         path: resolve(resolveDir, path),
         external: true,
       }))
+    },
+  }
+}
+
+/** A package that only a layer has is in Lambda’s `/opt` too: it is not shipped twice. */
+function layersOutside(opt: string): Plugin {
+  return {
+    name: 'layers-outside',
+    setup(build) {
+      build.onResolve({ filter: /^[^./]/ }, async (args) => {
+        if (args.kind === 'entry-point' || args.pluginData === OURS) return undefined
+        const { importer, kind, namespace, resolveDir } = args
+        const look = { importer, kind, namespace, pluginData: OURS }
+        const own = await build.resolve(args.path, { ...look, resolveDir })
+        if (own.errors.length === 0) return undefined
+        const inLayer = await build.resolve(args.path, { ...look, resolveDir: `${opt}/nodejs` })
+        return inLayer.errors.length === 0 ? { path: args.path, external: true } : undefined
+      })
     },
   }
 }

@@ -7,6 +7,7 @@ import type { AbsolutePath } from '../../core/place.ts'
 import type { Definition } from './definition.ts'
 import { splitHandler, type HandlerFile } from './handler-file.ts'
 import { moduleFormat } from './module-format.ts'
+import { withBuildSettings } from './node-build-settings.ts'
 import { compiledPath, shipSettings } from './node-bundle.ts'
 
 /** Writes what a deployment would ship: one bundle under the handler's name, and its source map. */
@@ -16,11 +17,14 @@ export async function packageNode(
   directory: AbsolutePath,
 ): Promise<readonly PackagedFile[]> {
   const { taskRoot, options } = definition
-  const format = moduleFormat(handler.file)
+  const format = options.esbuild?.format ?? moduleFormat(handler.file)
   await using bundle = await openBundle({
     entry: handler.file,
     directory: taskRoot,
-    esbuild: shipSettings({ file: handler.file, format }),
+    esbuild: withBuildSettings(
+      shipSettings({ file: handler.file, format, opt: definition.opt?.directory }),
+      options.esbuild,
+    ),
   })
   const result = await bundle.build()
   const inputs = result.inputs.map((input) => relative(taskRoot, input))

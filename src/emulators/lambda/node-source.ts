@@ -7,17 +7,23 @@ import type { Code, FunctionSource, PackagedFile } from '../../core/function.ts'
 import type { AbsolutePath, Revision } from '../../core/place.ts'
 import { createStandby, type Standby } from '../../instances/standby.ts'
 import { lambdaCode } from './code.ts'
-import { functionArn, region, VERSION, type Definition } from './definition.ts'
+import { ownArn, type Definition } from './definition.ts'
 import { nodeEnvironment, startNodeProcess, type NodeProcess } from './environments/node.ts'
+import type { Environment } from './environments/environment.ts'
 import { Execution } from './execution.ts'
+import { mayHaveExtensions } from './extensions/may-have-extensions.ts'
 import { missingHandler } from './handler-fault.ts'
 import { DEFAULT_EXPORT_PATH, findHandlerFile, splitHandler, type HandlerFile } from './handler-file.ts'
 import { LambdaInstance } from './instance.ts'
-import { moduleFormat } from './module-format.ts'
+import { moduleFormat, type ModuleFormat } from './module-format.ts'
+import { withBuildSettings } from './node-build-settings.ts'
 import { compiledPath, runSettings, withRequire } from './node-bundle.ts'
 import { packageNode } from './node-package.ts'
 import type { HandlerCode, HostInit } from './protocol.ts'
 import { environmentVariables, functionVariables, logGroup } from './variables.ts'
+
+/** Libraries take its name for being in Lambda; nothing listens there, since the host has its own channel. */
+const NO_API = '127.0.0.1:9001'
 
 /** After a swap the next spare is made at leisure, so that it does not compete with the first requests. */
 const SPARE_DELAY_MS = 50
@@ -38,12 +44,14 @@ export class NodeSource implements FunctionSource {
   #builds = 0
   #written: string[] = []
   #spareTimer: NodeJS.Timeout | undefined
+  #isExtended: boolean
 
   constructor(definition: Definition) {
     this.#definition = definition
     const { runtime } = definition.options
     this.#runtime = runtime ?? `nodejs${process.versions.node.split('.')[0]}.x`
     this.#standby = createStandby(() => this.#startProcess())
+    this.#isExtended = mayHaveExtensions(definition, [])
     openSources += 1
   }
 
@@ -60,6 +68,10 @@ export class NodeSource implements FunctionSource {
     if (code.kind === 'file') hash.update(await readFile(code.path))
     this.#missing = []
     this.#bundle = bundle
+    this.#isExtended = mayHaveExtensions(
+      this.#definition,
+      result.files.map(({ contents }) => contents),
+    )
     return lambdaCode({
       ahead: true,
       definition: this.#definition,
@@ -102,10 +114,11 @@ export class NodeSource implements FunctionSource {
     const { taskRoot } = this.#definition
     if (this.#bundle === undefined || this.#bundledFile !== handler.file) {
       await this.#bundle?.[Symbol.asyncDispose]()
-      const compiled = handler.language === 'typescript'
-      const format = compiled ? moduleFormat(handler.file) : 'esm'
+      const compiled = this.#isCompiled(handler)
+      const format = compiled ? this.#format(handler) : 'esm'
       const resolvedFrom = compiled && format === 'esm' ? this.#buildFolder() : dirname(handler.file)
-      const esbuild = runSettings({ file: handler.file, format, resolvedFrom })
+      const ours = runSettings({ file: handler.file, format, resolvedFrom })
+      const esbuild = compiled ? withBuildSettings(ours, this.#definition.options.esbuild) : ours
       this.#bundle = await openBundle({ entry: handler.file, directory: taskRoot, esbuild })
       this.#bundledFile = handler.file
     }
@@ -114,17 +127,30 @@ export class NodeSource implements FunctionSource {
 
   /** JavaScript runs from its own files. CommonJS bundles run from memory; an ES module has to be a file. */
   async #codeOf(handler: HandlerFile, result: BundleResult): Promise<HandlerCode> {
-    if (handler.language === 'javascript') return { kind: 'file', path: handler.file }
-    const format = moduleFormat(handler.file)
+    if (!this.#isCompiled(handler)) return { kind: 'file', path: handler.file }
+    const format = this.#format(handler)
     const [output] = result.files
     const text = Buffer.from(output?.contents ?? new Uint8Array()).toString()
     const compiled = compiledPath(handler.file, format)
     if (format === 'cjs') return { kind: 'text', path: compiled, text }
     const path = join(this.#buildFolder(), `${this.#builds}-${process.pid}.mjs`)
     await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, withRequire(text, compiled))
+    await writeFile(path, this.#bringsRequire() ? text : withRequire(text, compiled))
     this.#forget(path)
     return { kind: 'file', path }
+  }
+
+  /** JavaScript is run as it is, unless a template says how it is compiled. */
+  #isCompiled({ language }: HandlerFile): boolean {
+    return language === 'typescript' || this.#definition.options.esbuild !== undefined
+  }
+
+  #format({ file }: HandlerFile): ModuleFormat {
+    return this.#definition.options.esbuild?.format ?? moduleFormat(file)
+  }
+
+  #bringsRequire(): boolean {
+    return /\b(?:const|let|var)\s+require\b/.test(this.#definition.options.esbuild?.banner ?? '')
   }
 
   #buildFolder(): string {
@@ -140,28 +166,28 @@ export class NodeSource implements FunctionSource {
 
   async #start(code: HandlerCode, handler: HandlerFile): Promise<LambdaInstance> {
     const definition = this.#definition
-    const process_ = this.#standby.take()
     const { logStream, variables } = environmentVariables(definition)
     const init: HostInit = {
       environment: variables,
       code,
       exportPath: handler.exportPath,
       handler: definition.options.handler,
+      breakAt: breaksAtStart(definition) ? definition.scope.inspectPort : undefined,
       context: {
-        functionName: definition.name,
-        functionVersion: VERSION,
+        functionName: definition.functionName,
+        functionVersion: definition.version,
+        callbacks: takesCallbacks(this.#runtime),
         memoryLimitInMB: String(definition.memoryMb),
-        logGroupName: logGroup(definition.name),
+        logGroupName: logGroup(definition.functionName),
         logStreamName: logStream,
-        invokedFunctionArn: functionArn(
-          definition.name,
-          region({ ...process.env, ...definition.environment }),
-        ),
+        invokedFunctionArn: ownArn(definition),
       },
     }
     const execution = await Execution.start({
       definition,
-      environment: nodeEnvironment(process_, init),
+      environment: this.#isExtended
+        ? await this.#extended(init)
+        : nodeEnvironment(this.#standby.take(), init),
       runtime: { name: this.#runtime, version: process.versions.node },
       timed: definition.scope.inspectPort === undefined,
     })
@@ -169,6 +195,18 @@ export class NodeSource implements FunctionSource {
     // A crash is likely to be followed by another: the next start finds a process ready.
     void execution.closed.then((error) => (error === undefined ? undefined : this.#prepareSpareSoon()))
     return new LambdaInstance(execution, definition)
+  }
+
+  /** Extensions are started before the runtime, which is then told where they are. */
+  async #extended(init: HostInit): Promise<Environment> {
+    const { extendedHost } = await import('./extensions/open-extended.ts')
+    const definition = this.#definition
+    const own = functionVariables({ definition, runtime: this.#runtime, host: process.env })
+    const runtime = { name: this.#runtime, version: process.versions.node }
+    const variables = { ...own, ...init.environment }
+    return extendedHost({ definition, runtime, variables }, (address) =>
+      nodeEnvironment(this.#startProcess(address), init),
+    )
   }
 
   /** The process starts while its code is built: at first, and for who edits. */
@@ -187,19 +225,27 @@ export class NodeSource implements FunctionSource {
   /** A debugger’s port cannot be shared, and what NODE_OPTIONS preloads is user code that must not run early. */
   #mayHaveSpare(): boolean {
     const { scope, environment } = this.#definition
-    return scope.inspectPort === undefined && environment['NODE_OPTIONS'] === undefined
+    return scope.inspectPort === undefined && environment['NODE_OPTIONS'] === undefined && !this.#isExtended
   }
 
-  #startProcess(): NodeProcess {
+  #startProcess(address = NO_API): NodeProcess {
     const definition = this.#definition
     const environment = functionVariables({ definition, runtime: this.#runtime, host: process.env })
     return startNodeProcess({
-      // Libraries take this name for being in Lambda; nothing listens there, since the host has its own channel.
-      environment: { ...environment, AWS_LAMBDA_RUNTIME_API: '127.0.0.1:9001' },
+      environment: { ...environment, AWS_LAMBDA_RUNTIME_API: address },
       cwd: definition.taskRoot,
       memoryMb: definition.memoryMb,
-      inspectPort: definition.scope.inspectPort,
+      inspectPort: breaksAtStart(definition) ? undefined : definition.scope.inspectPort,
       wrapper: environment['AWS_LAMBDA_EXEC_WRAPPER'],
     })
   }
+}
+
+function breaksAtStart({ scope }: Definition): boolean {
+  return scope.breakAtStart === true
+}
+
+/** Up to nodejs22.x. */
+function takesCallbacks(runtime: string): boolean {
+  return Number(/^nodejs(\d+)/.exec(runtime)?.[1] ?? 0) < 24
 }

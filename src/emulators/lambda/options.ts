@@ -1,8 +1,9 @@
 import { configError } from '../../core/errors.ts'
 import type { FunctionConfig } from '../../core/function.ts'
 import type { Fault } from '../../core/place.ts'
-import { EVENT_OPTIONS, eventOptionFaults } from './api/event-options.ts'
 import { DEFAULT_MEMORY_MB, DEFAULT_TIMEOUT_MS, MEMORY_MB_MAX, TIMEOUT_MS_MAX } from './limits.ts'
+import { RUNTIME_RUNS, RUNTIMES_IN_WORDS } from './runtime-names.ts'
+import type { BuildSettings } from './service/build-settings.ts'
 
 /** What a Lambda function needs beyond what every function has. */
 export interface LambdaOptions {
@@ -14,26 +15,29 @@ export interface LambdaOptions {
   readonly entry: string | undefined
   /** The code itself, where a template holds it; it is in a file called `index`. */
   readonly inlineCode: string | undefined
+  /** A zip file that holds the code, relative to the function's folder. */
+  readonly archive: string | undefined
+  /** How the source is compiled, where a template says. */
+  readonly esbuild: BuildSettings | undefined
 }
 
-const TEXTS = ['handler', 'runtime', 'entry', 'inlineCode'] as const
-/** `url` is read by the function's own address: see FunctionUrlOptions. */
-const KNOWN = [...TEXTS, 'url', ...EVENT_OPTIONS] as const
-const RUNTIME = /^(nodejs\d+\.x|python3(\.\d+)?|provided(\.\w+)?)$/
+const TEXTS = ['handler', 'runtime', 'entry', 'inlineCode', 'archive', 'archiveStamp'] as const
+/** Checked by parts that are loaded where somebody uses them. */
+const SETTINGS = [
+  'functionName', 'version', 'alias', 'reservedConcurrency', 'provisionedConcurrency', 'deadLetter', 'onSuccess', 'onFailure',
+  'maximumRetryAttempts', 'maximumEventAge', 'layers', 'sources', 'url',
+] as const // prettier-ignore
+const KNOWN = [...TEXTS, 'esbuild', ...SETTINGS] as const
+/** Written by readers of templates and by the API, not by people. */
+const UNTOLD: ReadonlySet<string> = new Set(['inlineCode', 'archiveStamp', 'version'])
 
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
-export function parseOptions(config: FunctionConfig): LambdaOptions {
+export async function parseOptions(config: FunctionConfig): Promise<LambdaOptions> {
   const faults: Fault[] = []
   const fault: Report = (message, hint) => {
     faults.push({ place: config.origin, message: `${config.name}: ${message}`, hint })
   }
-  for (const key of Object.keys(config.options)) {
-    if (!KNOWN.some((known) => known === key))
-      fault(
-        `a Lambda has no option "${key}"`,
-        `It has: ${KNOWN.filter((known) => known !== 'inlineCode').join(', ')}.`,
-      )
-  }
+  checkNames(config, fault)
   const text = (key: (typeof TEXTS)[number]): string | undefined => {
     const value = config.options[key]
     if (value === undefined || typeof value === 'string') return value
@@ -45,15 +49,45 @@ export function parseOptions(config: FunctionConfig): LambdaOptions {
     runtime: text('runtime'),
     entry: text('entry'),
     inlineCode: text('inlineCode'),
+    archive: text('archive'),
+    esbuild: buildSettings(config, fault),
   }
   checkHandler(options, config, fault)
   checkBounds(config, fault)
-  for (const { message, hint } of eventOptionFaults(config.options)) fault(message, hint)
+  await checkSettings(config, fault)
   if (faults.length > 0) throw configError(faults)
   return { ...options, handler: options.handler === '' ? 'bootstrap' : options.handler }
 }
 
 type Report = (message: string, hint: string) => void
+
+function checkNames({ options }: FunctionConfig, fault: Report): void {
+  for (const key of Object.keys(options)) {
+    if (!KNOWN.some((known) => known === key))
+      fault(
+        `a Lambda has no option "${key}"`,
+        `It has: ${KNOWN.filter((known) => !UNTOLD.has(known)).join(', ')}.`,
+      )
+  }
+}
+
+function buildSettings({ options }: FunctionConfig, fault: Report): BuildSettings | undefined {
+  const settings = options['esbuild']
+  if (settings === undefined) return undefined
+  if (typeof settings === 'object' && settings !== null && !Array.isArray(settings)) return settings
+  fault('"esbuild" is no object', 'Write { "loader": { ".sql": "text" } }.')
+  return undefined
+}
+
+async function checkSettings({ options }: FunctionConfig, fault: Report): Promise<void> {
+  if (!SETTINGS.some((name) => options[name] !== undefined)) return
+  const { settingsProblems } = await import('./option-checks/settings.ts')
+  for (const { message, hint } of settingsProblems(options)) fault(message, hint)
+  const { sources } = options
+  if (!Array.isArray(sources) || sources.length === 0) return
+  const { sourceProblems } = await import('./option-checks/sources.ts')
+  for (const { message, hint } of await sourceProblems(sources)) fault(message, hint)
+}
 
 function checkHandler({ handler, runtime }: LambdaOptions, config: FunctionConfig, fault: Report): void {
   const needed = config.options['handler'] === undefined && runtime?.startsWith('provided') !== true
@@ -61,8 +95,8 @@ function checkHandler({ handler, runtime }: LambdaOptions, config: FunctionConfi
   if (handler.includes('..')) {
     fault(`"${handler}" is no handler: ".." may not be in it`, 'Set the function’s folder instead.')
   }
-  if (runtime !== undefined && !RUNTIME.test(runtime)) {
-    fault(`runtime "${runtime}" does not run here`, 'Use nodejs20.x, python3.12 or provided.al2023.')
+  if (runtime !== undefined && !RUNTIME_RUNS.test(runtime)) {
+    fault(`runtime "${runtime}" does not run here`, `Use ${RUNTIMES_IN_WORDS}.`)
   }
 }
 

@@ -29,6 +29,8 @@ export const FROM_HOST = {
   fatal: 9,
   /** The invocation of this number has not begun, and will not. */
   recalled: 10,
+  /** Payload: the result's JSON with an empty `body`, a line feed, and the body's text. Only where the invocation says `bodyApart`. */
+  resultApart: 11,
 } as const
 
 /** `text` still wants its time and request before it, `whole` is a line, `notice` is text that repeats what a failure already tells. */
@@ -41,13 +43,17 @@ export type ConsoleLevel = (typeof CONSOLE_LEVELS)[number]
 /** Bytes of a stream that may be under way before the host waits for `taken`. */
 export const STREAM_WINDOW_BYTES = 256 * 1024
 
-/** The head of an invocation: `id TAB deadline TAB trace TAB clientContext`. No field holds a tab or a line feed. */
+/** The head of an invocation: `id TAB deadline TAB trace TAB clientContext TAB functionArn TAB bodyApart`. No field holds a tab or a line feed. */
 export interface InvokeHead {
   readonly id: string
   readonly deadline: string
   readonly trace: string
   /** URI-encoded JSON, or empty. */
   readonly clientContext: string
+  /** Empty where the caller named no version or alias. */
+  readonly functionArn: string
+  /** `1` where `resultApart` may be sent. */
+  readonly bodyApart: string
 }
 
 /** Where the handler's code is. */
@@ -66,6 +72,8 @@ export interface HostInit {
   /** The handler as configured, for messages. */
   readonly handler: string
   readonly context: HostContext
+  /** Waits at this port for a debugger, and stops before the first line of the code. */
+  readonly breakAt?: number | undefined
 }
 
 /** What the context object says besides its request. */
@@ -76,6 +84,8 @@ export interface HostContext {
   readonly logGroupName: string
   readonly logStreamName: string
   readonly invokedFunctionArn: string
+  /** Handlers may answer through a callback or the context: up to nodejs22.x. */
+  readonly callbacks: boolean
 }
 
 /** What callers get of a failure: Lambda's error object of the Node runtime. */

@@ -10,7 +10,8 @@ import type { Definition } from './definition.ts'
 import { findProgram, isExecutable } from './find-program.ts'
 import { missingHandler } from './handler-fault.ts'
 import { findHandlerFile } from './handler-file.ts'
-import type { Program } from './runtime-source.ts'
+import type { Program } from './programs/program.ts'
+import { warnOfVersion } from './programs/version-of.ts'
 
 const run = promisify(execFile)
 
@@ -29,8 +30,11 @@ export async function preparePython(definition: Definition): Promise<Program> {
     handler.file,
   )
   if (faults.length > 0) throw buildError(faults)
+  const { runtime } = options
+  if (runtime !== undefined && !`python${version}.`.startsWith(`${runtime}.`))
+    warnOfVersion(definition, runtime, `python ${version}`)
   return {
-    runtime: options.runtime ?? `python${version.split('.', 2).join('.')}`,
+    runtime: runtime ?? `python${version.split('.', 2).join('.')}`,
     version,
     command: executable,
     args: [join(FOLDER, 'bootstrap.py')],
@@ -50,9 +54,25 @@ function handlerName(handler: string): string {
 function interpreters({ options, taskRoot }: Definition): readonly string[] {
   const folders = [join(taskRoot, '.venv'), join(taskRoot, 'venv'), process.env['VIRTUAL_ENV'] ?? '']
   const environments = folders.map((folder) => join(folder, 'bin', 'python')).filter(isExecutable)
-  const names = options.runtime === undefined ? ['python3'] : [options.runtime, 'python3']
+  const names = options.runtime === undefined ? ['python3'] : [...closest(options.runtime), 'python3']
   const programs = names.map((name) => findProgram([name], process.env['PATH']))
   return [...environments, ...programs.filter((program) => program !== undefined)]
+}
+
+const MINORS = Array.from({ length: 12 }, (_, index) => index + 8)
+
+/** `python3.12` → python3.12, python3.13, python3.11, python3.14 … */
+function closest(runtime: string): string[] {
+  const wanted = Number(/\.(\d+)$/.exec(runtime)?.[1])
+  if (Number.isNaN(wanted)) return [runtime]
+  return MINORS.toSorted((one, other) => distance(one, wanted) - distance(other, wanted)).map(
+    (minor) => `python3.${minor}`,
+  )
+}
+
+/** Of two that are equally far the newer one is nearer. */
+function distance(minor: number, wanted: number): number {
+  return Math.abs(minor - wanted) - (minor > wanted ? 0.5 : 0)
 }
 
 /** A name in PATH may be a script for a Python that is not there: then the next is asked. @throws FlexiError FLEXI_TOOL_MISSING. */

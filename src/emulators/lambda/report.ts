@@ -1,5 +1,4 @@
 import type { FunctionFault } from '../../core/function.ts'
-import { VERSION } from './definition.ts'
 
 /** What a REPORT line tells. */
 export interface Report {
@@ -12,8 +11,22 @@ export interface Report {
   readonly fault: Pick<FunctionFault, 'kind' | 'name'> | undefined
 }
 
-export function startLine(id: string): string {
-  return `START RequestId: ${id} Version: ${VERSION}`
+/** `memoryUsedMb` may be above what the function has, by what is ours. */
+export function reportOf(
+  measured: Omit<Report, 'memoryMb'>,
+  { memoryMb, timeoutMs }: { readonly memoryMb: number; readonly timeoutMs: number },
+): Report {
+  const { durationMs, memoryUsedMb, fault } = measured
+  return {
+    ...measured,
+    durationMs: fault?.kind === 'timeout' ? timeoutMs : durationMs,
+    memoryMb,
+    memoryUsedMb: Math.min(memoryUsedMb, memoryMb),
+  }
+}
+
+export function startLine(id: string, version: string): string {
+  return `START RequestId: ${id} Version: ${version}`
 }
 
 export function endLine(id: string): string {

@@ -11,6 +11,8 @@ export function readBody(incoming: IncomingMessage, bytesMax: number): Promise<B
   const announced = headers['content-length']
   if (headers['transfer-encoding'] === undefined && (announced === undefined || announced === '0'))
     return undefined
+  const known = ahead.get(incoming)
+  if (known !== undefined) return known
   if (Number(announced) > bytesMax) return Promise.reject(tooLarge(bytesMax))
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -29,6 +31,15 @@ export function readBody(incoming: IncomingMessage, bytesMax: number): Promise<B
     incoming.on('error', (cause) => reject(clientGone(cause)))
     incoming.on('close', () => reject(clientGone(undefined)))
   })
+}
+
+const ahead = new WeakMap<IncomingMessage, Promise<Buffer>>()
+
+/** The same for somebody who looks at it before the function does: it is there for the next reader too. */
+export function readAhead(incoming: IncomingMessage, bytesMax: number): Promise<Buffer> | undefined {
+  const body = readBody(incoming, bytesMax)
+  if (body !== undefined) ahead.set(incoming, body)
+  return body
 }
 
 export function tooLarge(bytesMax: number): FlexiError {

@@ -1,36 +1,25 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 
-import { buildError } from '../../build/bundle.ts'
 import type { Code, FunctionSource, PackagedFile } from '../../core/function.ts'
 import type { AbsolutePath, Revision } from '../../core/place.ts'
 import { createStandby, type Standby } from '../../instances/standby.ts'
 import { lambdaCode } from './code.ts'
-import { functionArn, region, type Definition } from './definition.ts'
-import { runtimeEnvironment, startRuntimeProcess, type RuntimeProcess } from './environments/runtime.ts'
+import { ownArn, type Definition } from './definition.ts'
+import {
+  runtimeEnvironment,
+  startRuntimeProcess,
+  type RuntimeProcess,
+  type RuntimeProcessOptions,
+} from './environments/runtime.ts'
+import type { Environment } from './environments/environment.ts'
 import { Execution } from './execution.ts'
-import { isExecutable } from './find-program.ts'
+import { mayHaveExtensions } from './extensions/may-have-extensions.ts'
 import { packageFolder } from './folder-package.ts'
 import { LambdaInstance } from './instance.ts'
-import { preparePython } from './python-source.ts'
+import { prepareProgram } from './programs/prepare.ts'
+import type { Program } from './programs/program.ts'
 import { environmentVariables, functionVariables } from './variables.ts'
-
-/** A program that speaks the Runtime API, and what it was made of. */
-export interface Program {
-  /** `python3.12`, `provided.al2023`. */
-  readonly runtime: string
-  /** What really runs: `3.11.7`. */
-  readonly version: string
-  readonly command: string
-  readonly args: readonly string[]
-  readonly inputs: readonly AbsolutePath[]
-  readonly environment: Readonly<Record<string, string>>
-  readonly handler: string
-  /** It loads the user's code only when it is told to: such a process can be started before it is needed. */
-  readonly waitsToLoad: boolean
-}
 
 const SPARE_DELAY_MS = 50
 
@@ -42,6 +31,7 @@ export class RuntimeSource implements FunctionSource {
   #watched: readonly AbsolutePath[]
   #builds = 0
   #spareTimer: NodeJS.Timeout | undefined
+  #isExtended = false
 
   constructor(definition: Definition) {
     this.#definition = definition
@@ -50,14 +40,16 @@ export class RuntimeSource implements FunctionSource {
 
   async build(): Promise<Code> {
     this.#builds += 1
-    if (this.#builds > 1) this.#standby?.prepare()
+    if (this.#builds > 1 && !this.#isExtended) this.#standby?.prepare()
     const definition = this.#definition
-    const program = isCustom(definition) ? prepareCustom(definition) : await preparePython(definition)
+    const program = await prepareProgram(definition)
     this.#watched = [...program.inputs, definition.taskRoot]
     const hash = createHash('sha256').update(JSON.stringify([definition.options, definition.environment]))
-    for (const contents of await Promise.all(program.inputs.map((file) => readFile(file))))
-      hash.update(contents)
+    const contents = await Promise.all(program.inputs.map((file) => readFile(file)))
+    for (const bytes of contents) hash.update(bytes)
+    this.#isExtended = mayHaveExtensions(definition, contents)
     return lambdaCode({
+      ahead: true,
       definition,
       revision: hash.digest('hex').slice(0, 16) as Revision,
       start: () => this.#start(program),
@@ -80,20 +72,38 @@ export class RuntimeSource implements FunctionSource {
   async #start(program: Program): Promise<LambdaInstance> {
     const definition = this.#definition
     const { variables } = environmentVariables(definition)
-    const process_ = program.waitsToLoad
-      ? this.#spares(program).take()
-      : this.#startProcess(program, variables)
+    const environment = this.#isExtended
+      ? await this.#extended(program, variables)
+      : await this.#plain(program, variables)
     const execution = await Execution.start({
       definition,
-      environment: await runtimeEnvironment(process_, variables),
+      environment,
       runtime: { name: program.runtime, version: program.version },
       timed: definition.scope.inspectPort === undefined,
     })
-    if (program.waitsToLoad && this.#builds > 1) this.#prepareSpareSoon()
+    if (this.#builds > 1) this.#prepareSpareSoon(program)
     void execution.closed.then((error) => {
-      if (error !== undefined && program.waitsToLoad) this.#prepareSpareSoon()
+      if (error !== undefined) this.#prepareSpareSoon(program)
     })
     return new LambdaInstance(execution, definition)
+  }
+
+  #plain(program: Program, variables: Readonly<Record<string, string>>): Promise<Environment> {
+    const process_ = program.waitsToLoad
+      ? this.#spares(program).take()
+      : this.#startProcess(program, variables)
+    return runtimeEnvironment(process_, variables)
+  }
+
+  /** Extensions are started before the runtime, and talk to the same address. */
+  async #extended(program: Program, variables: Readonly<Record<string, string>>): Promise<Environment> {
+    const { extendedRuntime } = await import('./extensions/open-extended.ts')
+    const definition = this.#definition
+    const own = functionVariables({ definition, runtime: program.runtime, host: process.env })
+    const runtime = { name: program.runtime, version: program.version }
+    return extendedRuntime({ definition, runtime, variables: { ...own, ...variables } }, (before) =>
+      runtimeEnvironment(this.#startProcess(program, variables, before), variables),
+    )
   }
 
   /** Spares of one command line; another interpreter is another one. */
@@ -106,13 +116,18 @@ export class RuntimeSource implements FunctionSource {
     return this.#standby
   }
 
-  #prepareSpareSoon(): void {
+  #prepareSpareSoon({ waitsToLoad }: Program): void {
+    if (!waitsToLoad || this.#isExtended) return
     clearTimeout(this.#spareTimer)
     this.#spareTimer = setTimeout(() => this.#standby?.prepare(), SPARE_DELAY_MS)
     this.#spareTimer.unref()
   }
 
-  #startProcess(program: Program, variables: Readonly<Record<string, string>>): RuntimeProcess {
+  #startProcess(
+    program: Program,
+    variables: Readonly<Record<string, string>>,
+    before?: RuntimeProcessOptions['before'],
+  ): RuntimeProcess {
     const definition = this.#definition
     const { runtime, command, args } = program
     const base: Readonly<Record<string, string>> = functionVariables({
@@ -127,40 +142,8 @@ export class RuntimeSource implements FunctionSource {
       args: wrapper === undefined ? args : [command, ...args],
       cwd: definition.taskRoot,
       environment,
-      functionArn: functionArn(definition.name, region({ ...process.env, ...definition.environment })),
+      functionArn: ownArn(definition),
+      before,
     })
-  }
-}
-
-function isCustom({ options, taskRoot }: Definition): boolean {
-  if (options.runtime !== undefined) return options.runtime.startsWith('provided')
-  return !options.handler.endsWith('.py') && existsSync(join(taskRoot, 'bootstrap'))
-}
-
-/** A custom runtime is an executable called bootstrap. @throws FlexiError FLEXI_BUILD. */
-function prepareCustom({ name, options, origin, taskRoot }: Definition): Program {
-  const bootstrap = join(taskRoot, 'bootstrap') as AbsolutePath
-  if (!existsSync(bootstrap)) {
-    const hint = 'Build it there; for Go: GOOS=linux go build -o bootstrap.'
-    throw buildError([{ place: origin, message: `${name}: there is no "bootstrap" in ${taskRoot}`, hint }])
-  }
-  if (!isExecutable(bootstrap)) {
-    throw buildError([
-      {
-        place: origin,
-        message: `${name}: ${bootstrap} is not executable`,
-        hint: `Run: chmod +x ${bootstrap}`,
-      },
-    ])
-  }
-  return {
-    runtime: options.runtime ?? 'provided.al2023',
-    version: 'local',
-    command: bootstrap,
-    args: [],
-    inputs: [bootstrap],
-    environment: {},
-    handler: options.handler,
-    waitsToLoad: false,
   }
 }

@@ -5,7 +5,7 @@ import { RESPONSE_BYTES_MAX } from './limits.ts'
 
 /** What came of an invocation, as its caller is told. */
 export type Settled =
-  | { readonly kind: 'result'; readonly payload: Buffer }
+  | { readonly kind: 'result'; readonly payload: Buffer; readonly body?: Buffer | undefined }
   | { readonly kind: 'streamed' }
   /** It has not begun here, and may be run elsewhere. */
   | { readonly kind: 'recalled' }
@@ -16,6 +16,8 @@ export interface Caller {
   streamStarted(contentType: string): void
   streamChunk(bytes: Buffer, taken: () => void): void
   settled(outcome: Settled): void
+  /** It is over: the environment is free, and its last lines are said within a turn. Not called for one that was recalled. */
+  completed?(): void
   /** Gets every line of the log, as Lambda writes it. */
   logged?(line: string): void
 }
@@ -26,6 +28,8 @@ export function settledOf(outcome: Outcome, definition: Definition, requestId: s
   switch (outcome.kind) {
     case 'error':
       return { kind: 'failed', ...failureOf(outcome.payload, definition, about) }
+    case 'too-large':
+      return { kind: 'failed', ...tooLargeFailure(definition, requestId) }
     case 'streamed':
       return outcome.error === undefined
         ? { kind: 'streamed' }

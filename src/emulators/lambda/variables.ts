@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 
-import { region, VERSION, type Definition } from './definition.ts'
+import { region, type Definition } from './definition.ts'
+import { withOpt } from './layers/opt-variables.ts'
+import { localQueueUrls } from './queue-urls.ts'
 
 export interface VariableOptions {
   readonly definition: Definition
@@ -15,9 +17,9 @@ const CREDENTIALS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_
 
 /** The environment of a function, in Lambda's order of precedence. What the function's own variables may not change comes last. */
 export function functionVariables({ definition, runtime, host }: VariableOptions): Record<string, string> {
-  const { name, taskRoot, memoryMb, options } = definition
+  const { functionName, version, taskRoot, memoryMb, options } = definition
   const inRegion = region({ ...host, ...definition.environment })
-  return {
+  const variables = {
     TZ: ':UTC',
     LANG: 'en_US.UTF-8',
     PATH: host['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
@@ -35,14 +37,15 @@ export function functionVariables({ definition, runtime, host }: VariableOptions
     PWD: taskRoot,
     _HANDLER: options.handler,
     LAMBDA_TASK_ROOT: taskRoot,
-    AWS_LAMBDA_FUNCTION_NAME: name,
-    AWS_LAMBDA_FUNCTION_VERSION: VERSION,
+    AWS_LAMBDA_FUNCTION_NAME: functionName,
+    AWS_LAMBDA_FUNCTION_VERSION: version,
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memoryMb),
     AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
-    AWS_LAMBDA_LOG_GROUP_NAME: logGroup(name),
+    AWS_LAMBDA_LOG_GROUP_NAME: logGroup(functionName),
     _AWS_XRAY_DAEMON_ADDRESS: '127.0.0.1',
     _AWS_XRAY_DAEMON_PORT: '2000',
   }
+  return withOpt(definition.opt, variables, { runtime, own: definition.environment })
 }
 
 /** What each environment has of its own, and what is known only once the server listens. */
@@ -51,25 +54,42 @@ export function environmentVariables(definition: Definition): {
   readonly variables: Record<string, string>
 } {
   const { control } = definition.scope.endpoints()
-  const stream = logStream()
+  const stream = logStream(definition.version)
   return {
     logStream: stream,
     variables: {
       AWS_LAMBDA_LOG_STREAM_NAME: stream,
-      ...(control === undefined || definition.environment['AWS_ENDPOINT_URL_LAMBDA'] !== undefined
-        ? {}
-        : { AWS_ENDPOINT_URL_LAMBDA: `${control}/aws` }),
+      ...(control === undefined ? {} : endpoints(definition.environment, `${control}/aws`)),
+      ...localQueueUrls(definition.environment, process.env['AWS_ENDPOINT_URL_SQS'] ?? ownQueues(control)),
     },
   }
 }
+
+function ownQueues(control: string | undefined): string | undefined {
+  return control === undefined ? undefined : `${control}/aws`
+}
+
+/** Services that answer here. The function's own word counts, then the server's: it may name the real ones, or others that emulate them. */
+function endpoints(own: Readonly<Record<string, string>>, ours: string): Readonly<Record<string, string>> {
+  const entries = SERVICES.flatMap((service) => {
+    const name = `AWS_ENDPOINT_URL_${service}`
+    const covered = own['AWS_ENDPOINT_URL'] !== undefined && !ONLY_HERE.has(service)
+    return own[name] !== undefined || covered ? [] : [[name, process.env[name] ?? ours] as const]
+  })
+  return Object.fromEntries(entries)
+}
+
+const SERVICES = ['LAMBDA', 'SQS', 'SNS', 'EVENTBRIDGE', 'APIGATEWAYMANAGEMENTAPI'] as const
+/** What one endpoint for every service cannot know of: the functions of this project, and their connections. */
+const ONLY_HERE: ReadonlySet<string> = new Set(['LAMBDA', 'APIGATEWAYMANAGEMENTAPI'])
 
 export function logGroup(name: string): string {
   return `/aws/lambda/${name}`
 }
 
 /** `2026/11/21/[$LATEST]<32 hex>` */
-function logStream(): string {
-  return `${new Date().toISOString().slice(0, 10).replaceAll('-', '/')}/[${VERSION}]${randomBytes(16).toString('hex')}`
+function logStream(version: string): string {
+  return `${new Date().toISOString().slice(0, 10).replaceAll('-', '/')}/[${version}]${randomBytes(16).toString('hex')}`
 }
 
 function credentials(host: VariableOptions['host']): Record<string, string> {

@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { alb } from '../../../src/emulators/lambda/front-ends/alb.ts'
 import type { HttpAnswer, RouteOptions } from '../../../src/emulators/lambda/front-ends/front-end.ts'
+import type { ListenerConditions } from '../../../src/emulators/lambda/front-ends/route-options.ts'
 import { frontEndRequest, type RequestParts } from './harness.ts'
-import { serveApi, type ServedApi } from './http-harness.ts'
+import { serveApi, type AskOptions, type ServedApi } from './http-harness.ts'
 
 const ARN = 'arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/lambda-target/abcdefg'
 
@@ -25,6 +26,81 @@ const eventOf = (parts: RequestParts): Record<string, unknown> =>
 
 const answerOf = (result: unknown, of = single): HttpAnswer | undefined =>
   alb.answer(Buffer.from(JSON.stringify(result)), frontEndRequest(of({})))
+
+/** What a rule asks, and the function called like it. */
+const RULES: Readonly<Record<string, ListenerConditions>> = {
+  host: { host: ['*.A.test'] },
+  header: { headers: [{ name: 'X-Kind', values: ['gold*'] }] },
+  query: { query: [{ key: 'v', value: '2' }, { value: 'any' }] },
+  path: { path: ['/img/*.p?g'], method: ['GET'] },
+  both: {
+    path: ['/both'],
+    headers: [
+      { name: 'a', values: ['1'] },
+      { name: 'b', values: ['2'] },
+    ],
+  },
+  stranger: { path: ['/ip'], ip: ['10.0.0.0/8'] },
+  local: { path: ['/ip'], ip: ['10.0.0.0/8', '127.0.0.0/8'] },
+  rest: { path: ['/rest*'] },
+}
+
+describe('a listener’s rules', () => {
+  let api: ServedApi
+  beforeAll(async () => {
+    const names = Object.keys(RULES)
+    api = await serveApi({
+      code: names
+        .map(
+          (name) =>
+            `export const ${name} = async (event) => ({ statusCode: 200, body: '${name} ' + Object.keys(event) })`,
+        )
+        .join('\n'),
+      functions: names,
+      // Not in the order of their priorities: the gateway comes by the first of them.
+      routes: Object.entries(RULES)
+        .map(([name, conditions], index) => ({
+          route: '$default',
+          function: name,
+          options: {
+            frontEnd: 'alb' as const,
+            multiValueHeaders: name === 'host',
+            listener: { name: 'x', priority: index, conditions },
+          },
+        }))
+        .toReversed(),
+    })
+  })
+  afterAll(() => api[Symbol.asyncDispose]())
+
+  test.each<[string, string, Record<string, string>?]>([
+    ['host', '/rest', { host: 'www.a.TEST:8069' }],
+    ['header', '/rest', { 'x-kind': 'Golden' }],
+    ['query', '/rest?V=2'],
+    ['query', '/rest?x=ANY'],
+    ['path', '/img/a/b.png'],
+    ['both', '/both', { a: '1', b: '2' }],
+    ['local', '/ip'],
+    ['rest', '/restless?v=1'],
+  ])('the first whose conditions all hold is asked: %s for %s', async (name, path, headers = {}) => {
+    const { body } = await api.ask(path, { headers })
+    expect(body.split(' ')[0]).toBe(name)
+  })
+
+  test('each rule has its own target group', async () => {
+    expect((await api.ask('/', { headers: { host: 'b.a.test' } })).body).toContain('multiValueHeaders')
+    expect((await api.ask('/rest')).body).not.toContain('multiValueHeaders')
+  })
+
+  test.each<[string, AskOptions?]>([
+    ['/both', { headers: { a: '1' } }],
+    ['/img/b.PNG'],
+    ['/img/b.png', { method: 'POST' }],
+    ['/'],
+  ])('what no rule takes is 404: %s', async (path, options) => {
+    expect((await api.ask(path, options)).status).toBe(404)
+  })
+})
 
 describe('load balancer: request → event', () => {
   const parts: RequestParts = {

@@ -16,28 +16,46 @@ export interface ApiProject extends AsyncDisposable {
   readonly events: readonly DevEvent[]
   /** The bare API. */
   ask(path: string, init?: RequestInit): Promise<Response>
+  /** Ends it and starts it anew in the same folder: what is returned is to be disposed in its place. */
+  restarted(meanwhile?: () => Promise<void>): Promise<ApiProject>
 }
 
-/** A project that is served, and the SDK pointed at it. Functions find the packages of this repository. */
+/**
+ * A project that is served, by a `flexi.jsonc` or, where no functions are given, by the files' own word; and the SDK pointed at it.
+ * Functions find the packages of this repository.
+ */
 export async function serveProject(
   functions: Readonly<Record<string, object>>,
   files: Files,
 ): Promise<ApiProject> {
   const ours = Object.entries(functions).map(([name, options]) => [name, { provider: 'lambda', ...options }])
   const configuration = JSON.stringify({ functions: Object.fromEntries(ours) as object }, undefined, 1)
-  const directory = await temporaryFolder({ ...files, 'flexi.jsonc': configuration })
+  const own = ours.length > 0 ? { 'flexi.jsonc': configuration } : {}
+  const directory = await temporaryFolder({ ...files, ...own })
   await symlink(join(import.meta.dirname, '../../../node_modules'), join(directory, 'node_modules'))
   const events: DevEvent[] = []
-  const app = await startedApp({
-    directory,
-    mode: 'serve',
-    port: 0,
-    portIsFixed: true,
-    environment: {},
-    watch: false,
-    startedAt: 0,
-    onEvent: (event) => events.push(event),
-  })
+  const start = (): Promise<App> =>
+    startedApp({
+      directory,
+      mode: 'serve',
+      port: 0,
+      portIsFixed: true,
+      environment: {},
+      watch: false,
+      startedAt: 0,
+      onEvent: (event) => events.push(event),
+    })
+  return projectOf({ app: await start(), start, directory, events })
+}
+
+interface Started {
+  readonly app: App
+  readonly start: () => Promise<App>
+  readonly directory: string
+  readonly events: DevEvent[]
+}
+
+function projectOf({ app, start, directory, events }: Started): ApiProject {
   const endpoint = `${app.url}/_flexi/aws`
   const client = new LambdaClient({
     endpoint,
@@ -52,6 +70,12 @@ export async function serveProject(
     client,
     events,
     ask: (path, init) => fetch(`${endpoint}${path}`, init),
+    async restarted(meanwhile = () => Promise.resolve()) {
+      client.destroy()
+      await app[Symbol.asyncDispose]()
+      await meanwhile()
+      return projectOf({ app: await start(), start, directory, events })
+    },
     async [Symbol.asyncDispose]() {
       client.destroy()
       await app[Symbol.asyncDispose]()

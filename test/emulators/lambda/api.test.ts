@@ -365,7 +365,7 @@ describe('what Invoke refuses', () => {
   })
 
   test('paths of other services, and pages of other sites', async () => {
-    const other = await project.ask('/?Action=SendMessage')
+    const other = await project.ask('/2006-03-01/bucket')
     expect([other.status, other.headers.get('x-amzn-errortype')]).toEqual([404, 'UnknownOperationException'])
     const site = await project.ask('/2015-03-31/functions', { headers: { Origin: 'https://evil.example' } })
     expect(site.status).toBe(403)

@@ -38,7 +38,78 @@ const STACK = {
   },
 }
 
+const CDK_EVENTS = {
+  HelloD1A2B3C4: lambdaFunction('Shop/Hello/Resource', 'asset.1'),
+  JobsA1: {
+    Type: 'AWS::SQS::Queue',
+    Properties: {
+      RedrivePolicy: { deadLetterTargetArn: { 'Fn::GetAtt': ['DeadB2', 'Arn'] }, maxReceiveCount: 2 },
+    },
+  },
+  DeadB2: { Type: 'AWS::SQS::Queue' },
+  HelloSqsC3: {
+    Type: 'AWS::Lambda::EventSourceMapping',
+    Properties: {
+      EventSourceArn: { 'Fn::GetAtt': ['JobsA1', 'Arn'] },
+      FunctionName: { Ref: 'HelloD1A2B3C4' },
+      BatchSize: 3,
+    },
+  },
+  RuleD4: {
+    Type: 'AWS::Events::Rule',
+    Properties: {
+      ScheduleExpression: 'rate(5 minutes)',
+      State: 'ENABLED',
+      Targets: [{ Arn: { 'Fn::GetAtt': ['HelloD1A2B3C4', 'Arn'] }, Id: 'Target0' }],
+    },
+  },
+  BucketE5: { Type: 'AWS::S3::Bucket', Properties: { BucketName: 'uploads' } },
+  BucketNotificationsF6: {
+    Type: 'Custom::S3BucketNotifications',
+    Properties: {
+      BucketName: { Ref: 'BucketE5' },
+      NotificationConfiguration: {
+        LambdaFunctionConfigurations: [
+          {
+            Events: ['s3:ObjectCreated:*'],
+            Filter: { Key: { FilterRules: [{ Name: 'suffix', Value: '.jpg' }] } },
+            LambdaFunctionArn: { 'Fn::GetAtt': ['HelloD1A2B3C4', 'Arn'] },
+          },
+        ],
+      },
+    },
+  },
+}
+
 describe('cdk.out', () => {
+  test('event sources, as constructs write them', async () => {
+    const found = await detect({
+      'cdk.out/manifest.json': JSON.stringify({
+        artifacts: {
+          Shop: { type: 'aws:cloudformation:stack', properties: { templateFile: 'Shop.template.json' } },
+        },
+      }),
+      'cdk.out/Shop.template.json': JSON.stringify({ Resources: CDK_EVENTS }),
+      'cdk.out/asset.1/index.js': 'exports.handler = async () => 1\n',
+    })
+    expect(warnings(found)).toEqual(['AWS::S3::Bucket is not emulated: BucketE5'])
+    expect(found.functions[0]?.options['sources']).toEqual([
+      { type: 'sqs', queue: 'arn:aws:sqs:us-east-1:123456789012:JobsA1', name: 'HelloSqsC3', batchSize: 3 },
+      { type: 'schedule', expression: 'rate(5 minutes)', name: 'RuleD4', enabled: true },
+      {
+        type: 's3',
+        bucket: 'uploads',
+        events: ['s3:ObjectCreated:*'],
+        suffix: '.jpg',
+        name: 'BucketNotificationsF6',
+      },
+    ])
+    expect(found.resources?.map((one) => (one as { readonly name: string }).name)).toEqual([
+      'JobsA1',
+      'DeadB2',
+    ])
+  })
+
   test('functions with their assets, by the names of their constructs; stages of a pipeline too', async () => {
     const stack = (templateFile: string): object => ({
       type: 'aws:cloudformation:stack',
@@ -278,9 +349,30 @@ describe('whatever the files hold', () => {
                 Handler: 'app.handler',
                 Environment: { Variables: { A: one, B: other } },
                 FunctionUrlConfig: other,
-                Events: { A: { Type: 'Api', Properties: one }, B: { Type: 'HttpApi', Properties: other } },
+                Events: {
+                  A: { Type: 'Api', Properties: one },
+                  B: { Type: 'HttpApi', Properties: other },
+                  C: { Type: 'SQS', Properties: one },
+                  D: { Type: 'Schedule', Properties: other },
+                  E: { Type: 'EventBridgeRule', Properties: one },
+                  F: { Type: 'SNS', Properties: { Topic: one, SqsSubscription: other } },
+                  G: { Type: 'S3', Properties: other },
+                },
+                Layers: [one],
+                EventInvokeConfig: other,
+                DeadLetterQueue: one,
               },
             },
+            Queue: { Type: 'AWS::SQS::Queue', Properties: one },
+            Topic: { Type: 'AWS::SNS::Topic', Properties: { Subscription: [other] } },
+            Sub: { Type: 'AWS::SNS::Subscription', Properties: one },
+            Rule: { Type: 'AWS::Events::Rule', Properties: { Targets: [other], EventPattern: one } },
+            Timer: { Type: 'AWS::Scheduler::Schedule', Properties: other },
+            Bucket: { Type: 'AWS::S3::Bucket', Properties: { NotificationConfiguration: one } },
+            Mapping: { Type: 'AWS::Lambda::EventSourceMapping', Properties: other },
+            Described: { Type: 'AWS::Serverless::Api', Properties: { DefinitionBody: { paths: one } } },
+            Socket: { Type: 'AWS::ApiGatewayV2::Api', Properties: { ProtocolType: 'WEBSOCKET', a: one } },
+            Layer: { Type: 'AWS::Lambda::LayerVersion', Properties: one },
             R: { Type: 'AWS::ApiGatewayV2::Route', Properties: one },
             M: { Type: 'AWS::ApiGateway::Method', Properties: other },
           },
@@ -290,12 +382,29 @@ describe('whatever the files hold', () => {
           functions: {
             f: {
               handler: 'app.handler',
-              events: [other, { http: one }, { httpApi: other }, { alb: one }],
+              events: [
+                other,
+                { http: one },
+                { httpApi: other },
+                { alb: one },
+                { sqs: one },
+                { stream: other },
+                { schedule: one },
+                { eventBridge: other },
+                { sns: one },
+                { s3: other },
+                { websocket: one },
+              ],
+              destinations: one,
+              layers: other,
+              provisionedConcurrency: one,
               environment: { A: one },
             },
             g: other,
           },
-          custom: { tree: one },
+          custom: { tree: one, esbuild: other },
+          layers: { l: one },
+          resources: other,
           planned_values: { root_module: one },
           configuration: other,
           artifacts: { a: one },

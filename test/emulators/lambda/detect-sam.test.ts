@@ -412,7 +412,6 @@ describe('code', () => {
     ['CodeUri: !Sub "${D}"', 'src'],
     ['CodeUri: s3://bucket/key', undefined],
     ['CodeUri: { Bucket: b, Key: k }', undefined],
-    ['CodeUri: fn.zip', undefined],
     ['PackageType: Image', undefined],
     ['ImageUri: x.dkr.ecr/y', undefined],
   ]
@@ -420,7 +419,6 @@ describe('code', () => {
     const found = await detect({
       'template.yaml': `Parameters: { D: { Default: src } }\nResources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      Handler: app.handler\n      Architectures: [arm64]\n      ${properties}\n`,
       'src/app.mjs': APP,
-      'fn.zip': '',
     })
     expect(found.functions.map(({ directory }) => directory)).toEqual(
       folder === undefined ? [] : [`${found.directory}/${folder}`],

@@ -70,7 +70,7 @@ describe('variables', () => {
     const found = await detect({ ...FILES, 'serverless.yml': HEAD + quoted }, { TOKEN: 'secret' })
     expect(errors(found)).toEqual([])
     expect(found.functions[0]?.environment).toEqual({ V: value })
-    expect(warnings(found)).toEqual(['resources: resources are not emulated'])
+    expect(warnings(found)).toEqual(['AWS::DynamoDB::Table is not emulated: Table'])
   })
 
   const UNRESOLVED: readonly (readonly [written: string, message: string])[] = [
@@ -166,7 +166,9 @@ functions:
       - http: { path: cors, method: get, cors: { origin: https://a.test, headers: [x-a], allowCredentials: true } }
       - http: { path: iam, method: get, authorizer: aws_iam }
       - alb: { listenerArn: x, priority: 2, conditions: { path: /lb/* } }
-      - alb: { listenerArn: x, priority: 1, conditions: { path: [/one, /two], method: [GET, POST], host: a.test } }
+      - alb: { listenerArn: x, priority: 1, conditions: { path: [/one, /two], method: [GET, POST] } }
+      - alb: { listenerArn: y, priority: 7, conditions: { path: /a*b, method: any, host: [a.test, b.test], header: { name: x-a, values: [one] }, query: { q: true }, ip: [10.0.0.0/8] } }
+      - alb: { listenerArn: y, priority: 8, conditions: { path: /plain } }
       - websocket: $connect
       - sqs: arn
 `
@@ -241,6 +243,31 @@ describe('events', () => {
     })
   })
 
+  test('load balancers: a listener whose rules look at more is asked itself, with all its rules', async () => {
+    const found = await detect(FILES_WITH_EVENTS)
+    const rules = found.routes.filter(({ pattern }) => pattern.startsWith('rule '))
+    expect(
+      rules.map(({ pattern }) => (optionsOf(found, pattern) as { readonly listener?: unknown }).listener),
+    ).toEqual([
+      {
+        name: 'y',
+        priority: 7,
+        conditions: {
+          path: ['/a*b'],
+          host: ['a.test', 'b.test'],
+          headers: [{ name: 'x-a', values: ['one'] }],
+          query: [{ key: 'q', value: 'true' }],
+          ip: ['10.0.0.0/8'],
+        },
+      },
+      { name: 'y', priority: 8, conditions: { path: ['/plain'] } },
+    ])
+    expect(rules.map(({ pattern }) => pattern)).toEqual([
+      'rule 7: /a*b, a.test b.test, x-a, ?q=true, 10.0.0.0/8',
+      'rule 8: /plain',
+    ])
+  })
+
   test('a function’s own address', async () => {
     const found = await detect(FILES_WITH_EVENTS)
     expect(found.functions[0]?.options).toMatchObject({ url: { cors: { allowOrigins: ['*'] } } })
@@ -254,9 +281,7 @@ describe('events', () => {
       'signatures are not checked: this function URL answers everyone',
       'the authorizer none-such is not emulated: nobody is asked who they are',
       'signatures are not checked: this route answers everyone',
-      'the condition host is not emulated: requests of any kind are taken',
-      'f: events of the kind websocket are not delivered here',
-      'f: events of the kind sqs are not delivered here',
+      'f: "arn" is no ARN of a queue or stream; nothing is polled',
     ])
   })
 })

@@ -102,7 +102,7 @@ Resources:
     Properties: { Handler: none.handler }
   Java:
     Type: AWS::Serverless::Function
-    Properties: { Handler: x::y, Runtime: java21 }
+    Properties: { Handler: x::y, Runtime: cobol85 }
   Image:
     Type: AWS::Serverless::Function
     Properties: { PackageType: Image }
@@ -131,7 +131,7 @@ describe('a SAM template', () => {
         origin: { file: `${found.directory}/template.yaml`, line: 29, column: 16 },
         timeoutMs: 7_000,
         memoryMb: 512,
-        options: { handler: 'hello.main', runtime: 'nodejs20.x', entry: 'src/hello.ts' },
+        options: { handler: 'hello.main', runtime: 'nodejs20.x', entry: 'src/hello.ts', esbuild: {} },
         environment: {
           SHARED: 'all',
           STAGE: 'dev',
@@ -176,8 +176,8 @@ describe('a SAM template', () => {
   test('what is not emulated is said, each once, and what has no meaning here is not', async () => {
     const found = warnings(await detect(FILES))
     expect(found).toEqual([
-      'Hello: events of the type SQS are not delivered here',
-      'functions of the runtime java21 do not run here; it is left out',
+      'Hello: Queue "arn" is no ARN; nothing is polled',
+      'functions of the runtime cobol85 do not run here; it is left out',
       'container images are not run here; the function is left out',
       'AWS::DynamoDB::Table is not emulated: Table',
     ])
@@ -299,7 +299,12 @@ describe('a serverless.yml', () => {
         origin: { file: `${found.directory}/serverless.yml`, line: 18, column: 14 },
         timeoutMs: 3_000,
         memoryMb: 256,
-        options: { handler: 'src/users.list', runtime: 'nodejs20.x' },
+        options: {
+          handler: 'src/users.list',
+          runtime: 'nodejs20.x',
+          functionName: 'shop-dev-users',
+          sources: [{ type: 'schedule', expression: 'rate(1 hour)' }],
+        },
         environment: {
           STAGE: 'dev',
           TOKEN: 'secret',
@@ -313,7 +318,7 @@ describe('a serverless.yml', () => {
         name: 'site',
         timeoutMs: 10_000,
         memoryMb: 1024,
-        options: { handler: 'site/app.handler', runtime: 'python3.12' },
+        options: { handler: 'site/app.handler', runtime: 'python3.12', functionName: 'shop-dev-site' },
       }),
     ])
   })
@@ -339,8 +344,6 @@ describe('a serverless.yml', () => {
       [
         '${env:TOKEN} has no value here; it is empty',
         '${ssm:/a/b} has no value here; it is empty',
-        'resources: resources are not emulated',
-        'users: events of the kind schedule are not delivered here',
       ].toSorted(),
     )
     expect(found.faults.find(({ message }) => message.startsWith('${ssm'))?.place).toMatchObject({
@@ -407,7 +410,7 @@ describe('options', () => {
       environment: {},
       timeoutMs: 901_000,
       memoryMb: 64,
-      options: { handler: '../x.y', runtime: 'java21', hanlder: 1 },
+      options: { handler: '../x.y', runtime: 'cobol85', hanlder: 1 },
     }
     const opening = lambda.open(config, {} as never)
     await expect(opening).rejects.toMatchObject({ code: 'FLEXI_CONFIG' })
@@ -417,7 +420,7 @@ describe('options', () => {
     expect(messages).toEqual([
       'f: a Lambda has no option "hanlder"',
       'f: "../x.y" is no handler: ".." may not be in it',
-      'f: runtime "java21" does not run here',
+      'f: runtime "cobol85" does not run here',
       'f: a timeout of 901 s cannot be',
       'f: 64 MB of memory cannot be',
     ])

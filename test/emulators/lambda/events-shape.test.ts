@@ -30,6 +30,18 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
   'aws:cognito-pre-token': schemas.PreTokenGenerationTriggerSchemaV1,
   'aws:cognito-custom-message': schemas.CustomMessageTriggerSchema,
   'aws:cognito-migrate-user': schemas.MigrateUserTriggerSchema,
+  'aws:cognito-pre-token-v2': schemas.PreTokenGenerationTriggerSchemaV2AndV3,
+  'aws:cognito-define-auth': schemas.DefineAuthChallengeTriggerSchema,
+  'aws:cognito-create-auth': schemas.CreateAuthChallengeTriggerSchema,
+  'aws:cognito-verify-auth': schemas.VerifyAuthChallengeTriggerSchema,
+  'aws:cognito-custom-email-sender': schemas.CustomEmailSenderTriggerSchema,
+  'aws:alb-multi': schemas.AlbMultiValueHeadersSchema,
+  'aws:authorizer-request': schemas.APIGatewayRequestAuthorizerEventSchema,
+  'aws:s3-delete': schemas.S3Schema,
+  'aws:sqs-fifo': schemas.SqsSchema,
+  'aws:dynamodb-modify': schemas.DynamoDBStreamSchema,
+  'aws:dynamodb-remove': schemas.DynamoDBStreamSchema,
+  'aws:cloudformation-delete': schemas.CloudFormationCustomResourceDeleteSchema,
   'aws:dynamodb': schemas.DynamoDBStreamSchema,
   'aws:kinesis': schemas.KinesisDataStreamSchema,
   'aws:logs': schemas.CloudWatchLogsSchema,
@@ -113,6 +125,7 @@ test('every source but those that have no schema is held against one', () => {
     'aws:codepipeline',
     'aws:appsync',
     'aws:iot',
+    'aws:websocket-disconnect',
   ]
   const sources = listEvents().map(({ source }) => source)
   expect(sources.filter((source) => !(source in SCHEMAS))).toEqual(without)

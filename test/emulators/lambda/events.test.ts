@@ -39,6 +39,11 @@ describe('sample events', () => {
       'aws:cognito-pre-token',
       'aws:cognito-custom-message',
       'aws:cognito-migrate-user',
+      'aws:cognito-pre-token-v2',
+      'aws:cognito-define-auth',
+      'aws:cognito-create-auth',
+      'aws:cognito-verify-auth',
+      'aws:cognito-custom-email-sender',
       'aws:ses',
       'aws:s3-eventbridge',
       'aws:s3-batch',
@@ -48,6 +53,14 @@ describe('sample events', () => {
       'aws:codepipeline',
       'aws:appsync',
       'aws:iot',
+      'aws:alb-multi',
+      'aws:authorizer-request',
+      'aws:websocket-disconnect',
+      'aws:s3-delete',
+      'aws:sqs-fifo',
+      'aws:dynamodb-modify',
+      'aws:dynamodb-remove',
+      'aws:cloudformation-delete',
     ])
     expect(listEvents().every(({ description }) => description.length > 10)).toBe(true)
   })

@@ -192,4 +192,26 @@ describe('an endpoint’s own answers', () => {
     expect([status, headers['x-a'], headers['content-length'], body]).toEqual([201, 'b', undefined, 'onetwo'])
     expect((await api.ask('/rest/stream')).status).toBe(502)
   })
+
+  test('a function URL that is BUFFERED takes what a handler streams for its result', async () => {
+    const code = `
+      export const head = awslambda.streamifyResponse(async (event, stream) => { awslambda.HttpResponseStream.from(stream, { statusCode: 201 }).end('two') })
+      export const json = awslambda.streamifyResponse(async (event, stream) => { stream.write('{"statusCode":202,'); stream.end('"body":"whole"}') })`
+    const functions = ['head', 'json']
+    const served = async (invokeMode: string | undefined): Promise<ServedApi> =>
+      serveApi({ code, functions, routes: [], config: { options: { url: { invokeMode } } } })
+    const said = async (url: ServedApi, name: string): Promise<[number, string]> => {
+      const { status, body } = await url.ask(`/_flexi/f/${name}/`)
+      return [status, body]
+    }
+    await using buffered = await served('BUFFERED')
+    expect(await said(buffered, 'json')).toEqual([202, 'whole'])
+    // The head of a stream is no JSON that a result could be.
+    expect(await said(buffered, 'head')).toEqual([502, 'Internal Server Error'])
+    for (const mode of ['RESPONSE_STREAM', undefined]) {
+      await using streamed = await served(mode)
+      expect(await said(streamed, 'json')).toEqual([200, '{"statusCode":202,"body":"whole"}'])
+      expect(await said(streamed, 'head')).toEqual([201, 'two'])
+    }
+  })
 })

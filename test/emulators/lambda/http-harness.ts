@@ -40,6 +40,7 @@ export interface ServedApi extends AsyncDisposable {
   readonly faults: FunctionFault[]
   /** Messages of warnings. */
   readonly warnings: string[]
+  readonly port: number
   ask(path: string, options?: AskOptions): Promise<ApiAnswer>
 }
 
@@ -63,9 +64,11 @@ export async function serveApi({ code, functions, routes, config, derive }: ApiS
   }, 'warn')
   const opened = await Promise.all(functions.map((name) => openPool(name, { directory, faults, config })))
   const byName = new Map(opened.map((one) => [one.config.name, one]))
+  const closing = new AbortController()
   const place = placeGuards({
     log,
     app: {},
+    closing: closing.signal,
     invoke: async (name, payload, context) => {
       const pool = byName.get(name)?.pool
       if (pool === undefined) throw new Error(`no function is called ${name}`)
@@ -98,8 +101,10 @@ export async function serveApi({ code, functions, routes, config, derive }: ApiS
   return {
     faults,
     warnings,
+    port: gateway.port,
     ask: (path, options) => askPort(gateway.port, path, options),
     async [Symbol.asyncDispose]() {
+      closing.abort()
       await gateway[Symbol.asyncDispose]()
       await Promise.all(opened.map((one) => one[Symbol.asyncDispose]()))
       await rm(directory, { recursive: true, force: true })

@@ -1,10 +1,13 @@
+import { once } from 'node:events'
 import { chmod } from 'node:fs/promises'
 import { request, type IncomingHttpHeaders } from 'node:http'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import type { Invocation, Outcome } from '../../../src/emulators/lambda/environments/environment.ts'
+import type { MountedAnswer, MountedCall } from '../../../src/emulators/lambda/environments/mounted.ts'
 import { RuntimeApi } from '../../../src/emulators/lambda/environments/runtime-api.ts'
 import { prepareFunction } from './harness.ts'
 
@@ -34,6 +37,8 @@ describe('the Runtime API', () => {
     outcomes = []
     api = new RuntimeApi(ARN, {
       ready: () => seen.push('ready'),
+      idle: () => seen.push('idle'),
+      notice: () => undefined,
       initError: (payload) => seen.push(`init error ${payload.toString()}`),
       streamStarted: (type) => seen.push(`stream ${type}`),
       streamChunk(bytes, taken) {
@@ -76,6 +81,18 @@ describe('the Runtime API', () => {
       outgoing.end(body)
     })
   }
+
+  async function connected(): Promise<Socket> {
+    const [host = '', port] = address.split(':')
+    const socket = connect(Number(port), host)
+    await once(socket, 'connect')
+    return socket
+  }
+
+  const textOf = async (socket: Socket): Promise<string> => Buffer.concat(await socket.toArray()).toString()
+
+  const response = (id: string, body: string): string =>
+    `POST /2018-06-01/runtime/invocation/${id}/response HTTP/1.1\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 
   const next = (): Promise<Answer> => call('GET', 'invocation/next')
 
@@ -121,7 +138,7 @@ describe('the Runtime API', () => {
     expect((await call('POST', 'invocation/id-1/error', { body: '{"errorType":"X","more":1}' })).status).toBe(
       202,
     )
-    expect(outcomes).toEqual([{ kind: 'error', payload: Buffer.from('{"errorType":"X","more":1}') }])
+    expect(outcomes).toMatchObject([{ kind: 'error', payload: Buffer.from('{"errorType":"X","more":1}') }])
     api.invoke({ ...INVOCATION, id: 'id-2' })
     expect((await next()).headers['lambda-runtime-aws-request-id']).toBe('id-2')
   })
@@ -168,10 +185,17 @@ describe('the Runtime API', () => {
     expect((await call('POST', 'invocation/id-1/response', { body: Buffer.alloc(6_291_557) })).status).toBe(
       413,
     )
-    expect(outcomes).toMatchObject([{ kind: 'error' }])
-    expect(JSON.parse((outcomes[0] as { payload: Buffer }).payload.toString())).toMatchObject({
-      errorType: 'Function.ResponseSizeTooLarge',
-    })
+    expect(outcomes).toEqual([{ kind: 'too-large' }])
+    api.invoke({ ...INVOCATION, id: 'id-2' })
+    expect((await next()).status).toBe(200)
+  })
+
+  test('a body of exactly the limit is a result', async () => {
+    await running()
+    expect((await call('POST', 'invocation/id-1/response', { body: Buffer.alloc(6_291_556) })).status).toBe(
+      202,
+    )
+    expect(outcomes).toMatchObject([{ kind: 'result' }])
   })
 
   const STREAMING = {
@@ -204,6 +228,35 @@ describe('the Runtime API', () => {
     expect(outcomes).toEqual([{ kind: 'streamed', error }])
   })
 
+  test('trailers that are announced mean a stream, but for JSON, as Go’s client sends it', async () => {
+    const trailer = 'Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body'
+    const chunked = { 'transfer-encoding': 'chunked', trailer }
+    await running()
+    await call('POST', 'invocation/id-1/response', {
+      body: 'abc',
+      headers: { ...chunked, 'content-type': 'application/octet-stream' },
+    })
+    await running()
+    await call('POST', 'invocation/id-1/response', {
+      body: '{}',
+      headers: { ...chunked, 'content-type': 'application/json' },
+    })
+    await running()
+    await call('POST', 'invocation/id-1/response', {
+      body: '{',
+      headers: { ...chunked, 'content-type': 'application/json' },
+      trailers: {
+        'Lambda-Runtime-Function-Error-Type': 'X',
+        'Lambda-Runtime-Function-Error-Body': Buffer.from('{"errorType":"X"}').toString('base64'),
+      },
+    })
+    expect(outcomes).toEqual([
+      { kind: 'streamed', error: undefined },
+      { kind: 'result', payload: Buffer.from('{}') },
+      { kind: 'error', payload: Buffer.from('{"errorType":"X"}') },
+    ])
+  })
+
   test('another response mode is refused', async () => {
     await running()
     const answer = await call('POST', 'invocation/id-1/response', {
@@ -232,6 +285,159 @@ describe('the Runtime API', () => {
       outgoing.write('abc', () => outgoing.destroy())
     })
     await expect.poll(() => outcomes.map(({ kind }) => kind)).toEqual(['error'])
+  })
+
+  test('a response that is cut while its sender still listens is told so', async () => {
+    await running()
+    const socket = await connected()
+    const head = 'POST /2018-06-01/runtime/invocation/id-1/response HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc'
+    socket.end(head)
+    const answer = await textOf(socket)
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(answer).toContain(
+      '{"errorMessage":"HTTP request detected as truncated","errorType":"TruncatedHTTPRequest"}',
+    )
+    expect(outcomes).toMatchObject([{ kind: 'error', errorType: 'Runtime.TruncatedResponse' }])
+  })
+
+  test('a response and the next poll may come in one write, or byte by byte', async () => {
+    for (const size of [1_000, 1]) {
+      outcomes.length = 0
+      await running()
+      api.invoke({ ...INVOCATION, id: 'id-2' })
+      const socket = await connected()
+      const bytes = `${response('id-1', '"one"')}GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n${response('id-2', '"two"')}GET /2018-06-01/ping HTTP/1.1\r\nConnection: close\r\n\r\n`
+      for (let at = 0; at < bytes.length; at += size) socket.write(bytes.slice(at, at + size))
+      const answer = await textOf(socket)
+      expect([...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual([
+        '202',
+        '200',
+        '202',
+        '200',
+      ])
+      expect(answer).toContain('Lambda-Runtime-Aws-Request-Id: id-2')
+      expect(outcomes).toEqual([
+        { kind: 'result', payload: Buffer.from('"one"') },
+        { kind: 'result', payload: Buffer.from('"two"') },
+      ])
+    }
+  })
+
+  test('requests that come behind a poll wait for its answer', async () => {
+    const socket = await connected()
+    socket.write(
+      'GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\nGET /2018-06-01/ping HTTP/1.1\r\nConnection: close\r\n\r\n',
+    )
+    await expect.poll(() => seen).toEqual(['ready'])
+    api.invoke(INVOCATION)
+    const answer = await textOf(socket)
+    expect(answer.indexOf('id-1')).toBeGreaterThan(-1)
+    expect(answer.indexOf('pong')).toBeGreaterThan(answer.indexOf('id-1'))
+  })
+
+  test('a client that waits to be asked for its body is asked', async () => {
+    await running()
+    const socket = await connected()
+    socket.write(
+      'POST /2018-06-01/runtime/invocation/id-1/response HTTP/1.1\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n',
+    )
+    const first = await new Promise<string>((resolve) => {
+      socket.once('data', (bytes: Buffer) => resolve(bytes.toString()))
+    })
+    expect(first).toBe('HTTP/1.1 100 Continue\r\n\r\n')
+    socket.write('{}')
+    expect(await textOf(socket)).toMatch(/^HTTP\/1\.1 202 /)
+  })
+
+  test('an event waits for the next poll when the one before has left', async () => {
+    const socket = await connected()
+    socket.write('GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n')
+    await expect.poll(() => seen).toEqual(['ready'])
+    socket.end()
+    await textOf(socket)
+    api.invoke(INVOCATION)
+    expect((await next()).headers['lambda-runtime-aws-request-id']).toBe('id-1')
+  })
+
+  test('an invocation is over with the poll that follows its response', async () => {
+    await running()
+    await call('POST', 'invocation/id-1/response', { body: '1' })
+    expect(seen).toEqual(['ready'])
+    void next().catch(() => undefined)
+    await expect.poll(() => seen).toEqual(['ready', 'idle'])
+  })
+
+  const TYPES: Readonly<Record<string, string>> = {
+    'Runtime.Wrong': 'Runtime.Wrong',
+    'Function.Wrong': 'Function.Wrong',
+    'Function.wrong': 'Function.Unknown',
+    'Function.Wrong2': 'Function.Unknown',
+    MyError: 'Runtime.Unknown',
+  }
+  for (const [told, kept] of Object.entries(TYPES)) {
+    test(`an error that is told as ${told} is ${kept} to the platform`, async () => {
+      await running()
+      const headers = {
+        'lambda-runtime-function-error-type': told,
+        'lambda-runtime-function-xray-error-cause': told === 'MyError' ? '{"paths":[]}' : '{"paths":["a"]}',
+      }
+      await call('POST', 'invocation/id-1/error', { body: '{}', headers })
+      const cause = told === 'MyError' ? undefined : '{"paths":["a"]}'
+      expect(outcomes).toEqual([{ kind: 'error', payload: Buffer.from('{}'), errorType: kept, cause }])
+    })
+  }
+
+  test('text of any script reaches the client context, in one line', async () => {
+    api.invoke({ ...INVOCATION, clientContext: '{\r\n"c":"ü→😀"}' })
+    const { headers } = await next()
+    const context = Buffer.from(String(headers['lambda-runtime-client-context']), 'latin1').toString()
+    expect(JSON.parse(context)).toEqual({ c: 'ü→😀' })
+  })
+
+  describe('with another API mounted', () => {
+    test('gives it requests with their bodies, and sends its answers whenever they come', async () => {
+      let send: MountedAnswer | undefined
+      const calls: MountedCall[] = []
+      api.mount('/2020-01-01/extension/', (one, answer) => {
+        calls.push(one)
+        if (one.path.endsWith('/next')) send = answer
+        else answer(200, { 'X-Id': '7' }, 'registered')
+      })
+      const register = { body: '{"events":[]}', headers: { 'Lambda-Extension-Name': 'a' } }
+      expect(await call('POST', '/2020-01-01/extension/register?x=1', register)).toMatchObject({
+        status: 200,
+        headers: { 'x-id': '7', 'content-length': '10' },
+        body: 'registered',
+      })
+      expect(calls).toMatchObject([
+        { method: 'POST', path: '/2020-01-01/extension/register?x=1', body: Buffer.from('{"events":[]}') },
+      ])
+      expect(calls[0]?.fields.get('lambda-extension-name')).toBe('a')
+      const polled = call('GET', '/2020-01-01/extension/event/next')
+      await expect.poll(() => send).toBeDefined()
+      send?.(200, {}, '{}')
+      send?.(500, {}, 'twice')
+      expect(await polled).toMatchObject({ status: 200, body: '{}' })
+      expect(seen).toEqual([])
+    })
+
+    test('tells it of a client that leaves, and drops what it says then', async () => {
+      let left = false
+      let send: MountedAnswer | undefined
+      api.mount('/other', (one, answer) => {
+        one.onClosed = () => {
+          left = true
+        }
+        send = answer
+      })
+      const socket = await connected()
+      socket.write('GET /other HTTP/1.1\r\n\r\n')
+      await expect.poll(() => send).toBeDefined()
+      socket.destroy()
+      await expect.poll(() => left).toBe(true)
+      send?.(200, {}, 'late')
+      expect((await call('GET', '/2018-06-01/ping')).status).toBe(200)
+    })
   })
 
   test('anything else is not found', async () => {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 
-import { errorMessage, FlexiError } from '../../../core/errors.ts'
+import { errorMessage, FlexiError, type ErrorCode } from '../../../core/errors.ts'
 
 /** A refusal in the form SDKs make their error classes of: the type in a field, the rest as JSON. */
 export class ApiError extends Error {
@@ -36,6 +36,19 @@ export function invalidValue(value: string, at: string, members: string): ApiErr
   return new ApiError(400, 'ValidationException', { message })
 }
 
+/** Something of that name is there already, or in the way. */
+export function conflict(message: string): ApiError {
+  return new ApiError(409, 'ResourceConflictException', { Type: 'User', message })
+}
+
+/** @throws ApiError PreconditionFailedException when the caller has seen another revision than the one in force. */
+export function checkRevision(given: string | undefined, current: string): void {
+  if (given === undefined || given === current) return
+  const message =
+    'The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id'
+  throw new ApiError(412, 'PreconditionFailedException', { Type: 'User', message })
+}
+
 export function requestTooLarge(bytesMax: number, operation: string): ApiError {
   const message = `Request must be smaller than ${bytesMax} bytes for the ${operation} operation`
   return new ApiError(413, 'RequestTooLargeException', { Type: 'User', message })
@@ -46,16 +59,20 @@ export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error
   const code = error instanceof FlexiError ? error.code : 'FLEXI_BUG'
   if (code === 'FLEXI_BAD_REQUEST') return invalidContent(errorMessage(error))
-  if (code === 'FLEXI_QUEUE_FULL') {
-    return new ApiError(429, 'TooManyRequestsException', {
-      Reason: 'ConcurrentInvocationLimitExceeded',
-      Type: 'User',
-      message: 'Rate Exceeded.',
-    })
+  if (code === 'FLEXI_CONFIG' || code === 'FLEXI_BUILD') return invalidParameter(errorMessage(error))
+  const reason = THROTTLING.get(code)
+  if (reason !== undefined) {
+    const body = { Reason: reason, Type: 'User', message: 'Rate Exceeded.' }
+    return new ApiError(429, 'TooManyRequestsException', body)
   }
   const status = code === 'FLEXI_SHUTTING_DOWN' ? 503 : 500
   return new ApiError(status, 'ServiceException', { Type: 'Service', Message: errorMessage(error) })
 }
+
+const THROTTLING: ReadonlyMap<ErrorCode, string> = new Map([
+  ['FLEXI_QUEUE_FULL', 'ConcurrentInvocationLimitExceeded'],
+  ['FLEXI_THROTTLED', 'ReservedFunctionConcurrentInvocationLimitExceeded'],
+])
 
 export function sendError(error: ApiError, outgoing: ServerResponse): void {
   sendJson(outgoing, { status: error.status, body: error.body, fields: { 'x-amzn-ErrorType': error.type } })

@@ -4,11 +4,12 @@ import { formatFault } from '../../../core/place.ts'
 import { DEFAULT_TIMEOUT_MS, RESPONSE_BYTES_MAX } from '../limits.ts'
 import { traceOf } from '../trace.ts'
 import type { ApiCall } from './api-call.ts'
+import type { Running } from './service.ts'
 
 /** What every kind of invocation says to the function. */
 export function invokeContext(
   { context, outgoing }: ApiCall,
-  served: ApiFunction,
+  { served, found }: Pick<Running, 'served' | 'found'>,
   wantsLog = false,
 ): InvokeContext {
   const timeoutMs = served.config.timeoutMs ?? DEFAULT_TIMEOUT_MS
@@ -20,6 +21,7 @@ export function invokeContext(
     signal: gone.signal,
     deadline: Date.now() + timeoutMs,
     trace: traceOf(context),
+    qualifier: found.qualifier,
     unlogged: !wantsLog,
   }
 }

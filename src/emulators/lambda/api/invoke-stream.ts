@@ -6,35 +6,40 @@ import type { InvokeResult, InvokeStream } from '../../../core/function.ts'
 import { VERSION } from '../definition.ts'
 import { SIX_MIB } from '../limits.ts'
 import { choice, clientContextOf, payloadOf, queried, type ApiCall } from './api-call.ts'
-import type { Functions } from './functions.ts'
+import type { Deployments } from './deployments.ts'
+import { executed } from './invoke.ts'
 import { invokeContext, invoked, logTail } from './invocation.ts'
+import { runningOf } from './service.ts'
 
 /** InvokeWithResponseStream: passes chunks on as the handler writes them. */
-export async function invokeWithResponseStream(call: ApiCall, functions: Functions): Promise<void> {
-  const { served, name } = functions.find(call.parameters[0] ?? '', queried(call, 'Qualifier'), VERSION)
+export async function invokeWithResponseStream(call: ApiCall, deployments: Deployments): Promise<void> {
+  const found = deployments.functions.find(call.parameters[0] ?? '', queried(call, 'Qualifier'), VERSION)
   const type = choice(call, 'x-amz-invocation-type', ['RequestResponse', 'DryRun'])
   const wantsLog = choice(call, 'x-amz-log-type', ['None', 'Tail']) === 'Tail'
   const clientContext = clientContextOf(call)
-  call.context.note({ function: name })
+  call.context.note({ function: found.served.config.name })
   const payload = await payloadOf(call, { bytesMax: SIX_MIB, operation: 'InvokeWithResponseStream' })
   if (type === 'DryRun') {
-    call.outgoing.writeHead(204, { 'X-Amz-Executed-Version': VERSION }).end()
+    call.outgoing.writeHead(204).end()
     return
   }
-  const answer = new EventStreamAnswer(call.outgoing, await openCodec())
-  const context = { ...invokeContext(call, served, wantsLog), clientContext, stream: answer }
-  answer.end(await invoked(served, payload, context), wantsLog)
+  const running = await runningOf(deployments, found)
+  const answer = new EventStreamAnswer(call.outgoing, running.version, await openCodec())
+  const context = { ...invokeContext(call, running, wantsLog), clientContext, stream: answer }
+  answer.end(await invoked(running.served, payload, context), wantsLog)
 }
 
 /** Frames of `application/vnd.amazon.eventstream`. The head goes with the first of them: until then an error has a status of its own. */
 class EventStreamAnswer implements InvokeStream {
   readonly #outgoing: ServerResponse
+  readonly #version: string
   readonly #codec: EventStreamCodec
   /** Told when the client has read what it was sent. */
   readonly #waiting: (() => void)[] = []
 
-  constructor(outgoing: ServerResponse, codec: EventStreamCodec) {
+  constructor(outgoing: ServerResponse, version: string, codec: EventStreamCodec) {
     this.#outgoing = outgoing
+    this.#version = version
     this.#codec = codec
     const settle = (): void => {
       for (const taken of this.#waiting.splice(0)) taken()
@@ -71,7 +76,7 @@ class EventStreamAnswer implements InvokeStream {
     if (!this.#outgoing.headersSent) {
       this.#outgoing.writeHead(200, {
         'Content-Type': 'application/vnd.amazon.eventstream',
-        'X-Amz-Executed-Version': VERSION,
+        ...executed(this.#version),
       })
     }
     const headers = {

@@ -1,81 +1,88 @@
-import { FlexiError } from '../../../core/errors.ts'
-import type { SocketFetcher } from '../../../core/fetcher.ts'
-import type { ApiHost } from '../../../core/function.ts'
+import { errorMessage, FlexiError } from '../../../core/errors.ts'
+import type { ApiHost, OpenApi } from '../../../core/function.ts'
 import { discard } from '../../../forward/request-body.ts'
+import type { AsyncTuning } from '../async/async-queue.ts'
 import type { ApiCall } from './api-call.ts'
-import { ApiError, asApiError, sendError, sendJson } from './api-error.ts'
-import { EventQueue, type EventQueueOptions } from './event-queue.ts'
+import { ApiError, asApiError, sendError } from './api-error.ts'
+import { Background } from './background.ts'
+import { CodeStore } from './code-store.ts'
+import { openConfigurations } from './configuration.ts'
+import { Deployments } from './deployments.ts'
 import { Functions } from './functions.ts'
-import { invoke } from './invoke.ts'
-import { invokeWithResponseStream } from './invoke-stream.ts'
-import { matchOperation, type OperationName } from './operations.ts'
-import { openQueries } from './queries.ts'
+import { openOperations, type Operations } from './operation-table.ts'
+import { answerOther, isLambdas } from './other-services.ts'
+import type { State } from './state.ts'
+import { StateStore } from './state-store.ts'
+import { Urls } from './urls.ts'
 
-type Operation = (call: ApiCall) => Promise<void>
+export interface LambdaApiOptions extends Partial<AsyncTuning> {
+  /** 0 to 1: which version of an alias is taken. */
+  readonly random?: (() => number) | undefined
+}
 
-/** Lambda's own API over the functions of the project, for SDKs and command lines. Signatures are not looked at. */
-export function openLambdaApi(
-  host: ApiHost,
-  options: Partial<EventQueueOptions> = {},
-): SocketFetcher & AsyncDisposable {
-  const functions = new Functions(host, process.env)
-  const queue = new EventQueue(host, options)
-  const invocations: Partial<Record<string, Operation>> = {
-    Invoke: (call) => invoke(call, functions, queue),
-    InvokeWithResponseStream: (call) => invokeWithResponseStream(call, functions),
-  } satisfies Partial<Record<OperationName, Operation>>
-  const queries: Partial<Record<string, (call: ApiCall) => unknown>> = openQueries(functions)
+/** Lambda's own API over the functions that are served, for SDKs and command lines, and what stands behind it. Signatures are not looked at. */
+export async function openLambdaApi(host: ApiHost, options: LambdaApiOptions = {}): Promise<OpenApi> {
+  const { random = Math.random, ...tuning } = options
+  const store = await StateStore.open(host.stateDirectory, host.log)
+  const functions = new Functions({ host, store, environment: process.env, random })
+  const codes = new CodeStore(host.stateDirectory)
+  const deployments = new Deployments(functions, codes)
+  const background = new Background({ host, deployments, tuning })
+  const urls = new Urls(deployments)
+  const parts = { deployments, configurations: openConfigurations(functions), now: Date.now }
+  const operations = openOperations(parts, background, urls)
+  await deployments.exclusive(async () => {
+    await codes.sweep(neededCodes(store.state))
+    await deployments.restore()
+    await urls.restore()
+    await background
+      .start()
+      .catch((error: unknown) => host.log.error('api.start', { message: errorMessage(error) }))
+  })
 
-  const answer = async (name: string, call: ApiCall): Promise<void> => {
-    const query = queries[name]
-    const operation = invocations[name]
-    if (operation !== undefined) await operation(call)
-    else if (query !== undefined) sendJson(call.outgoing, { status: 200, body: query(call) })
-    else throw notThere(name)
-  }
-
+  const others = { host, brokers: () => background.brokers() }
   return {
-    async handle(incoming, outgoing, context) {
-      outgoing.setHeader('x-amzn-RequestId', context.id)
-      const { method, target } = context.raw
-      const end = target.indexOf('?')
-      const path = end === -1 ? target : target.slice(0, end)
-      try {
-        const matched = matchOperation(method, path)
-        if (matched === undefined) throw unknownOperation(method, path)
-        const query = new URLSearchParams(end === -1 ? '' : target.slice(end + 1))
-        const { parameters } = matched
-        await answer(matched.name, { incoming, outgoing, context, parameters, query })
-      } catch (error) {
-        if (!isRefusal(error) || outgoing.headersSent) throw error
-        sendError(asApiError(error), outgoing)
-        discard(incoming)
-      }
+    handle(incoming, outgoing, context) {
+      const exchange = { incoming, outgoing, context }
+      return isLambdas(context.raw.target)
+        ? answerCall(operations, exchange)
+        : answerOther(others, exchange).then((done) => (done ? undefined : answerCall(operations, exchange)))
     },
-    [Symbol.asyncDispose]() {
-      queue[Symbol.dispose]()
-      return Promise.resolve()
+    changed() {
+      void deployments
+        .exclusive(async () => {
+          await deployments.reconcile()
+          await background.changed()
+        })
+        .catch((error: unknown) => host.log.error('api.change', { message: errorMessage(error) }))
     },
+    async [Symbol.asyncDispose]() {
+      await background[Symbol.asyncDispose]()
+      await store.settled()
+    },
+  }
+}
+
+/** Whatever is named anywhere: a layer that was deleted is still there for the functions that have it. */
+function neededCodes(state: State): ReadonlySet<string> {
+  return new Set(JSON.stringify(state).match(/\b[\da-f]{64}\b/g))
+}
+
+async function answerCall(
+  operations: Operations,
+  { incoming, outgoing, context }: Pick<ApiCall, 'incoming' | 'outgoing' | 'context'>,
+): Promise<void> {
+  outgoing.setHeader('x-amzn-RequestId', context.id)
+  try {
+    await operations({ incoming, outgoing, context })
+  } catch (error) {
+    if (!isRefusal(error) || outgoing.headersSent) throw error
+    sendError(asApiError(error), outgoing)
+    discard(incoming)
   }
 }
 
 /** Everything else is a fault of ours or a client that left: the gateway knows what to do. */
 function isRefusal(error: unknown): boolean {
   return error instanceof ApiError || (error instanceof FlexiError && error.code !== 'FLEXI_CLIENT_GONE')
-}
-
-function notThere(name: string): ApiError {
-  return new ApiError(501, 'NotImplementedException', {
-    Type: 'User',
-    message: `flexi has no ${name}: functions and what belongs to them come from the project's files`,
-  })
-}
-
-function unknownOperation(method: string, path: string): ApiError {
-  return new ApiError(404, 'UnknownOperationException', {
-    // Where clients of services with another protocol look for the type.
-    __type: 'UnknownOperationException',
-    Type: 'User',
-    message: `${method} ${path} is no operation of Lambda's API, which is all that answers here`,
-  })
 }

@@ -1,6 +1,6 @@
 /** A request that one of the API's operations is meant by. */
 export interface MatchedOperation {
-  readonly name: string
+  readonly name: OperationName
   /** What stands in the path, decoded, in order. */
   readonly parameters: readonly string[]
 }
@@ -66,8 +66,32 @@ const OPERATIONS = {
 
 export type OperationName = keyof typeof OPERATIONS
 
+/** Operations that are answered with something else than 200. */
+export const STATUS: Partial<Record<OperationName, number>> = {
+  CreateFunction: 201,
+  PublishVersion: 201,
+  CreateAlias: 201,
+  AddPermission: 201,
+  CreateFunctionUrlConfig: 201,
+  PublishLayerVersion: 201,
+  PutProvisionedConcurrencyConfig: 202,
+  CreateEventSourceMapping: 202,
+  UpdateEventSourceMapping: 202,
+  DeleteEventSourceMapping: 202,
+  DeleteFunction: 204,
+  DeleteAlias: 204,
+  DeleteFunctionUrlConfig: 204,
+  DeleteFunctionConcurrency: 204,
+  DeleteProvisionedConcurrencyConfig: 204,
+  DeleteFunctionEventInvokeConfig: 204,
+  DeleteLayerVersion: 204,
+  RemovePermission: 204,
+  TagResource: 204,
+  UntagResource: 204,
+}
+
 const PATTERNS = Object.entries(OPERATIONS).map(([name, line]) => ({
-  name,
+  name: name as OperationName,
   pattern: new RegExp(`^${line.replaceAll('{}', '([^/]+)')}/?$`),
 }))
 

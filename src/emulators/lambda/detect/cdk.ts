@@ -4,12 +4,14 @@ import { dirname, join } from 'node:path'
 import type { DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { region } from '../definition.ts'
-import { functionName, noFindings, sayOnce, type Findings } from './findings.ts'
+import { completed } from './additions.ts'
+import { functionName, merge, noFindings, sayOnce, type Findings } from './findings.ts'
 import { openTemplate } from './intrinsics.ts'
 import { ordered } from './routes.ts'
 import { addResources } from './sam.ts'
 import { resourcesOf } from './template.ts'
-import { parseYaml, type YamlNode } from './yaml-file.ts'
+import { warnOfResources } from './unread-resources.ts'
+import { parseYaml, yamlParser, type YamlNode } from './yaml-file.ts'
 
 /** Reads what `cdk synth` wrote: every stack's template, whose functions say where their code lies. */
 export async function readCloudAssembly(
@@ -27,18 +29,11 @@ export async function readCloudAssembly(
     } else if (type === 'aws:cloudformation:stack' && file !== undefined)
       await readStack(join(folder, file) as AbsolutePath, findings, options)
   }
-  return { ...findings, routes: ordered(findings.routes) }
+  return completed({ ...findings, routes: ordered(findings.routes) })
 }
 
 /** A pipeline's stages hold assemblies of their own. */
 const ASSEMBLIES_DEEP = 5
-
-function merge(findings: Findings, inner: Findings): void {
-  findings.functions.push(...inner.functions)
-  findings.routes.push(...inner.routes)
-  findings.files.push(...inner.files)
-  findings.faults.push(...inner.faults)
-}
 
 interface Artifact {
   readonly type: string
@@ -62,7 +57,8 @@ async function readStack(file: AbsolutePath, findings: Findings, options: Detect
   const text = await readFile(file, 'utf8').catch(() => '')
   if (!text.includes('AWS::Lambda::Function') && !text.includes('AWS::Serverless::Function')) return
   findings.files.push(file)
-  const { root, faults } = await parseYaml(file, text)
+  const parse = await yamlParser()
+  const { root, faults } = parse(file, text)
   findings.faults.push(...faults)
   if (root === undefined) return
   const template = openTemplate({
@@ -74,7 +70,8 @@ async function readStack(file: AbsolutePath, findings: Findings, options: Detect
     isWhole: true,
     warn: (fault) => sayOnce(findings, fault),
   })
-  addResources(template, findings, { file, skips: (id) => OF_CDK.test(id) })
+  addResources(template, findings, { file, parse, skips: (id) => OF_CDK.test(id) })
+  warnOfResources(root, findings)
 }
 
 function stackName(file: string): string {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 
 import type { Detection, DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath, Fault } from '../../../core/place.ts'
+import type { RouteRule } from '../../../core/route.ts'
 import type { Findings } from './findings.ts'
 
 const TEMPLATES = ['template.yaml', 'template.yml', 'template.json']
@@ -40,8 +41,9 @@ export async function detectFunctions(directory: AbsolutePath, options: DetectOp
   const code = SERVERLESS_CODE.find((name) => names.has(name))
   return {
     functions: found.flatMap(({ functions }) => functions),
-    routes: found.flatMap(({ routes }) => routes),
+    routes: [...(await webSocketRoutes(found)), ...found.flatMap(({ routes }) => routes)],
     files: found.flatMap(({ files }) => files),
+    resources: found.flatMap(({ resources }) => resources),
     faults: [
       ...found.flatMap(({ faults }) => faults),
       ...(code !== undefined && serverless === undefined ? [codeIsNotRead(join(directory, code))] : []),
@@ -56,4 +58,10 @@ function codeIsNotRead(file: string): Fault {
     hint: 'Write it as serverless.yml.',
     severity: 'warning',
   }
+}
+
+/** Before all others: what upgrades to a WebSocket is no request of theirs. */
+async function webSocketRoutes(found: readonly Findings[]): Promise<readonly RouteRule[]> {
+  const apis = found.flatMap(({ webSockets }) => webSockets)
+  return apis.length === 0 ? [] : (await import('../web-sockets/routes.ts')).webSocketRoutes(apis)
 }

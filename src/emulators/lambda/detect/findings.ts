@@ -1,7 +1,11 @@
 import type { FunctionConfig } from '../../../core/function.ts'
-import type { AbsolutePath, Fault } from '../../../core/place.ts'
+import type { AbsolutePath, Fault, Place } from '../../../core/place.ts'
 import type { RouteRule } from '../../../core/route.ts'
+import type { WebSocketOptions } from '../front-ends/route-options.ts'
 import { filesNear, findHandlerFile } from '../handler-file.ts'
+import { RUNTIME_RUNS, RUNTIMES_IN_WORDS } from '../runtime-names.ts'
+import type { Resource } from '../service/resource.ts'
+import type { Addition } from './additions.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
 /** What one file of a provider's tool yields. */
@@ -10,10 +14,39 @@ export interface Findings {
   readonly routes: RouteRule[]
   readonly files: AbsolutePath[]
   readonly faults: Fault[]
+  /** Sources and settings of functions, wherever the file says them. */
+  readonly additions: Addition[]
+  readonly resources: Resource[]
+  readonly webSockets: WebSocketApi[]
+}
+
+export interface WebSocketApi {
+  readonly origin: Place
+  readonly options: Omit<WebSocketOptions, 'frontEnd'>
 }
 
 export function noFindings(): Findings {
-  return { functions: [], routes: [], files: [], faults: [] }
+  return { functions: [], routes: [], files: [], faults: [], additions: [], resources: [], webSockets: [] }
+}
+
+/** Takes over what another file yields. */
+export function merge(findings: Findings, inner: Findings): void {
+  findings.functions.push(...inner.functions)
+  findings.routes.push(...inner.routes)
+  findings.files.push(...inner.files)
+  findings.faults.push(...inner.faults)
+  findings.additions.push(...inner.additions)
+  findings.resources.push(...inner.resources)
+  findings.webSockets.push(...inner.webSockets)
+}
+
+export function isServed({ functions }: Findings, name: string | undefined): name is string {
+  return name !== undefined && functions.some((one) => one.name === name)
+}
+
+/** What could not be brought into effect; the rest is served. */
+export function warn(findings: Findings, node: YamlNode, message: string, hint?: string): void {
+  sayOnce(findings, faultAt(node, message, { severity: 'warning', ...(hint === undefined ? {} : { hint }) }))
 }
 
 /** The same thing is said once, however many functions it concerns. */
@@ -30,19 +63,17 @@ export function functionName(name: string): string {
   return name.replace(/[^A-Za-z0-9_-]/g, '-')
 }
 
-const RUNS = /^(nodejs\d+\.x|python3(\.\d+)?|provided(\.\w+)?)$/
-
 /** A runtime that runs here, or none; otherwise undefined and a warning. */
 export function checkRuntime(
   runtime: string | undefined,
   node: YamlNode,
   findings: Findings,
 ): { readonly runtime: string | undefined } | undefined {
-  if (runtime === undefined || RUNS.test(runtime)) return { runtime }
+  if (runtime === undefined || RUNTIME_RUNS.test(runtime)) return { runtime }
   findings.faults.push(
     faultAt(node, `functions of the runtime ${runtime} do not run here; it is left out`, {
       severity: 'warning',
-      hint: 'What runs: nodejs, python3 and provided.',
+      hint: `Use ${RUNTIMES_IN_WORDS}.`,
     }),
   )
   return undefined
@@ -57,7 +88,7 @@ export function checkHandler(
   }: { readonly handler: string; readonly runtime: string | undefined; readonly directory: string },
   node: YamlNode,
 ): Fault | undefined {
-  if (runtime?.startsWith('provided') === true) return undefined
+  if (runtime !== undefined && !/^(nodejs|python)/.test(runtime)) return undefined
   const python = runtime?.startsWith('python') === true
   const found =
     findHandlerFile(handler, directory, python) ??
@@ -84,15 +115,6 @@ export function warnOfKeys(
 
 /** What to invoke a function with by hand, where nothing delivers its events. */
 export const SAM_SAMPLES: Readonly<Record<string, string>> = {
-  SQS: 'aws:sqs',
-  SNS: 'aws:sns',
-  S3: 'aws:s3',
-  DynamoDB: 'aws:dynamodb',
-  Kinesis: 'aws:kinesis',
-  EventBridgeRule: 'aws:eventbridge',
-  CloudWatchEvent: 'aws:eventbridge',
-  Schedule: 'aws:schedule',
-  ScheduleV2: 'aws:schedule',
   CloudWatchLogs: 'aws:logs',
   Cognito: 'aws:cognito',
   MSK: 'aws:msk',

@@ -1,8 +1,13 @@
-import { functionOfArn, corsOf } from './api-settings.ts'
+import type { RouteOptions } from '../front-ends/route-options.ts'
+import { corsOf } from './api-settings.ts'
 import type { Findings } from './findings.ts'
 import { settled, textOf, textsOf, valueOf } from './intrinsics.ts'
+import { functionMeant } from './references.ts'
 import { addApiRoute, apiRoute, formatOf, splitRouteKey } from './routes.ts'
+import { apiKeys } from './sam-api.ts'
 import { resourcesOf, type Template } from './template.ts'
+import { methodValidation } from './validation.ts'
+import { writtenAuthorizer } from './written-authorizer.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
 /** Routes that a template writes out as resources of API Gateway, as CDK does. */
@@ -34,7 +39,7 @@ function addRoute(context: Context): void {
   const api = propertiesOf(apiId, template)
   if (template.text(api?.get('ProtocolType')) === 'WEBSOCKET') return
   const integration = propertiesOf(property('Target')?.replace(/^integrations\//, ''), template)
-  const name = functionOfArn(template.text(integration?.get('IntegrationUri')))
+  const name = functionMeant(template.text(integration?.get('IntegrationUri')), template)
   if (!isKnown(name, context, routeKey)) return
   const cors = settled(api?.get('CorsConfiguration'), template)
   const rule = apiRoute({
@@ -47,6 +52,7 @@ function addRoute(context: Context): void {
       stage: '$default',
       payloadFormat: formatOf(template.text(integration?.get('PayloadFormatVersion'))),
       cors: corsOf(cors === undefined ? undefined : valueOf(cors, template), { allowOrigins: ['*'] }),
+      authorizer: writtenAuthorizer(context),
     },
   })
   addApiRoute(findings.routes, rule)
@@ -61,7 +67,7 @@ function addMethod(context: Context): void {
   if (textOf(integration?.get('Type'), template) === 'MOCK') return
   const path = pathOf(property('ResourceId') ?? '', template)
   const method = property('HttpMethod') ?? 'ANY'
-  const name = functionOfArn(textOf(integration?.get('Uri'), template))
+  const name = functionMeant(textOf(integration?.get('Uri'), template), template)
   if (!isKnown(name, context, `${method} ${path}`)) return
   const apiId = property('RestApiId')
   const api = propertiesOf(apiId, template)
@@ -76,9 +82,18 @@ function addMethod(context: Context): void {
       stage: stageOf(apiId, template),
       binaryMediaTypes: textsOf(api?.get('BinaryMediaTypes'), template) ?? [],
       operationName: property('OperationName'),
+      validation: methodValidation(resource.get('Properties'), template),
+      authorizer: writtenAuthorizer(context),
+      ...keysOf(context),
     },
   })
   addApiRoute(findings.routes, rule)
+}
+
+function keysOf({ resource, template, findings }: Context): Pick<RouteOptions, 'apiKeyRequired' | 'apiKeys'> {
+  const node = resource.at('Properties', 'ApiKeyRequired')
+  if (node === undefined || textOf(node, template) !== 'true') return {}
+  return { apiKeyRequired: true, apiKeys: apiKeys(node, template, findings) }
 }
 
 function isKnown(name: string | undefined, { resource, findings }: Context, route: string): name is string {

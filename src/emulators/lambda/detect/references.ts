@@ -1,6 +1,7 @@
 import { ACCOUNT_ID, functionArn } from '../definition.ts'
+import { functionOfArn } from './api-settings.ts'
 import { functionName } from './findings.ts'
-import { typeOf, type Template } from './template.ts'
+import { resourcesOf, typeOf, type Template } from './template.ts'
 import type { Value } from './value.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
@@ -13,11 +14,22 @@ export function reference(name: string, template: Template, from: YamlNode): Val
   if (parameter !== undefined) return parameterValue(name, parameter, template)
   const resource = template.root.at('Resources', name)
   if (resource !== undefined) return resourceReference(name, resource, template)
+  const ofFunction = publishedReference(name, template)
+  if (ofFunction !== undefined) return ofFunction
   if (template.isWhole && !IMPLICIT.has(name)) {
     const message = `${name} is neither a parameter nor a resource of this file; it stands for itself`
     template.warn(faultAt(from, message, { severity: 'warning' }))
   }
   return name
+}
+
+/** `!Ref Hello.Alias`: what SAM makes for `AutoPublishAlias`. */
+function publishedReference(name: string, template: Template): string | undefined {
+  const [id = '', part] = name.split('.')
+  const resource = template.root.at('Resources', id)
+  if (resource === undefined || (part !== 'Alias' && part !== 'Version')) return undefined
+  const alias = part === 'Alias' ? template.text(resource.at('Properties', 'AutoPublishAlias')) : '1'
+  return alias === undefined ? undefined : `${functionArn(awsNameIn(template, id), template.region)}:${alias}`
 }
 
 /** Resources that SAM makes by itself. */
@@ -83,14 +95,51 @@ const NAMED: Readonly<Record<string, readonly [property: string, service: string
   'AWS::S3::Bucket': ['BucketName', 's3', ''],
   'AWS::SSM::Parameter': ['Name', 'ssm', 'parameter'],
   'AWS::StepFunctions::StateMachine': ['StateMachineName', 'states', 'stateMachine:'],
+  'AWS::Serverless::StateMachine': ['Name', 'states', 'stateMachine:'],
+  'AWS::Events::Rule': ['Name', 'events', 'rule/'],
+  'AWS::Scheduler::Schedule': ['Name', 'scheduler', 'schedule/default/'],
+  'AWS::SecretsManager::Secret': ['Name', 'secretsmanager', 'secret:'],
+  'AWS::Lambda::LayerVersion': ['LayerName', 'lambda', 'layer:'],
+  'AWS::Serverless::LayerVersion': ['LayerName', 'lambda', 'layer:'],
 }
+
+/** Types whose `Ref` is an ARN. */
+const REF_IS_ARN = new Set([
+  'AWS::SNS::Topic', 'AWS::Lambda::LayerVersion', 'AWS::Serverless::LayerVersion', 'AWS::StepFunctions::StateMachine',
+  'AWS::Serverless::StateMachine', 'AWS::SecretsManager::Secret',
+]) // prettier-ignore
 
 function resourceReference(id: string, resource: YamlNode, template: Template): Value {
   const type = typeOf(resource)
-  if (isFunction(type)) return nameIn(template, id)
+  if (isFunction(type)) return awsNameIn(template, id)
   const name = resourceName(id, resource, template)
   if (type === 'AWS::SQS::Queue') return `https://sqs.${template.region}.amazonaws.com/${ACCOUNT_ID}/${name}`
-  return type === 'AWS::SNS::Topic' ? resourceArn(id, resource, template) : name
+  if (type === 'AWS::Lambda::Alias' || type === 'AWS::Lambda::Version')
+    return qualifiedArn(resource, template)
+  return REF_IS_ARN.has(type) ? resourceArn(id, resource, template) : name
+}
+
+/** `arn:…:function:hello:live`; of a version the first one, which is what is served here. */
+function qualifiedArn(resource: YamlNode, template: Template): string {
+  const said = template.text(resource.at('Properties', 'FunctionName')) ?? ''
+  const arn = said.startsWith('arn:') ? said : functionArn(said, template.region)
+  return `${arn}:${template.text(resource.at('Properties', 'Name')) ?? '1'}`
+}
+
+/** How AWS calls the function of a resource. */
+function awsNameIn(template: Template, id: string): string {
+  return (
+    template.text(template.root.at('Resources', id, 'Properties', 'FunctionName')) ?? nameIn(template, id)
+  )
+}
+
+/** What the function is called here that a name of AWS or an ARN means, with or without a qualifier. Undefined for one of another file. */
+export function functionMeant(text: string | undefined, template: Template): string | undefined {
+  const name = functionOfArn(text) ?? text
+  const found = resourcesOf(template.root).find(
+    ([id, one]) => isFunction(typeOf(one)) && awsNameIn(template, id) === name,
+  )
+  return found === undefined ? undefined : nameIn(template, found[0])
 }
 
 /** What the function of a resource is called here. */
@@ -104,19 +153,27 @@ function isFunction(type: string): boolean {
 
 function resourceName(id: string, resource: YamlNode, template: Template): string {
   const [property] = NAMED[typeOf(resource)] ?? []
-  return (property === undefined ? undefined : template.text(resource.at('Properties', property))) ?? id
+  const said = property === undefined ? undefined : template.text(resource.at('Properties', property))
+  return said ?? (isFifo(resource, template) ? `${id}.fifo` : id)
+}
+
+/** AWS makes up names that end so for queues and topics that keep an order. */
+function isFifo(resource: YamlNode, template: Template): boolean {
+  const said = resource.at('Properties', 'FifoQueue') ?? resource.at('Properties', 'FifoTopic')
+  return said !== undefined && template.text(said) === 'true'
 }
 
 function resourceArn(id: string, resource: YamlNode, template: Template): string {
   const [, service, prefix] = NAMED[typeOf(resource)] ?? []
   const name = resourceName(id, resource, template)
   if (service === undefined) return `${id}.Arn`
+  if (service === 'lambda') return `arn:aws:lambda:${template.region}:${ACCOUNT_ID}:${prefix}${name}:1`
   return service === 's3'
     ? `arn:aws:s3:::${name}`
     : `arn:aws:${service}:${template.region}:${ACCOUNT_ID}:${prefix}${name}`
 }
 
-const NAMES = new Set(['QueueName', 'TopicName', 'Name', 'TableName'])
+const NAMES = new Set(['QueueName', 'TopicName', 'Name', 'TableName', 'BucketName', 'ApiId', 'RestApiId'])
 
 /** `Table.Arn` where it can be told; otherwise what was asked for, as it was written. */
 export function attribute(path: readonly string[], template: Template, from: YamlNode): Value {
@@ -139,7 +196,9 @@ interface Attribute {
 
 function attributeOf({ id, name, resource }: Attribute, template: Template): Value | undefined {
   if (isFunction(typeOf(resource)) && name === 'Arn')
-    return functionArn(nameIn(template, id), template.region)
+    return functionArn(awsNameIn(template, id), template.region)
+  if (name === 'StreamArn') return `${resourceArn(id, resource, template)}/stream/latest`
+  if (name === 'AliasArn' || name === 'FunctionArn') return resourceReference(id, resource, template)
   if (name === 'Arn' || name === 'TopicArn') return resourceArn(id, resource, template)
   if (name === 'QueueUrl') return resourceReference(id, resource, template)
   return NAMES.has(name) ? resourceName(id, resource, template) : undefined

@@ -66,7 +66,10 @@ export function addApiRoute(routes: RouteRule[], rule: LambdaRoute, restCors?: C
 export function ordered(routes: readonly RouteRule[]): RouteRule[] {
   const written = routes.filter((rule) => !isPreflight(rule))
   const isTaken = (rule: RouteRule): boolean =>
-    written.some(({ pattern, matcher }) => pattern === rule.pattern || takesAll(rule, matcher))
+    written.some(
+      (other) =>
+        other.pattern === rule.pattern || (isOfSameKind(rule, other) && takesAll(rule, other.matcher)),
+    )
   const seen = new Set<string>()
   const preflights = routes.filter((rule) => {
     const isNew = isPreflight(rule) && !seen.has(rule.pattern) && !isTaken(rule)
@@ -78,6 +81,12 @@ export function ordered(routes: readonly RouteRule[]): RouteRule[] {
 
 function isPreflight({ options }: RouteRule): boolean {
   return (options as RouteOptions | undefined)?.preflight === true
+}
+
+/** A load balancer's rule for everything is no `$default` of an HTTP API. */
+function isOfSameKind(left: RouteRule, right: RouteRule): boolean {
+  const [one, other] = [left.options, right.options] as (RouteOptions | undefined)[]
+  return one?.frontEnd === other?.frontEnd
 }
 
 function takesAll(rule: RouteRule, other: RouteRule['matcher']): boolean {

@@ -15,6 +15,8 @@ export interface SamApi {
   /** A REST API's `Cors`: what OPTIONS answers for its paths. Other methods know nothing of it. */
   readonly preflight: CorsOptions | undefined
   readonly auth: YamlNode | undefined
+  /** Schemas of a REST API, by their names. */
+  readonly models?: YamlNode | undefined
 }
 
 const KINDS = {
@@ -24,8 +26,19 @@ const KINDS = {
 
 /** The API that an event names, or the one that SAM makes when it names none. */
 export function apiOf(kind: SamApi['kind'], event: YamlNode, template: Template): SamApi {
-  const { global, id, implicit, stage } = KINDS[kind]
-  const apiId = textOf(event.at('Properties', id), template) ?? implicit
+  const { id, implicit } = KINDS[kind]
+  return namedApi({ kind, id: textOf(event.at('Properties', id), template) ?? implicit, template })
+}
+
+export interface ApiName {
+  readonly kind: SamApi['kind']
+  readonly id: string
+  readonly template: Template
+}
+
+/** What the resource of that name, and `Globals`, say of an API. */
+export function namedApi({ kind, id: apiId, template }: ApiName): SamApi {
+  const { global, stage } = KINDS[kind]
   const properties = mergeNodes(
     template.root.at('Globals', global),
     settled(template.root.at('Resources', apiId, 'Properties'), template),
@@ -45,6 +58,7 @@ export function apiOf(kind: SamApi['kind'], event: YamlNode, template: Template)
     },
     preflight: isRest ? samCors(setting('Cors'), template) : undefined,
     auth: setting('Auth'),
+    models: isRest ? setting('Models') : undefined,
   }
 }
 

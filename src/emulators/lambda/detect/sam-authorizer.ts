@@ -1,7 +1,8 @@
 import type { AuthorizerOptions } from '../front-ends/route-options.ts'
-import { functionOfArn, listOrNone, mapOf, numberOrNone, textOrNone } from './api-settings.ts'
+import { listOrNone, mapOf, numberOrNone, textOrNone } from './api-settings.ts'
 import { sayOnce, type Findings } from './findings.ts'
 import { settled, textOf, textsOf, valueOf } from './intrinsics.ts'
+import { functionMeant } from './references.ts'
 import type { SamApi } from './sam-api.ts'
 import type { Template } from './template.ts'
 import type { Value, ValueMap } from './value.ts'
@@ -39,7 +40,9 @@ interface Said extends Pick<Asked, 'api' | 'template' | 'findings'> {
 function openAuthorizer(asked: Said): AuthorizerOptions | undefined {
   const { api, template, findings, said, name, scopes } = asked
   const settings = mapOf(valueOf(said, template))
-  const options = api.kind === 'rest-api' ? restAuthorizer(settings) : httpAuthorizer(settings, scopes)
+  const meant = functionMeant(textOrNone(settings['FunctionArn']), template)
+  const options =
+    api.kind === 'rest-api' ? restAuthorizer(settings, meant) : httpAuthorizer(settings, { meant, scopes })
   if (options === undefined)
     sayOnce(
       findings,
@@ -57,8 +60,7 @@ function withoutAuthorizer(name: string): string {
     : `the API has no authorizer ${name}: nobody is asked who they are`
 }
 
-function restAuthorizer(settings: ValueMap): AuthorizerOptions | undefined {
-  const name = functionOfArn(textOrNone(settings['FunctionArn']))
+function restAuthorizer(settings: ValueMap, name: string | undefined): AuthorizerOptions | undefined {
   if (name === undefined) return undefined
   const identity = mapOf(settings['Identity'])
   const ttlSeconds = numberOrNone(identity['ReauthorizeEvery'])
@@ -75,7 +77,13 @@ function restAuthorizer(settings: ValueMap): AuthorizerOptions | undefined {
   }
 }
 
-function httpAuthorizer(settings: ValueMap, scopes: string[] | undefined): AuthorizerOptions | undefined {
+interface Asks {
+  /** The function that is asked. */
+  readonly meant: string | undefined
+  readonly scopes: string[] | undefined
+}
+
+function httpAuthorizer(settings: ValueMap, { meant: name, scopes }: Asks): AuthorizerOptions | undefined {
   const jwt = mapOf(settings['JwtConfiguration'])
   const issuer = textOrNone(jwt['issuer'] ?? jwt['Issuer'])
   if (issuer !== undefined) {
@@ -87,7 +95,6 @@ function httpAuthorizer(settings: ValueMap, scopes: string[] | undefined): Autho
       scopes: scopes ?? listOrNone(settings['AuthorizationScopes']),
     }
   }
-  const name = functionOfArn(textOrNone(settings['FunctionArn']))
   if (name === undefined) return undefined
   const identity = mapOf(settings['Identity'])
   return {

@@ -1,10 +1,12 @@
-import type { AuthorizerOptions } from '../front-ends/route-options.ts'
+import type { AuthorizerOptions, ValidationOptions } from '../front-ends/route-options.ts'
 import { SAM_SAMPLES, type Findings } from './findings.ts'
 import { settled, textOf } from './intrinsics.ts'
 import { addApiRoute, apiRoute } from './routes.ts'
 import { apiKeys, apiOf, type SamApi } from './sam-api.ts'
 import { authorizerOf } from './sam-authorizer.ts'
+import { addSamSource } from './sam-sources.ts'
 import type { Template } from './template.ts'
+import { samValidation } from './validation.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
 interface EventContext {
@@ -18,13 +20,14 @@ interface EventContext {
 /** The routes of a function's `Events`; a warning for each event that nothing here sends. */
 export function addEvents(context: EventContext): void {
   const { id, events, template, findings } = context
-  for (const [, node] of settled(events, template)?.entries() ?? []) {
-    const event = settled(node, template)
-    if (event === undefined) continue
-    const type = String(event.get('Type')?.value ?? '')
-    if (type === 'Api') addRoute(context, event, 'rest-api')
-    else if (type === 'HttpApi') addRoute(context, event, 'http-api')
-    else findings.faults.push(notDelivered(event, type, id))
+  for (const [name, said] of settled(events, template)?.entries() ?? []) {
+    const node = settled(said, template)
+    if (node === undefined) continue
+    const type = String(node.get('Type')?.value ?? '')
+    if (type === 'Api') addRoute(context, node, 'rest-api')
+    else if (type === 'HttpApi') addRoute(context, node, 'http-api')
+    else if (!addSamSource(type, { function: id, name, node, template, findings }))
+      findings.faults.push(notDelivered(node, type, id))
   }
 }
 
@@ -71,14 +74,17 @@ function guardsOf(
   api: SamApi,
 ): {
   readonly authorizer?: AuthorizerOptions
+  readonly validation?: ValidationOptions
   readonly apiKeyRequired?: boolean
   readonly apiKeys?: ReturnType<typeof apiKeys>
 } {
   const authorizer = authorizerOf({ api, event, template, findings })
+  const validation = api.kind === 'rest-api' ? samValidation(event, api.models, template) : undefined
   const key = event.at('Properties', 'Auth', 'ApiKeyRequired') ?? api.auth?.get('ApiKeyRequired')
   const required = api.kind === 'rest-api' && key !== undefined && textOf(key, template) === 'true'
   return {
     ...(authorizer === undefined ? {} : { authorizer }),
+    ...(validation === undefined ? {} : { validation }),
     ...(required ? { apiKeyRequired: true, apiKeys: apiKeys(key, template, findings) } : {}),
   }
 }

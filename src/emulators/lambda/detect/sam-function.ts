@@ -2,11 +2,17 @@ import { statSync } from 'node:fs'
 import { basename, dirname, extname, resolve } from 'node:path'
 
 import type { AbsolutePath } from '../../../core/place.ts'
+import type { BuildSettings } from '../service/build-settings.ts'
 import { findHandlerFile } from '../handler-file.ts'
-import { checkHandler, checkRuntime, warnOfKeys, type Findings } from './findings.ts'
+import { archiveOptions } from './archive.ts'
+import { mapOf } from './api-settings.ts'
+import { buildSettings } from './build-settings.ts'
+import { checkHandler, checkRuntime, type Findings } from './findings.ts'
 import { settled, textOf, valueOf } from './intrinsics.ts'
-import { nameIn } from './references.ts'
+import { functionMeant, nameIn } from './references.ts'
 import { samCors } from './sam-api.ts'
+import { addFunctionSettings } from './sam-settings.ts'
+import { withoutNone } from './source-values.ts'
 import { resourcesOf, type Template } from './template.ts'
 import type { Value } from './value.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
@@ -30,9 +36,11 @@ export function addFunction(context: Context): boolean {
   if (checked === undefined || code === undefined) return false
   const handler = handlerOf(context, { ...checked, ...code })
   if (handler === undefined) return false
-  warnOfProperties(context)
+  const name = nameIn(template, id)
+  addFunctionSettings({ ...context, function: name }, (key) => property(context, key))
+  warnOfSignatures(context)
   findings.functions.push({
-    name: nameIn(template, id),
+    name,
     provider: 'lambda',
     directory: code.directory,
     origin: (property(context, 'Handler') ?? resource).place,
@@ -43,6 +51,8 @@ export function addFunction(context: Context): boolean {
       ...handler,
       ...(checked.runtime === undefined ? {} : { runtime: checked.runtime }),
       ...(code.inline === undefined ? {} : { inlineCode: code.inline }),
+      ...(code.archive === undefined ? {} : archiveOptions(code.archive)),
+      ...compiledBy(context),
       ...urlOf(context),
     },
   })
@@ -56,12 +66,14 @@ function property({ properties, template }: Context, name: string): YamlNode | u
 interface Code {
   readonly directory: AbsolutePath
   readonly inline?: string | undefined
+  /** A zip file. */
+  readonly archive?: string | undefined
 }
 
 /** What is run: a handler whose file is there, or the bootstrap of a custom runtime. */
 function handlerOf(
   context: Context,
-  { runtime, directory, inline }: Code & { readonly runtime: string | undefined },
+  { runtime, directory, inline, archive }: Code & { readonly runtime: string | undefined },
 ): { readonly handler: string; readonly entry?: string } | undefined {
   const { id, resource, template, findings } = context
   const node = property(context, 'Handler')
@@ -73,7 +85,8 @@ function handlerOf(
   }
   const entry = esbuildEntry(context, handler, directory)
   if (entry !== undefined) return { handler, entry }
-  const fault = inline === undefined ? checkHandler({ handler, runtime, directory }, node) : undefined
+  const isThere = inline !== undefined || archive !== undefined
+  const fault = isThere ? undefined : checkHandler({ handler, runtime, directory }, node)
   if (fault !== undefined) findings.faults.push(fault)
   return { handler }
 }
@@ -106,10 +119,12 @@ function codeAt(context: Context, node: YamlNode, value: Value | undefined): Cod
   const directory = resolve(dirname(context.file), value)
   if (statSync(directory, { throwIfNoEntry: false })?.isFile() !== true)
     return { directory: directory as AbsolutePath }
-  // A file of code is what the package holds, whatever folder it lies in.
-  if (/\.(zip|jar|war)$/i.test(directory))
-    return noCode(context, node, `${value} is an archive, not a folder`)
-  return { directory: dirname(directory) as AbsolutePath }
+  if (!/\.(zip|jar|war)$/i.test(directory)) {
+    // A file of code is what the package holds, whatever folder it lies in.
+    return { directory: dirname(directory) as AbsolutePath }
+  }
+  context.findings.files.push(directory as AbsolutePath)
+  return { directory: dirname(directory) as AbsolutePath, archive: directory }
 }
 
 function noCode({ findings }: Context, node: YamlNode, why: string): undefined {
@@ -142,6 +157,14 @@ function esbuildEntry(
   return found !== undefined && findHandlerFile(found, directory) !== undefined ? found : undefined
 }
 
+function compiledBy({ resource, template }: Context): { readonly esbuild?: BuildSettings } {
+  if (resource.at('Metadata', 'BuildMethod')?.value !== 'esbuild') return {}
+  const properties = resource.at('Metadata', 'BuildProperties')
+  return {
+    esbuild: buildSettings(mapOf(properties === undefined ? undefined : valueOf(properties, template))),
+  }
+}
+
 function variablesOf(context: Context): Record<string, string> {
   const { template } = context
   const node = settled(property(context, 'Environment')?.get('Variables'), template)
@@ -151,34 +174,27 @@ function variablesOf(context: Context): Record<string, string> {
   )
 }
 
-/** The function's own address: what `FunctionUrlConfig`, or a resource of its own, says of CORS. */
+/** The function's own address: what `FunctionUrlConfig`, or a resource of its own, says of it. */
 function urlOf({ id, properties, template }: Context): { readonly url?: Readonly<Record<string, unknown>> } {
-  const resources = resourcesOf(template.root)
-  const own = resources.find(
+  const own = urlResource(nameIn(template, id), template)
+  const node = settled(properties?.get('FunctionUrlConfig'), template) ?? own?.get('Properties')
+  const url = withoutNone({
+    cors: samCors(settled(node?.get('Cors'), template), template),
+    invokeMode: textOf(node?.get('InvokeMode'), template),
+  })
+  return Object.keys(url).length === 0 ? {} : { url }
+}
+
+function urlResource(name: string, template: Template): YamlNode | undefined {
+  return resourcesOf(template.root).find(
     ([, one]) =>
       one.get('Type')?.value === 'AWS::Lambda::Url' &&
-      isFor(nameIn(template, id), textOf(one.at('Properties', 'TargetFunctionArn'), template)),
+      functionMeant(textOf(one.at('Properties', 'TargetFunctionArn'), template), template) === name,
   )?.[1]
-  const node = settled(properties?.get('FunctionUrlConfig'), template) ?? own?.get('Properties')
-  const cors = samCors(settled(node?.get('Cors'), template), template)
-  return cors === undefined ? {} : { url: { cors } }
 }
 
-function isFor(name: string, target: string | undefined): boolean {
-  return target === name || target?.endsWith(`:function:${name}`) === true
-}
-
-const IGNORED_PROPERTIES: Readonly<Record<string, string>> = {
-  Layers: 'layers are not mounted',
-  VpcConfig: 'there is no VPC here',
-  FileSystemConfigs: 'file systems are not mounted',
-  DeadLetterQueue: 'there is no queue to send failed events to',
-  SnapStart: 'environments start from nothing',
-}
-
-function warnOfProperties(context: Context): void {
+function warnOfSignatures(context: Context): void {
   const { findings, template } = context
-  warnOfKeys((key) => property(context, key), IGNORED_PROPERTIES, findings)
   const authType = property(context, 'FunctionUrlConfig')?.get('AuthType')
   if (textOf(authType, template) === 'AWS_IAM' && authType !== undefined) {
     const message = 'signatures are not checked: this function URL answers everyone'

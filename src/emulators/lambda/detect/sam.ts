@@ -4,23 +4,25 @@ import { basename, dirname } from 'node:path'
 import type { DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath, Fault } from '../../../core/place.ts'
 import { region } from '../definition.ts'
+import { completed } from './additions.ts'
 import { addGatewayRoutes } from './gateway-resources.ts'
 import { noFindings, sayOnce, type Findings } from './findings.ts'
-import { isMet, openTemplate } from './intrinsics.ts'
+import { openTemplate } from './intrinsics.ts'
+import { isMade } from './made.ts'
+import { addOpenApis } from './open-api.ts'
 import { nameIn } from './references.ts'
 import { ordered } from './routes.ts'
 import { addEvents } from './sam-events.ts'
 import { addFunction } from './sam-function.ts'
 import { readSamConfig } from './samconfig.ts'
+import { addStackResources } from './stack-resources.ts'
 import { resourcesOf, typeOf, type Template } from './template.ts'
-import { faultAt, mergeNodes, parseYaml, type YamlNode } from './yaml-file.ts'
+import { addWebSocketApis } from './web-socket-resources.ts'
+import { warnOfResources } from './unread-resources.ts'
+import { mergeNodes, yamlParser, type YamlNode, type YamlParser } from './yaml-file.ts'
 
 const SERVERLESS_FUNCTION = 'AWS::Serverless::Function'
 const FUNCTION = 'AWS::Lambda::Function'
-
-/** Resources that mean nothing to a function that runs here, or that are part of what does. */
-const SILENT =
-  /^AWS::(IAM|Logs|CloudFormation|CloudWatch|CDK|Lambda::(Permission|Url|EventInvokeConfig|Version|Alias)|SSM|SecretsManager|KMS|ApiGateway|ApiGatewayV2::(Api|Route|Integration|Stage|Authorizer|Deployment))(::|$)|^AWS::Serverless::(Function|Api|HttpApi)$|^AWS::Lambda::Function$|^AWS::Serverless-/
 
 /** Reads a SAM or CloudFormation template. Undefined when it is none, or has no Lambda function. */
 export async function readTemplate(
@@ -33,7 +35,8 @@ export async function readTemplate(
   findings.files.push(file)
   const config = await readSamConfig(dirname(file))
   if (config.file !== undefined) findings.files.push(config.file)
-  const { root, faults } = await parseYaml(file, text)
+  const parse = await yamlParser()
+  const { root, faults } = parse(file, text)
   findings.faults.push(...faults)
   if (root === undefined) return findings
   const template = openTemplate({
@@ -44,13 +47,14 @@ export async function readTemplate(
     isWhole: true,
     warn: (fault: Fault) => sayOnce(findings, fault),
   })
-  addResources(template, findings, { file })
+  addResources(template, findings, { file, parse })
   warnOfResources(root, findings)
-  return { ...findings, routes: ordered(findings.routes) }
+  return completed({ ...findings, routes: ordered(findings.routes) })
 }
 
 interface ResourceChoice {
   readonly file: AbsolutePath
+  readonly parse: YamlParser
   /** Functions that are none of the user's. */
   readonly skips?: (id: string) => boolean
 }
@@ -59,7 +63,7 @@ interface ResourceChoice {
 export function addResources(
   template: Template,
   findings: Findings,
-  { file, skips = () => false }: ResourceChoice,
+  { file, parse, skips = () => false }: ResourceChoice,
 ): void {
   const globals = template.root.at('Globals', 'Function')
   for (const [id, resource] of resourcesOf(template.root)) {
@@ -71,30 +75,12 @@ export function addResources(
     if (added && serverless)
       addEvents({ id: nameIn(template, id), events: properties?.get('Events'), template, findings })
   }
+  addOpenApis({ template, findings, file, parse })
   addGatewayRoutes(template, findings)
+  addWebSocketApis(template, findings)
+  addStackResources(template, findings)
 }
 
 function isFunction(resource: YamlNode): boolean {
   return typeOf(resource) === SERVERLESS_FUNCTION || typeOf(resource) === FUNCTION
-}
-
-function isMade(resource: YamlNode, template: Template): boolean {
-  const condition = resource.get('Condition')
-  return condition === undefined || isMet(String(condition.value), template, condition)
-}
-
-/** One warning a type: what the cloud would have made, and nobody makes here. */
-function warnOfResources(root: YamlNode, findings: Findings): void {
-  const byType = new Map<string, { readonly node: YamlNode; readonly ids: string[] }>()
-  for (const [id, resource] of resourcesOf(root)) {
-    const type = typeOf(resource)
-    if (SILENT.test(type)) continue
-    const entry = byType.get(type) ?? { node: resource.get('Type') ?? resource, ids: [] }
-    byType.set(type, entry)
-    entry.ids.push(id)
-  }
-  for (const [type, { node, ids }] of byType) {
-    const what = type === '' ? 'a resource without a Type' : type
-    findings.faults.push(faultAt(node, `${what} is not emulated: ${ids.join(', ')}`, { severity: 'warning' }))
-  }
 }

@@ -2,23 +2,17 @@ import { addAlb } from './serverless-alb.ts'
 import { corsOf, mapOf, textOrNone, listOrNone } from './api-settings.ts'
 import { addApiRoute, apiRoute } from './routes.ts'
 import { httpApiAuthorizer, restAuthorizer, SERVERLESS_CORS, serverlessApiKeys } from './serverless-guards.ts'
+import { addServerlessSource } from './serverless-sources.ts'
 import { valueIn, type EventContext, type Service } from './service.ts'
 import { asText, type Value } from './value.ts'
 import { at, expanded } from './variables.ts'
+import { serverlessValidation } from './validation.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
 /** What to invoke the function with by hand, where nothing delivers its events. */
 const SAMPLES: Readonly<Record<string, string>> = {
-  sqs: 'aws:sqs',
-  sns: 'aws:sns',
-  s3: 'aws:s3',
-  stream: 'aws:dynamodb',
-  eventBridge: 'aws:eventbridge',
-  schedule: 'aws:schedule',
-  cloudwatchEvent: 'aws:eventbridge',
   cloudwatchLog: 'aws:logs',
   cognitoUserPool: 'aws:cognito',
-  websocket: 'aws:websocket',
   msk: 'aws:msk',
   kafka: 'aws:kafka',
   activemq: 'aws:mq',
@@ -28,20 +22,36 @@ const SAMPLES: Readonly<Record<string, string>> = {
 
 type AddEvent = (context: EventContext, event: YamlNode) => void
 
-const ADDERS: Readonly<Record<string, AddEvent>> = { http: addHttp, httpApi: addHttpApi, alb: addAlb }
+const ADDERS: Readonly<Record<string, AddEvent>> = {
+  http: addHttp,
+  httpApi: addHttpApi,
+  alb: addAlb,
+  // Read with the others of the service, by addWebSockets.
+  websocket: () => undefined,
+}
 
 /** The routes of a function's `events`; a warning for each event that nothing here sends. */
 export function addServerlessEvents(context: EventContext): void {
-  const { name, node, service } = context
-  const { source, findings } = service
-  for (const said of expanded(node.get('events'), source)?.items() ?? []) {
-    const item = expanded(said, source) ?? said
+  const { node, service } = context
+  for (const said of expanded(node.get('events'), service.source)?.items() ?? []) {
+    const item = expanded(said, service.source) ?? said
     const [entry] = item.kind === 'map' ? item.entries() : []
     const [kind, event] = entry ?? [asText(item.value), item]
-    const add = Object.hasOwn(ADDERS, kind) ? ADDERS[kind] : undefined
-    if (add === undefined) findings.faults.push(notDelivered(item, kind, name))
-    else add(context, expanded(event, source) ?? event)
+    addEvent(context, { item, kind, event: expanded(event, service.source) ?? event })
   }
+}
+
+interface Event {
+  readonly item: YamlNode
+  readonly kind: string
+  readonly event: YamlNode
+}
+
+function addEvent(context: EventContext, { item, kind, event }: Event): void {
+  const add = Object.hasOwn(ADDERS, kind) ? ADDERS[kind] : undefined
+  if (add !== undefined) add(context, event)
+  else if (!addServerlessSource(kind, context, event))
+    context.service.findings.faults.push(notDelivered(item, kind, context.name))
 }
 
 function notDelivered(item: YamlNode, kind: string, name: string): ReturnType<typeof faultAt> {
@@ -106,6 +116,7 @@ function addHttp({ name, service }: EventContext, event: YamlNode): void {
   const authorizer = restAuthorizer(event.get('authorizer'), service)
   const { method, path } = endpoint
   const isPrivate = mapOf(settings)['private'] === true
+  const validation = serverlessValidation(mapOf(settings)['request'], service)
   const rule = apiRoute({
     functionName: name,
     frontEnd: 'rest-api',
@@ -118,6 +129,7 @@ function addHttp({ name, service }: EventContext, event: YamlNode): void {
       binaryMediaTypes: listOrNone(binary) ?? [],
       operationName: textOrNone(mapOf(settings)['operationId']),
       ...(authorizer === undefined ? {} : { authorizer }),
+      ...(validation === undefined ? {} : { validation }),
       ...(isPrivate ? { apiKeyRequired: true, apiKeys: serverlessApiKeys(event, service) } : {}),
     },
   })
@@ -132,7 +144,6 @@ function notAnEndpoint(event: YamlNode, example: string): ReturnType<typeof faul
 }
 
 const PARTS: Readonly<Record<string, string>> = {
-  request: 'requests are not checked before they reach the function',
   async: 'the answer is waited for',
 }
 

@@ -1,12 +1,17 @@
+import type { AbsolutePath } from '../../../core/place.ts'
 import { corsOf, mapOf, textOrNone } from './api-settings.ts'
-import { checkHandler, checkRuntime, functionName, warnOfKeys } from './findings.ts'
-import { valueOf } from './intrinsics.ts'
+import type { BuildSettings } from '../service/build-settings.ts'
+import { archiveOptions } from './archive.ts'
+import { buildSettings } from './build-settings.ts'
+import { checkHandler, checkRuntime, functionName } from './findings.ts'
 import { addServerlessEvents } from './serverless-events.ts'
 import { SERVERLESS_CORS } from './serverless-guards.ts'
-import { valueIn, type Service } from './service.ts'
+import { addServerlessSettings, artifactOf } from './serverless-settings.ts'
+import { settledValue, valueIn, type Service } from './service.ts'
 import { asText, type Value } from './value.ts'
+import { withoutNone } from './source-values.ts'
 import { at } from './variables.ts'
-import { faultAt, nodeOf, type YamlNode } from './yaml-file.ts'
+import { faultAt, type YamlNode } from './yaml-file.ts'
 
 /** What the Serverless Framework deploys with when a file does not say. */
 const DEFAULT_TIMEOUT_S = 6
@@ -34,9 +39,14 @@ export function addServerlessFunction(context: Context): void {
     findings.faults.push(missingHandler(context))
     return
   }
-  const fault = checkHandler({ handler, runtime: checked.runtime, directory }, handlerNode)
-  if (fault !== undefined) findings.faults.push(fault)
   const name = functionName(id)
+  const archive = artifactOf({ name, node, service })
+  const fault =
+    archive === undefined
+      ? checkHandler({ handler, runtime: checked.runtime, directory }, handlerNode)
+      : undefined
+  if (fault !== undefined) findings.faults.push(fault)
+  if (archive !== undefined) findings.files.push(archive as AbsolutePath)
   findings.functions.push({
     name,
     provider: 'lambda',
@@ -48,11 +58,19 @@ export function addServerlessFunction(context: Context): void {
     options: {
       handler,
       ...(checked.runtime === undefined ? {} : { runtime: checked.runtime }),
+      ...(archive === undefined ? compiledBy(context) : archiveOptions(archive)),
       ...urlOf(context),
     },
   })
-  warnOfKeys((key) => node.get(key), IGNORED, findings)
+  addServerlessSettings({ id, name, node, service })
   addServerlessEvents({ name, node, service })
+}
+
+/** What a plugin, or the framework itself, compiles with. */
+function compiledBy({ service }: Context): { readonly esbuild?: BuildSettings } {
+  const { source } = service
+  const value = settledValue(service, at(source, 'custom', 'esbuild') ?? at(source, 'build', 'esbuild'))
+  return typeof value === 'object' && value !== null ? { esbuild: buildSettings(mapOf(value)) } : {}
 }
 
 function numberOf(value: Value | undefined, otherwise: number): number {
@@ -80,16 +98,12 @@ function missingHandler({ id, node }: Context): ReturnType<typeof faultAt> {
 
 /** A variable that is null is one the file takes away. References to resources are CloudFormation's. */
 function variablesOf(node: YamlNode | undefined, service: Service): Record<string, string> {
-  const value = mapOf(valueIn(service, node))
+  const value = mapOf(settledValue(service, node))
   return Object.fromEntries(
     Object.entries(value)
       .filter(([, one]) => one !== null)
-      .map(([name, one]) => [name, textIn(one, node ?? service.source.root, service)]),
+      .map(([name, one]) => [name, asText(one)]),
   )
-}
-
-function textIn(value: Value, node: YamlNode, { template }: Service): string {
-  return typeof value === 'object' ? asText(valueOf(nodeOf(value, node), template)) : String(value)
 }
 
 /** `url: true`, or what it says of CORS and of who may ask. */
@@ -101,13 +115,6 @@ function urlOf({ node, service }: Context): { readonly url?: Readonly<Record<str
     const message = 'signatures are not checked: this function URL answers everyone'
     service.findings.faults.push(faultAt(authorizer, message, { severity: 'warning' }))
   }
-  return cors === undefined ? {} : { url: { cors } }
-}
-
-const IGNORED: Readonly<Record<string, string>> = {
-  layers: 'layers are not mounted',
-  vpc: 'there is no VPC here',
-  fileSystemConfig: 'file systems are not mounted',
-  destinations: 'results are not sent on',
-  onError: 'failed events are not sent on',
+  const parts = withoutNone({ cors, invokeMode: textOrNone(url['invokeMode']) })
+  return Object.keys(parts).length === 0 ? {} : { url: parts }
 }

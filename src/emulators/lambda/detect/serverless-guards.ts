@@ -1,15 +1,8 @@
 import type { ApiKey, AuthorizerOptions, CorsOptions } from '../front-ends/route-options.ts'
-import {
-  apiKeysOf,
-  functionOfArn,
-  listOrNone,
-  LOCAL_API_KEY,
-  mapOf,
-  numberOrNone,
-  textOrNone,
-} from './api-settings.ts'
+import { apiKeysOf, listOrNone, LOCAL_API_KEY, mapOf, numberOrNone, textOrNone } from './api-settings.ts'
 import { functionName, sayOnce } from './findings.ts'
 import { valueOf } from './intrinsics.ts'
+import { functionMeant } from './references.ts'
 import { valueIn, type Service } from './service.ts'
 import type { Value, ValueMap } from './value.ts'
 import { at } from './variables.ts'
@@ -112,15 +105,12 @@ function token(name: string, settings: ValueMap): AuthorizerOptions {
 }
 
 /** A function of this service, by its name or its ARN. */
-function functionIn(value: Value | undefined, node: YamlNode, service: Service): string | undefined {
+export function functionIn(value: Value | undefined, node: YamlNode, service: Service): string | undefined {
   const resolved = value === undefined ? undefined : valueOf(nodeOf(value, node), service.template)
   const text = textOrNone(resolved)
   if (text === undefined) return undefined
-  const inArn = functionOfArn(text) ?? text.replace(/LambdaFunction\.Arn$/, '')
-  const known = service.functions.find(
-    ([id]) => id === text || id === inArn || inArn.toLowerCase() === id.toLowerCase(),
-  )
-  return known === undefined ? undefined : functionName(known[0])
+  const known = service.functions.find(([id]) => id === text)
+  return known === undefined ? functionMeant(text, service.template) : functionName(known[0])
 }
 
 function notAsked(node: YamlNode, name: string, { findings }: Service): undefined {

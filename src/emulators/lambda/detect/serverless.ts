@@ -5,11 +5,17 @@ import { readFile } from 'node:fs/promises'
 import type { DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { region } from '../definition.ts'
+import { completed } from './additions.ts'
+import { addGatewayRoutes } from './gateway-resources.ts'
 import { noFindings, sayOnce, warnOfKeys, type Findings } from './findings.ts'
-import { openTemplate } from './intrinsics.ts'
 import { ordered } from './routes.ts'
 import { addServerlessFunction } from './serverless-function.ts'
+import { addWebSockets } from './serverless-websocket.ts'
 import type { Service } from './service.ts'
+import { serviceTemplate } from './service-template.ts'
+import { addStackResources } from './stack-resources.ts'
+import { addWebSocketApis } from './web-socket-resources.ts'
+import { warnOfResources } from './unread-resources.ts'
 import { asText } from './value.ts'
 import { at, expanded, resolveNode, type VariableSource } from './variables.ts'
 import { faultAt, nodeOf, yamlParser, type YamlNode, type YamlParser } from './yaml-file.ts'
@@ -43,8 +49,14 @@ export async function readServerless(file: AbsolutePath, options: DetectOptions)
   }
   const service = openService(source, findings)
   for (const [id, node] of service.functions) addServerlessFunction({ id, node, service })
+  addWebSockets(service)
+  addWebSocketApis(service.template, findings)
+  addGatewayRoutes(service.template, findings)
+  addStackResources(service.template, findings)
+  warnOfResources(service.template.root, findings)
   warnOfKeys((key) => root.get(key), SECTIONS, findings)
-  return { ...findings, routes: ordered(findings.routes) }
+  warnOfKeys((key) => at(source, 'resources', key), PARTS_OF_RESOURCES, findings)
+  return completed({ ...findings, routes: ordered(findings.routes) })
 }
 
 /** Files are read once; one that is written badly is told like the first. */
@@ -72,31 +84,19 @@ function reader(parse: YamlParser, findings: Findings): VariableSource['read'] {
 
 function openService(source: VariableSource, findings: Findings): Service {
   const service = source.root.at('service', 'name') ?? source.root.get('service')
-  const stage = at(source, 'provider', 'stage')
-  const resources = at(source, 'resources')
-  const merged = resources?.kind === 'list' ? expanded(resources.items()[0], source) : resources
-  const root = merged === undefined ? undefined : nodeOf(resolveNode(merged, quiet(source)), merged)
-  const stageName = stage === undefined ? 'dev' : asText(resolveNode(stage, source))
+  const name = asText(service === undefined ? 'service' : resolveNode(service, source))
+  const said = at(source, 'provider', 'stage')
+  const stage = said === undefined ? 'dev' : asText(resolveNode(said, source))
+  const functions = functionNodes(source)
   return {
     source,
     findings,
     directory: dirname(source.file) as AbsolutePath,
-    stage: stageName,
-    functions: functionNodes(source),
-    template: openTemplate({
-      root: root ?? nodeOf({}, source.root),
-      region: source.region,
-      stackName: `${String(service?.value ?? 'service')}-${stageName}`,
-      parameters: new Map(),
-      isWhole: false,
-      warn: (fault) => sayOnce(findings, fault),
-    }),
+    stage,
+    name,
+    functions,
+    template: serviceTemplate({ source, findings, stage, name, functions }),
   }
-}
-
-/** What no function refers to is nobody's loss. */
-function quiet(source: VariableSource): VariableSource {
-  return { ...source, warn: () => undefined }
 }
 
 /** `functions` is a map, or a list of maps and files of them. */
@@ -109,7 +109,9 @@ function functionNodes(source: VariableSource): (readonly [string, YamlNode])[] 
 }
 
 const SECTIONS: Readonly<Record<string, string>> = {
-  layers: 'layers are not mounted',
-  resources: 'resources are not emulated',
   stepFunctions: 'state machines are not run',
+}
+
+const PARTS_OF_RESOURCES: Readonly<Record<string, string>> = {
+  extensions: 'what the framework makes is not changed',
 }

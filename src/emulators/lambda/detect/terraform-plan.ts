@@ -24,6 +24,8 @@ export interface Plan {
     argument: string,
     type: string,
   ): PlannedResource | undefined
+  /** The first resource of the plan that an expression names, of whatever type. */
+  named(resource: PlannedResource, expression: Value | undefined): PlannedResource | undefined
 }
 
 /** The JSON of `terraform show -json`; undefined when it is none. */
@@ -51,6 +53,13 @@ export function openPlan(text: string): Plan | undefined {
       if (resource === undefined) return undefined
       const names = referencesOf(resource.expressions[argument], type)
       const found = byType(type).filter((one) => one.module === resource.module && names.includes(one.name))
+      return found.find((one) => indexOf(one) === indexOf(resource)) ?? found[0]
+    },
+    named(resource, expression) {
+      const names = new Set(referencesIn(expression).map((one) => one.split('.').slice(0, 2).join('.')))
+      const found = all.filter(
+        (one) => one.module === resource.module && names.has(`${one.type}.${one.name}`),
+      )
       return found.find((one) => indexOf(one) === indexOf(resource)) ?? found[0]
     },
   }
@@ -118,10 +127,14 @@ function collectExpressions(module: ValueMap, prefix: string, found: Map<string,
 
 /** `["aws_lambda_function.hello.invoke_arn", "aws_lambda_function.hello"]` → `["hello", "hello"]` */
 function referencesOf(expression: Value | undefined, type: string): string[] {
-  const references = mapOf(expression)['references']
-  const texts = Array.isArray(references) ? (references as readonly Value[]).map(String) : []
-  return texts.flatMap((text) => {
+  return referencesIn(expression).flatMap((text) => {
     const match = new RegExp(`^(?:data\\.)?${type}\\.([\\w-]+)`).exec(text)
     return match?.[1] === undefined ? [] : [match[1]]
   })
+}
+
+function referencesIn(expression: Value | undefined): string[] {
+  const references = mapOf(expression)['references']
+  const texts = Array.isArray(references) ? (references as readonly Value[]).map(String) : []
+  return texts.map((text) => withoutIndexes(text))
 }

@@ -1,5 +1,6 @@
 import type { ChildExit } from '../../../instances/child.ts'
 import type { ConsoleLevel, LogFormat } from '../protocol.ts'
+import type { Report } from '../report.ts'
 
 /** One event on its way into user code. */
 export interface Invocation {
@@ -13,12 +14,26 @@ export interface Invocation {
   readonly trace: string
   /** JSON text. */
   readonly clientContext?: string | undefined
+  /** The caller takes a large body beside the rest of its result. */
+  readonly bodyApart?: boolean | undefined
+  /** With the qualifier that the caller named, where it named one. */
+  readonly functionArn?: string | undefined
 }
 
 /** What came of an invocation. `error` bodies are Lambda error objects as JSON, and reach the caller untouched. */
 export type Outcome =
-  | { readonly kind: 'result'; readonly payload: Buffer }
-  | { readonly kind: 'error'; readonly payload: Buffer }
+  /** `body`: the text of the payload's `body`, which is empty there. */
+  | { readonly kind: 'result'; readonly payload: Buffer; readonly body?: Buffer | undefined }
+  | {
+      readonly kind: 'error'
+      readonly payload: Buffer
+      /** As the platform calls it, where the runtime said: `Runtime.Unknown`. */
+      readonly errorType?: string | undefined
+      /** X-Ray's view of it, as JSON. */
+      readonly cause?: string | undefined
+    }
+  /** The result was larger than one may be, and was not kept. */
+  | { readonly kind: 'too-large' }
   /** The chunks were the result. `error` is set when the stream broke. */
   | { readonly kind: 'streamed'; readonly error: Buffer | undefined }
 
@@ -31,6 +46,8 @@ export interface EnvironmentEvents {
   /** An error that nobody caught; the environment ends after it. */
   fatal(payload: Buffer): void
   printed(line: PrintedLine): void
+  /** It asks for the next invocation. Only where `Environment.polls`, and after `done`. */
+  idle(): void
   recalled(): void
   gone(exit: ChildExit): void
 }
@@ -45,7 +62,10 @@ export interface PrintedLine {
 
 /** One execution environment, whatever runs in it. It takes one invocation at a time. */
 export interface Environment {
+  /** Undefined as long as no process was started. */
   readonly pid: number | undefined
+  /** The runtime asks for each invocation by itself, and may still be at work when it has answered. */
+  readonly polls?: boolean | undefined
   /** Loads the code. Resolves when it can take an invocation, or with the error body when it cannot. */
   initialise(events: EnvironmentEvents): Promise<{ readonly error: Buffer | undefined }>
   invoke(invocation: Invocation): void
@@ -54,6 +74,8 @@ export interface Environment {
    * when it had. Absent where only one may be handed over at a time.
    */
   recall?(): void
+  /** An invocation is over, and this is its REPORT. */
+  reported?(report: Report): void
   /** Ends it at once, with everything it started. Resolves when it is gone. */
   kill(): Promise<void>
 }

@@ -5,6 +5,7 @@ import type { Frame } from '../../../instances/channel.ts'
 import type { Spare } from '../../../instances/standby.ts'
 import { CONSOLE_LEVELS, FROM_HOST, TO_HOST, type HostInit, type LogFormat } from '../protocol.ts'
 import type { Environment, EnvironmentEvents } from './environment.ts'
+import { shellExit } from './shell-exit.ts'
 
 export interface NodeProcessOptions {
   /** The whole environment, but what is known only when code is loaded. */
@@ -80,10 +81,10 @@ export function nodeEnvironment(process_: NodeProcess, init: HostInit): Environm
   return {
     pid: process_.child.pid,
     initialise: (events) => initialise(process_, init, events),
-    invoke({ id, deadline, trace, clientContext, event }) {
+    invoke({ id, deadline, trace, clientContext, functionArn = '', bodyApart, event }) {
       number += 1
       const context = clientContext === undefined ? '' : encodeURIComponent(clientContext)
-      const head = `${id}\t${deadline}\t${trace}\t${context}\n`
+      const head = `${id}\t${deadline}\t${trace}\t${context}\t${functionArn}\t${bodyApart === true ? '1' : ''}\n`
       const payload = typeof event === 'string' ? head + event : [head, event]
       process_.child.channel?.send(TO_HOST.invoke, number, payload)
     },
@@ -105,10 +106,12 @@ function initialise(
     const receivers = frameReceivers(events, child, resolve)
     process_.receiver = (frame) => receivers[frame.kind]?.(frame)
     process_.printer = (stream, text) => events.printed({ stream, level: undefined, text, format: 'text' })
-    void child.exited.then((exit) => events.gone(exit))
+    void child.exited.then((exit) => events.gone(shellExit(exit)))
     child.channel?.send(TO_HOST.init, 0, JSON.stringify(init))
   })
 }
+
+const LINE_FEED = 10
 
 type Receiver = (frame: Frame) => void
 
@@ -119,6 +122,11 @@ function frameReceivers(
 ): Readonly<Record<number, Receiver>> {
   return {
     [FROM_HOST.result]: ({ payload }) => events.done({ kind: 'result', payload }),
+    [FROM_HOST.resultApart]: ({ payload: both }) => {
+      const end = both.indexOf(LINE_FEED)
+      const [payload, body] = [both.subarray(0, end), both.subarray(end + 1)]
+      events.done({ kind: 'result', payload, body })
+    },
     [FROM_HOST.error]: ({ payload }) => events.done({ kind: 'error', payload }),
     [FROM_HOST.log]: ({ payload }) => {
       const level = CONSOLE_LEVELS[(payload[0] ?? 0) - 48] ?? 'INFO'

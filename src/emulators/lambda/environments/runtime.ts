@@ -1,7 +1,8 @@
 import { startChild, type Child } from '../../../instances/child.ts'
 import type { Spare } from '../../../instances/standby.ts'
 import type { Environment, EnvironmentEvents } from './environment.ts'
-import { RuntimeApi } from './runtime-api.ts'
+import { RuntimeApi, type RuntimeApiEvents } from './runtime-api.ts'
+import { shellExit } from './shell-exit.ts'
 
 export interface RuntimeProcessOptions {
   readonly command: string
@@ -9,6 +10,8 @@ export interface RuntimeProcessOptions {
   readonly cwd: string
   readonly environment: Readonly<Record<string, string>>
   readonly functionArn: string
+  /** Awaited before the process starts: what shares its API is there first. What it rejects with is the error of the Init. Whoever gives it closes the API. */
+  readonly before?: ((address: string, api: RuntimeApi) => Promise<void>) | undefined
 }
 
 /** A runtime's process and the API it talks to. */
@@ -24,18 +27,20 @@ export interface RuntimeProcess extends Spare {
 export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProcess {
   let alive = true
   let isReady = false
-  const api = new RuntimeApi(options.functionArn, {
-    ready() {
-      isReady = true
-      process_.initialised?.({ error: undefined })
-    },
-    initError: (payload) => process_.initialised?.({ error: payload }),
-    streamStarted: (contentType) => process_.events?.streamStarted(contentType),
-    streamChunk: (bytes, taken) => process_.events?.streamChunk(bytes, taken),
-    done: (outcome) => process_.events?.done(outcome),
-  })
+  const api = new RuntimeApi(
+    options.functionArn,
+    apiEvents(
+      () => process_,
+      () => {
+        isReady = true
+      },
+    ),
+  )
+  // What shares the API may outlive the runtime, and closes it then.
+  const close = (): void => (options.before === undefined ? api.close() : undefined)
   const start = async (): Promise<Child> => {
     const address = await api.listen()
+    await options.before?.(address, api)
     const child = startChild({
       ...options,
       environment: { ...options.environment, AWS_LAMBDA_RUNTIME_API: address },
@@ -43,14 +48,15 @@ export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProc
     })
     void child.exited.then(() => {
       alive = false
-      api.close()
+      close()
     })
     return child
   }
   const dispose = async (): Promise<void> => {
-    const child = await process_.started
-    child.kill()
-    await child.exited
+    const child = await process_.started.catch(() => undefined)
+    child?.kill()
+    await child?.exited
+    close()
   }
   const process_: RuntimeProcess = {
     started: start(),
@@ -66,23 +72,51 @@ export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProc
   return process_
 }
 
+/** What the runtime says goes to whoever uses its process. */
+function apiEvents(of: () => RuntimeProcess, becameReady: () => void): RuntimeApiEvents {
+  return {
+    ready() {
+      becameReady()
+      of().initialised?.({ error: undefined })
+    },
+    idle: () => of().events?.idle(),
+    notice: (text) => of().events?.printed({ stream: 'stdout', level: undefined, text, format: 'notice' }),
+    initError: (payload) => of().initialised?.({ error: payload }),
+    streamStarted: (contentType) => of().events?.streamStarted(contentType),
+    streamChunk: (bytes, taken) => of().events?.streamChunk(bytes, taken),
+    done: (outcome) => of().events?.done(outcome),
+  }
+}
+
 /** An environment for any program that speaks the Runtime API. `variables` reach only a runtime of ours, which asks for them. */
 export async function runtimeEnvironment(
   process_: RuntimeProcess,
   variables: Readonly<Record<string, string>>,
 ): Promise<Environment> {
-  const child = await process_.started
+  const child = await process_.started.catch((error: unknown) => refusal(error))
+  if (Buffer.isBuffer(child)) return refused(child, process_.dispose)
   return {
     pid: child.pid,
+    polls: true,
     initialise(events) {
       return new Promise((resolve) => {
         process_.events = events
         process_.initialised = resolve
         process_.api.load(variables)
-        void child.exited.then((exit) => events.gone(exit))
+        void child.exited.then((exit) => events.gone(shellExit(exit)))
       })
     },
     invoke: (invocation) => process_.api.invoke(invocation),
     kill: process_.dispose,
   }
+}
+
+function refusal(error: unknown): Buffer {
+  const { name, message } = error instanceof Error ? error : new Error(String(error))
+  return Buffer.from(JSON.stringify({ errorType: name, errorMessage: message }))
+}
+
+/** An environment whose process was never started. */
+function refused(error: Buffer, kill: () => Promise<void>): Environment {
+  return { pid: undefined, initialise: () => Promise.resolve({ error }), invoke: () => undefined, kill }
 }

@@ -3,6 +3,8 @@ import { REGION, type JsonObject, type Sample } from './sample.ts'
 interface Trigger {
   readonly name: string
   readonly does: string
+  /** Default 1. */
+  readonly version?: string
   readonly triggerSource: string
   readonly request: JsonObject
   readonly response: JsonObject
@@ -72,16 +74,74 @@ const TRIGGERS: readonly Trigger[] = [
       enableSMSMFA: null,
     },
   },
+  {
+    name: 'pre-token-v2',
+    does: 'Tokens are about to be made, with the access token',
+    version: '2',
+    triggerSource: 'TokenGeneration_Authentication',
+    request: {
+      userAttributes: ATTRIBUTES,
+      groupConfiguration: { groupsToOverride: ['staff'], iamRolesToOverride: [], preferredRole: null },
+      scopes: ['aws.cognito.signin.user.admin'],
+    },
+    response: { claimsAndScopeOverrideDetails: null },
+  },
+  {
+    name: 'define-auth',
+    does: 'It is asked which challenge comes next',
+    triggerSource: 'DefineAuthChallenge_Authentication',
+    request: {
+      userAttributes: ATTRIBUTES,
+      session: [{ challengeName: 'SRP_A', challengeResult: true }],
+      userNotFound: false,
+    },
+    response: { challengeName: null, issueTokens: null, failAuthentication: null },
+  },
+  {
+    name: 'create-auth',
+    does: 'A challenge of your own is wanted',
+    triggerSource: 'CreateAuthChallenge_Authentication',
+    request: {
+      userAttributes: ATTRIBUTES,
+      challengeName: 'CUSTOM_CHALLENGE',
+      session: [{ challengeName: 'SRP_A', challengeResult: true }],
+      userNotFound: false,
+    },
+    response: { publicChallengeParameters: null, privateChallengeParameters: null, challengeMetadata: null },
+  },
+  {
+    name: 'verify-auth',
+    does: 'The answer to a challenge of your own is there',
+    triggerSource: 'VerifyAuthChallengeResponse_Authentication',
+    request: {
+      userAttributes: ATTRIBUTES,
+      privateChallengeParameters: { answer: '5' },
+      challengeAnswer: '5',
+      userNotFound: false,
+    },
+    response: { answerCorrect: false },
+  },
+  {
+    name: 'custom-email-sender',
+    does: 'A mail is to be sent',
+    triggerSource: 'CustomEmailSender_SignUp',
+    request: {
+      type: 'customEmailSenderRequestV1',
+      code: 'AYADeExampleEncryptedCode',
+      userAttributes: ATTRIBUTES,
+    },
+    response: {},
+  },
 ]
 
 /** Events of a Cognito user pool, beside PreSignUp. */
 export const cognitoSamples: readonly Sample[] = TRIGGERS.map(
-  ({ name, does, triggerSource, request, response }) => ({
+  ({ name, does, version = '1', triggerSource, request, response }) => ({
     source: `aws:cognito-${name}`,
     description: `${does} in a Cognito user pool (${triggerSource})`,
     ...('userAttributes' in request ? { short: { email: { path: 'request.userAttributes.email' } } } : {}),
     make: () => ({
-      version: '1',
+      version,
       region: REGION,
       userPoolId: `${REGION}_Example01`,
       userName: 'ada',

@@ -8,6 +8,7 @@ import { messageSamples } from './messages.ts'
 import { setPath, type JsonObject, type Sample } from './sample.ts'
 import { serviceSamples } from './services.ts'
 import { streamSamples } from './streams.ts'
+import { variantSamples } from './variants.ts'
 
 const SAMPLES: readonly Sample[] = [
   ...httpSamples,
@@ -17,6 +18,7 @@ const SAMPLES: readonly Sample[] = [
   ...brokerSamples,
   ...cognitoSamples,
   ...serviceSamples,
+  ...variantSamples,
 ]
 
 /** Every source there is a sample of. */

@@ -13,6 +13,7 @@ import {
   type FrontEndRequest,
   type HttpAnswer,
   type Refusal,
+  type RouteOptions,
 } from './front-end.ts'
 import { htmlAnswer } from './refusals.ts'
 
@@ -44,7 +45,7 @@ const REFUSALS = {
 
 function albEvent(request: FrontEndRequest): string {
   const { context } = request
-  const options = routeOptions(context)
+  const options = groupOptions(request)
   const { path, query } = splitTarget(context.raw.target)
   const fields = listedFields(request)
   const values = rawQueryValues(query)
@@ -59,6 +60,11 @@ function albEvent(request: FrontEndRequest): string {
     ...(isMulti ? { multiValueHeaders: Object.fromEntries(fields) } : { headers: lastOf(fields) }),
     ...bodyOf(request.body, fields),
   })
+}
+
+/** Of the rule that its listener chose, or of the route. */
+function groupOptions({ context, passage }: FrontEndRequest): RouteOptions | undefined {
+  return passage?.route ?? routeOptions(context)
 }
 
 type Lists = ReadonlyMap<string, readonly string[]>
@@ -101,11 +107,11 @@ function bodyOf(
 }
 
 /** The status must be a number, the body a text, and all of it at most 1 MiB. */
-function albAnswer(payload: Buffer, { context }: FrontEndRequest): HttpAnswer | undefined {
+function albAnswer(payload: Buffer, request: FrontEndRequest): HttpAnswer | undefined {
   const value = payload.length > ONE_MIB ? undefined : parseResult(payload)?.value
   if (!isRecord(value)) return undefined
   const status = typeof value['statusCode'] === 'number' ? statusCode(value['statusCode']) : undefined
-  const isMulti = routeOptions(context)?.multiValueHeaders === true
+  const isMulti = groupOptions(request)?.multiValueHeaders === true
   const fields = isMulti ? multiFields(value['multiValueHeaders']) : singleFields(value['headers'])
   const body = answerBody(value)
   return status === undefined || fields === undefined || body === undefined

@@ -17,14 +17,20 @@ export function format1Answer(
   request: FrontEndRequest,
   { decodesBase64 }: { readonly decodesBase64: boolean },
 ): HttpAnswer | undefined {
-  const value = parseResult(payload)?.value
-  if (!isRecord(value) || !hasOnlyKnownKeys(value)) return undefined
+  const value = proxyResult(payload)
+  if (value === undefined) return undefined
   const status = statusCode(value['statusCode'] ?? 200)
   const fields = format1Fields(value)
   const body = bodyOf(value, decodesBase64 || wantsBinary(request))
   return status === undefined || fields === undefined || body === undefined
     ? undefined
     : { status, fields, body }
+}
+
+/** What a function says to a proxy integration; undefined for what is malformed there. */
+export function proxyResult(payload: Buffer): Readonly<Record<string, unknown>> | undefined {
+  const value = parseResult(payload)?.value
+  return isRecord(value) && hasOnlyKnownKeys(value) ? value : undefined
 }
 
 function bodyOf(value: Readonly<Record<string, unknown>>, decodes: boolean): Buffer | string | undefined {

@@ -68,7 +68,8 @@ export function format1Object(
 
 type Lists = ReadonlyMap<string, readonly string[]>
 
-function fieldLists({ context, trace }: FrontEndRequest): Lists {
+/** Every field with its values as sent, and what the endpoint adds. */
+export function fieldLists({ context, trace }: Pick<FrontEndRequest, 'context' | 'trace'>): Lists {
   const { raw, clientAddress, protocol } = context
   const lists = new Map<string, string[]>()
   const add = (name: string, value: string): void => {
@@ -101,12 +102,12 @@ export function mediaType(value: string | undefined): string {
   return (value ?? '').split(/[;,]/, 1)[0]?.trim().toLowerCase() ?? ''
 }
 
-function lastOf(lists: Lists): Record<string, string> | null {
+export function lastOf(lists: Lists): Record<string, string> | null {
   if (lists.size === 0) return null
   return Object.fromEntries([...lists].map(([name, values]) => [name, values[values.length - 1] ?? '']))
 }
 
-function allOf(lists: Lists): Record<string, readonly string[]> | null {
+export function allOf(lists: Lists): Record<string, readonly string[]> | null {
   return lists.size === 0 ? null : Object.fromEntries(lists)
 }
 

@@ -104,7 +104,7 @@ export function format2Answer(payload: Buffer): HttpAnswer | undefined {
     return {
       status: 200,
       fields: ['content-type', 'application/json'],
-      body: typeof value === 'string' ? value : text,
+      body: typeof value === 'string' ? value : compact(text),
     }
   }
   const status = statusCode(value['statusCode'])
@@ -113,6 +113,13 @@ export function format2Answer(payload: Buffer): HttpAnswer | undefined {
   return status === undefined || fields === undefined || body === undefined
     ? undefined
     : { status, fields, body }
+}
+
+const OUTSIDE_OF_TEXTS = /("(?:[^"\\]|\\.)*")|\s+/g
+
+/** JSON without spaces between its parts, as the cloud writes it; numbers stay as they were written. */
+function compact(json: string): string {
+  return /\s/.test(json) ? json.replace(OUTSIDE_OF_TEXTS, '$1') : json
 }
 
 /** The fields of a structured result, or of a stream's prelude. Undefined when they are none. */

@@ -39,6 +39,8 @@ export interface FrontEnd {
   event(request: FrontEndRequest): string
   /** Undefined for a result that makes no response. */
   answer(payload: Buffer, request: FrontEndRequest): HttpAnswer | undefined
+  /** A large text of a result's `body` may come beside the payload, which then has an empty one: nothing but its bytes counts. */
+  readonly takesBodyApart?: boolean | undefined
   refuse(refusal: Refusal): HttpAnswer
   /** What it writes into every answer: name, value, name, value … */
   answerFields(request: Pick<FrontEndRequest, 'context' | 'trace'>): readonly string[]

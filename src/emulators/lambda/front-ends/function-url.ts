@@ -6,6 +6,7 @@ import { jsonAnswer } from './refusals.ts'
 /** A function's own HTTPS endpoint, without authentication. Source: Lambda guide, function URLs. */
 export const functionUrl: FrontEnd = {
   streams: true,
+  takesBodyApart: true,
   requestBytesMax: SIX_MIB,
   waitMs: Infinity,
   event: (request: FrontEndRequest) =>

@@ -11,10 +11,12 @@ import { frontEndOf } from './front-ends.ts'
 import { fieldOf } from './identity.ts'
 import { jwtAuthorizer } from './jwt-authorizer.ts'
 import { lambdaAuthorizer } from './lambda-authorizer.ts'
+import { Listener } from './listener.ts'
 import { letPass, type Passage } from './passage.ts'
 import { jsonAnswer } from './refusals.ts'
 import { guardedOptions, type ApiKey, type AuthorizerOptions, type RouteOptions } from './route-options.ts'
 import { sendAnswer } from './send.ts'
+import { validated } from './validation.ts'
 
 /** Authorizers of one route table: routes that name the same one share what it remembers, as the routes of an API do. */
 export type OpenGuard = (address: FunctionAddress, target: SocketFetcher) => SocketFetcher
@@ -27,18 +29,26 @@ export function openGuards(host: GuardHost): OpenGuard {
     authorizers.set(key, authorizer)
     return authorizer
   }
+  const listeners = new Map<string, Listener>()
+  const listenerOf = (name: string): Listener => {
+    const listener = listeners.get(name) ?? new Listener()
+    listeners.set(name, listener)
+    return listener
+  }
   return (address, target) => {
     const options = guardedOptions(address)
+    if (options.listener !== undefined) return listenerOf(options.listener.name).bind(options, target)
     const guard = new Guard({
       options,
       functionName: address.config.name,
       cors: options.cors === undefined ? undefined : openCors(options.cors),
       authorizer: options.authorizer === undefined ? undefined : authorizerOf(options.authorizer, options),
     })
+    const behind = options.validation === undefined ? target : validated(target, options.validation)
     return {
       async handle(incoming, outgoing, context) {
         if (await guard.lets({ incoming, outgoing, context }))
-          await target.handle(incoming, outgoing, context)
+          await behind.handle(incoming, outgoing, context)
         else discard(incoming)
       },
     }
@@ -98,7 +108,7 @@ class Guard {
     if (isPreflight) return this.#answerPreflight({ outgoing, frontEnd, request })
     const apiKey = this.#apiKey(context)
     if (apiKey === 'missing') return answer(FORBIDDEN)
-    letPass(context, { ...passage, ...allowedPart(verdict), apiKey })
+    letPass(context, { ...passage, ...allowedPart(verdict), apiKey, streams: options.streams })
     return !outgoing.destroyed
   }
 

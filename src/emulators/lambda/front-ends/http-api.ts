@@ -16,6 +16,7 @@ const TEN_MIB = 10 * 1024 * 1024
 /** API Gateway's HTTP API with a proxy integration, in payload format 2.0 or 1.0. */
 export const httpApi: FrontEnd = {
   streams: false,
+  takesBodyApart: true,
   requestBytesMax: TEN_MIB,
   waitMs: 30_000,
   event(request) {

@@ -8,13 +8,13 @@ export interface IdentitySource {
 }
 
 const FORMS = [
-  [/^(?:method\.|\$)?request\.header\.(.+)$/i, 'header'],
-  [/^(?:method\.|\$)?request\.querystring\.(.+)$/i, 'querystring'],
+  [/^(?:method\.|route\.|\$)?request\.header\.(.+)$/i, 'header'],
+  [/^(?:method\.|route\.|\$)?request\.querystring\.(.+)$/i, 'querystring'],
   [/^\$?stageVariables\.(.+)$/i, 'stageVariables'],
   [/^\$?context\.(.+)$/i, 'context'],
 ] as const
 
-/** `method.request.header.X`, `$request.querystring.X` …; anything else is the name of a field. */
+/** `method.request.header.X`, `route.request.header.X`, `$request.querystring.X` …; anything else is the name of a field. */
 export function parseIdentitySource(text: string): IdentitySource {
   for (const [form, from] of FORMS) {
     const name = form.exec(text.trim())?.[1]
@@ -26,14 +26,20 @@ export function parseIdentitySource(text: string): IdentitySource {
 /** What the request says there; undefined when it says nothing. */
 export function identityOf(
   { from, name }: IdentitySource,
-  request: FrontEndRequest,
-  options: RouteOptions,
+  request: Pick<FrontEndRequest, 'context'>,
+  options: IdentityRoute,
 ): string | undefined {
   const value = VALUES[from](name, request, options)
   return value === '' ? undefined : value
 }
 
-type Reader = (name: string, request: FrontEndRequest, options: RouteOptions) => string | undefined
+type IdentityRoute = Pick<RouteOptions, 'stageVariables' | 'resource' | 'routeKey' | 'stage'>
+
+type Reader = (
+  name: string,
+  request: Pick<FrontEndRequest, 'context'>,
+  options: IdentityRoute,
+) => string | undefined
 
 const VALUES = {
   header: (name, { context }) => fieldOf(context.raw.fields, name),

@@ -114,7 +114,7 @@ function isSimple(options: Options, { frontEnd }: RouteOptions): boolean {
 }
 
 /** Undefined for a policy that is none. */
-function verdictOf(decision: Decision, arn: string): Verdict | undefined {
+export function verdictOf(decision: Decision, arn: string): Verdict | undefined {
   switch (decision.kind) {
     case 'unauthorized':
       return { kind: 'refused', why: 'unauthorized' }

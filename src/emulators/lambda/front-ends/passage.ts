@@ -1,5 +1,5 @@
 import type { RequestContext } from '../../../core/fetcher.ts'
-import type { ApiKey } from './route-options.ts'
+import type { ApiKey, RouteOptions } from './route-options.ts'
 
 /** Who an authorizer says is asking. */
 export type Authorized =
@@ -19,8 +19,14 @@ export type Authorized =
 export interface Passage {
   readonly authorized?: Authorized | undefined
   readonly apiKey?: ApiKey | undefined
+  /** The options that count in place of the matched route's. */
+  readonly route?: RouteOptions | undefined
+  /** False for a function URL that is not to stream. */
+  readonly streams?: boolean | undefined
   /** CORS fields of the answer: name, value, name, value … Defined, those of the function do not count. */
   readonly corsFields?: readonly string[] | undefined
+  /** Version or alias that the address stands for: part of the ARN that the function sees. */
+  readonly qualifier?: string | undefined
 }
 
 const passages = new WeakMap<RequestContext, Passage>()

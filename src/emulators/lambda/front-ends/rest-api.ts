@@ -8,6 +8,7 @@ const TEN_MIB = 10 * 1024 * 1024
 /** API Gateway's REST API with a proxy integration. */
 export const restApi: FrontEnd = {
   streams: false,
+  takesBodyApart: true,
   requestBytesMax: TEN_MIB,
   waitMs: 29_000,
   event: (request) => format1Event(request, { version: undefined }),

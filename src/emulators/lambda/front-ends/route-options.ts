@@ -22,7 +22,7 @@ export interface RouteOptions {
   readonly apiId?: string | undefined
   /** How long the endpoint waits for its function. Default 29 000 ms for REST APIs and 30 000 for HTTP APIs; others wait as long as it may take. */
   readonly timeoutMs?: number | undefined
-  /** `responseTransferMode: STREAM` of a REST API: what the handler streams is passed on as it comes. Function URLs always do. */
+  /** `responseTransferMode: STREAM` of a REST API: what the handler streams is passed on as it comes. Function URLs do unless this is false. */
   readonly streams?: boolean | undefined
   /** OperationName of a REST API's method, passed on in the event. */
   readonly operationName?: string | undefined
@@ -35,10 +35,89 @@ export interface RouteOptions {
   /** REST APIs: the keys that exist. Without any, every request of a route with `apiKeyRequired` is refused. */
   readonly apiKeys?: readonly ApiKey[] | undefined
   readonly authorizer?: AuthorizerOptions | undefined
+  /** REST APIs: what a request must have to reach the function. */
+  readonly validation?: ValidationOptions | undefined
   /** Load balancers: `multiValueHeaders` and `multiValueQueryStringParameters` in place of the single ones; default false. */
   readonly multiValueHeaders?: boolean | undefined
   /** Load balancers: default is an ARN made of the function's name. */
   readonly targetGroupArn?: string | undefined
+  /** Load balancers: the rule that leads here, where more than path and method decides. Its route takes all that the listener gets. */
+  readonly listener?: ListenerRule | undefined
+}
+
+/** A request validator of a REST API, with what its method declares. */
+export interface ValidationOptions {
+  /** Those that must be there: `querystring.NAME`, `header.NAME`, `path.NAME`. */
+  readonly parameters?: readonly string[] | undefined
+  /** JSON Schemas (draft 4) for bodies, by media type; `$default` is for every other type. */
+  readonly models?: Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined
+}
+
+/** One rule of a load balancer's listener. All rules of one listener say so, or none. */
+interface ListenerRule {
+  /** The same for all rules of a listener: its ARN. */
+  readonly name: string
+  /** The lowest is asked first. */
+  readonly priority: number
+  readonly conditions: ListenerConditions
+}
+
+/** All must hold; of the values of one, any. `*` and `?` are wildcards in all but methods and addresses. */
+export interface ListenerConditions {
+  readonly path?: readonly string[] | undefined
+  readonly method?: readonly string[] | undefined
+  readonly host?: readonly string[] | undefined
+  readonly headers?: readonly { readonly name: string; readonly values: readonly string[] }[] | undefined
+  /** Without a key, the value of any. */
+  readonly query?: readonly { readonly key?: string | undefined; readonly value: string }[] | undefined
+  /** Addresses and CIDR blocks. */
+  readonly ip?: readonly string[] | undefined
+}
+
+/**
+ * What a reader of templates leaves at the routes of a WebSocket API; all of one API have the same (`webSocketRoutes` makes them).
+ * Whatever is absent has the cloud's default.
+ */
+export interface WebSocketOptions {
+  readonly frontEnd: 'websocket'
+  /** With the stage, what connections are kept by while routes come and go. */
+  readonly apiId: string
+  readonly stage: string
+  /** The one path that takes handshakes, without a slash at its end; undefined takes all that the rule does. */
+  readonly path?: string | undefined
+  /** RouteSelectionExpression; default `$request.body.action`. */
+  readonly selection?: string | undefined
+  /** By route key: `$connect`, `$disconnect`, `$default`, and names that messages ask for. */
+  readonly routes: Readonly<Record<string, WebSocketRoute>>
+  readonly stageVariables?: Readonly<Record<string, string>> | undefined
+  /** The keys that exist, for a `$connect` with `apiKeyRequired`. */
+  readonly apiKeys?: readonly ApiKey[] | undefined
+  readonly limits?: Partial<WebSocketLimits> | undefined
+}
+
+export interface WebSocketRoute {
+  /** Name of a function of the project. */
+  readonly function: string
+  /** A two-way route (RouteResponseSelectionExpression `$default`): the body of the function's result goes back to the client. */
+  readonly responds?: boolean | undefined
+  /** Of `$connect`: `route.request.header.NAME`, `route.request.querystring.NAME`, `stageVariables.NAME`, `context.NAME`. */
+  readonly authorizer?: RequestAuthorizerOptions | undefined
+  /** Of `$connect`: 403 without a known key in `x-api-key`. */
+  readonly apiKeyRequired?: boolean | undefined
+  /** How long is waited for the function; default 29 000 ms. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** API Gateway's own, unless somebody wants others. */
+export interface WebSocketLimits {
+  /** Milliseconds without a message in either direction; default ten minutes. */
+  readonly idleMs: number
+  /** Milliseconds that a connection may last; default two hours. */
+  readonly durationMs: number
+  /** Bytes of a message; default 128 KiB. */
+  readonly messageBytesMax: number
+  /** Bytes of one frame of it; default 32 KiB. */
+  readonly frameBytesMax: number
 }
 
 /** A CORS block. An absent list allows nothing of its kind. */
@@ -113,6 +192,8 @@ export interface JwtAuthorizerOptions {
 /** `FunctionConfig.options.url`: a function's own address (`FunctionUrlConfig`, serverless' `url`). */
 interface FunctionUrlOptions {
   readonly cors?: CorsOptions | undefined
+  /** BUFFERED takes what a handler streams for a plain result; default RESPONSE_STREAM, unlike in the cloud. */
+  readonly invokeMode?: 'BUFFERED' | 'RESPONSE_STREAM' | undefined
 }
 
 /**
@@ -134,14 +215,31 @@ export function preflightRoute(route: RouteRule & { readonly options: RouteOptio
 export function guardedOptions({ config, options }: FunctionAddress): RouteOptions {
   if (isRouteOptions(options)) return options
   const url = config.options['url'] as FunctionUrlOptions | undefined
-  return { frontEnd: 'function-url', cors: url?.cors }
+  const streams = url?.invokeMode === 'BUFFERED' ? false : undefined
+  return { frontEnd: 'function-url', cors: url?.cors, streams }
 }
 
 export function isRouteOptions(options: unknown): options is RouteOptions {
+  return hasFrontEnd(options) && options.frontEnd !== 'websocket'
+}
+
+export function isWebSocketOptions(options: unknown): options is WebSocketOptions {
+  return hasFrontEnd(options) && options.frontEnd === 'websocket'
+}
+
+function hasFrontEnd(options: unknown): options is { readonly frontEnd: unknown } {
   return typeof options === 'object' && options !== null && 'frontEnd' in options
 }
 
 /** Whether anything is asked before the function is. */
-export function isGuarded({ cors, preflight, apiKeyRequired, authorizer }: RouteOptions): boolean {
-  return cors !== undefined || preflight === true || apiKeyRequired === true || authorizer !== undefined
+export function isGuarded(options: RouteOptions): boolean {
+  const { frontEnd, cors, preflight, apiKeyRequired, authorizer, streams, listener, validation } = options
+  if (validation !== undefined) return true
+  const isAsked = preflight === true || apiKeyRequired === true || authorizer !== undefined
+  return (
+    isAsked ||
+    cors !== undefined ||
+    listener !== undefined ||
+    (frontEnd === 'function-url' && streams === false)
+  )
 }

@@ -22,11 +22,18 @@ export function invocationContext(fixed: HostContext, head: InvokeHead, callback
     clientContext:
       head.clientContext === '' ? undefined : (JSON.parse(decodeURIComponent(head.clientContext)) as unknown),
     identity: undefined,
-    invokedFunctionArn: fixed.invokedFunctionArn,
+    invokedFunctionArn: head.functionArn === '' ? fixed.invokedFunctionArn : head.functionArn,
     awsRequestId: head.id,
     getRemainingTimeInMillis: () => deadline - Date.now(),
+    ...(fixed.callbacks ? answersBy(callback) : {}),
+  } as Context
+}
+
+/** The ways of old to answer. */
+function answersBy(callback: Callback): object {
+  return {
     succeed: (result: unknown) => callback(null, result),
     fail: (error: unknown) => callback(error ?? new Error('handled')),
     done: (error: unknown, result?: unknown) => callback(error, result),
-  } as Context
+  }
 }

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 
 import type { Channel, Frame } from '../../../instances/channel.ts'
 import { FROM_HOST, type HostContext, type InvokeHead } from '../protocol.ts'
+import { separateBody } from './body-apart.ts'
 import type { Log } from './console.ts'
 import { invocationContext, type Callback } from './context.ts'
 import { describeError, runtimeError, toLambdaError } from './errors.ts'
@@ -20,6 +21,8 @@ export interface InvokerOptions {
 interface Running {
   readonly id: number
   readonly stream: ResponseStream | undefined
+  /** Its caller takes a large body beside the rest. */
+  readonly isApart: boolean
   /** Set once the callback was called and the event loop has still to run empty. */
   answer: (() => void) | undefined
   handlerReturned: boolean
@@ -79,7 +82,13 @@ export class Invoker {
       if (this.#streaming === undefined) this.#call(id, event, head)
       else this.#callStreaming(id, event, head)
     } catch (error) {
-      this.#running ??= { id, stream: undefined, answer: undefined, handlerReturned: false }
+      this.#running ??= {
+        id,
+        stream: undefined,
+        isApart: false,
+        answer: undefined,
+        handlerReturned: false,
+      }
       this.#fail(id, error)
     }
   }
@@ -103,7 +112,8 @@ export class Invoker {
   }
 
   #call(id: number, event: unknown, head: InvokeHead): void {
-    const running: Running = { id, stream: undefined, answer: undefined, handlerReturned: false }
+    const isApart = head.bodyApart === '1'
+    const running: Running = { id, stream: undefined, isApart, answer: undefined, handlerReturned: false }
     this.#running = running
     const callback: Callback = (error, result) => {
       if (this.#running !== running || running.answer !== undefined) return
@@ -112,7 +122,8 @@ export class Invoker {
     }
     const { handler } = this.#options
     const context = invocationContext(this.#options.context, head, callback)
-    const returned = handler(event, context, callback)
+    const { callbacks } = this.#options.context
+    const returned = handler(event, context, callbacks ? callback : undefined)
     if (isThenable(returned)) {
       returned.then(
         (result) => this.#succeed(id, result),
@@ -121,8 +132,8 @@ export class Invoker {
       return
     }
     running.handlerReturned = true
-    if (returned !== undefined && handler.length < 3 && running.answer === undefined)
-      this.#succeed(id, returned)
+    const isResult = !callbacks || (returned !== undefined && handler.length < 3)
+    if (isResult && running.answer === undefined) this.#succeed(id, returned)
   }
 
   #callStreaming(id: number, event: unknown, head: InvokeHead): void {
@@ -137,7 +148,7 @@ export class Invoker {
       this.#streaming?.highWaterMark,
     )
     stream.on('error', (error) => this.#fail(id, error))
-    const running: Running = { id, stream, answer: undefined, handlerReturned: false }
+    const running: Running = { id, stream, isApart: false, answer: undefined, handlerReturned: false }
     this.#running = running
     const returned = handler(
       event,
@@ -158,15 +169,21 @@ export class Invoker {
 
   #succeed(id: number, result: unknown): void {
     if (this.#running?.id !== id) return
+    const { channel } = this.#options
     let text: string | undefined
     try {
+      const apart = this.#running.isApart ? separateBody(result) : undefined
+      if (apart !== undefined) {
+        this.#finish(id, () => channel.send(FROM_HOST.resultApart, id, [`${apart.head}\n`, apart.body]))
+        return
+      }
       text = JSON.stringify(result === undefined ? null : result)
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
       this.#fail(id, new Error(`Unable to stringify response body: ${reason}`))
       return
     }
-    this.#finish(id, () => this.#options.channel.send(FROM_HOST.result, id, text ?? 'null'))
+    this.#finish(id, () => channel.send(FROM_HOST.result, id, text ?? 'null'))
   }
 
   #fail(id: number, error: unknown): void {
@@ -193,8 +210,9 @@ export class Invoker {
 }
 
 function parseHead(text: string): InvokeHead {
-  const [id = '', deadline = '0', trace = '', clientContext = ''] = text.split('\t')
-  return { id, deadline, trace, clientContext }
+  const [id = '', deadline = '0', trace = '', clientContext = '', functionArn = '', bodyApart = ''] =
+    text.split('\t')
+  return { id, deadline, trace, clientContext, functionArn, bodyApart }
 }
 
 function isThenable(value: unknown): value is Promise<unknown> {

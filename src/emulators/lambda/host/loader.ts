@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { moduleFormat } from '../module-format.ts'
 import type { HandlerCode, HostInit } from '../protocol.ts'
 import { runtimeError } from './errors.ts'
+import { streamingOf } from './stream.ts'
 
 export type Handler = (event: unknown, context: unknown, callback: unknown) => unknown
 
@@ -13,9 +14,11 @@ export type Handler = (event: unknown, context: unknown, callback: unknown) => u
  * @throws Error named Runtime.UserCodeSyntaxError, Runtime.ImportModuleError or Runtime.HandlerNotFound; or what the module throws.
  */
 export async function loadHandler(init: HostInit): Promise<Handler> {
-  const module = await loadModule(init.code)
+  const module = await loadModule(
+    init.breakAt === undefined ? init.code : await atDebugger(init.code, init.breakAt),
+  )
   const found = lookUp(module, init.exportPath) ?? lookUp(property(module, 'default'), init.exportPath)
-  if (typeof found === 'function') return found as Handler
+  if (typeof found === 'function') return usable(found as Handler, init)
   if (found !== undefined) {
     throw runtimeError('Runtime.HandlerNotFound', `${init.handler} is not a function but ${describe(found)}`)
   }
@@ -23,6 +26,27 @@ export async function loadHandler(init: HostInit): Promise<Handler> {
   const there =
     names.length === 0 ? 'The module exports no function.' : `The module exports: ${names.join(', ')}.`
   throw runtimeError('Runtime.HandlerNotFound', `${init.handler} is undefined or not exported. ${there}`)
+}
+
+function usable(handler: Handler, { context, handler: name }: HostInit): Handler {
+  if (context.callbacks || handler.length < 3 || streamingOf(handler) !== undefined) return handler
+  const message = `${name} takes a callback, which handlers have not from nodejs24.x on: make it an async function.`
+  throw runtimeError('Runtime.CallbackHandlerDeprecated', message)
+}
+
+/** Waits for a debugger, and has it stop before the first statement of the code. */
+async function atDebugger(code: HandlerCode, port: number): Promise<HandlerCode> {
+  const inspector = await import('node:inspector')
+  // Opened now and not with the process: whoever attaches earlier would have told it to go on before it waits.
+  inspector.open(port, '127.0.0.1', true)
+  // A directive counts only where nothing is before it.
+  if (code.kind === 'text') return { ...code, text: code.text.replace(/^("use strict";)?/, '$1debugger;') }
+  const session = new inspector.Session()
+  session.connect()
+  session.post('Debugger.enable')
+  session.post('Debugger.setBreakpointByUrl', { lineNumber: 0, url: pathToFileURL(code.path).href })
+  session.post('Debugger.setBreakpointByUrl', { lineNumber: 0, url: code.path })
+  return code
 }
 
 async function loadModule(code: HandlerCode): Promise<unknown> {

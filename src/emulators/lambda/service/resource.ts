@@ -1,5 +1,5 @@
 /** What a template declares besides functions, so far as something here acts for it: `Detection.resources`. */
-export type Resource = QueueResource | TopicResource | BusResource
+export type Resource = QueueResource | TopicResource | BusResource | RuleResource
 
 export interface QueueResource {
   readonly kind: 'queue'
@@ -25,6 +25,21 @@ export interface TopicSubscription {
   readonly rawMessageDelivery?: boolean | undefined
   /** ARN of a queue. */
   readonly deadLetter?: string | undefined
+}
+
+/** A rule whose targets are no sources of functions. */
+export interface RuleResource {
+  readonly kind: 'rule'
+  readonly name: string
+  /** Name or ARN; default `default`. */
+  readonly bus?: string | undefined
+  readonly pattern?: Readonly<Record<string, unknown>> | undefined
+  /** `rate(…)` or `cron(…)` */
+  readonly schedule?: string | undefined
+  /** Default true. */
+  readonly enabled?: boolean | undefined
+  /** As EventBridge's PutTargets takes them: `{ Id, Arn, InputTransformer … }`. */
+  readonly targets: readonly Readonly<Record<string, unknown>>[]
 }
 
 export interface BusResource {

@@ -53,6 +53,8 @@ export interface Brokers extends Targets, AsyncDisposable {
   readonly queues: Queues
   /** Events that functions wait for; called again with all of them whenever they change. */
   listen(listeners: Listeners): void
+  /** The project's files may declare something else now. */
+  changed(): void
   /** The fetcher for a request of one of their protocols; undefined when it is none of theirs. */
   fetcherOf(request: {
     readonly method: string

@@ -1,0 +1,102 @@
+import type { CreateFunctionCommandInput, Runtime } from '@aws-sdk/client-lambda'
+import { expect } from 'vitest'
+
+import type { Files } from '../harness.ts'
+import { forEach, type Program, type RecordedCases } from './case.ts'
+import { INTROSPECTION, WRAPPER } from './functions.ts'
+
+const PATHS = 'folders of this machine'
+const ADDRESS = 'the runtime’s own address'
+
+/** Variables that are other ones in a process of this machine. */
+export const ENVIRONMENT_DIFFERS: Readonly<Record<string, string>> = {}
+
+const NODE = ['nodejs16.x', 'nodejs18.x', 'nodejs20.x', 'nodejs22.x', 'nodejs24.x']
+const PYTHON = ['python3.8', 'python3.9', 'python3.10', 'python3.11', 'python3.12', 'python3.13', 'python3.14']
+const CUSTOM = ['provided.al2', 'provided.al2023']
+
+interface Language {
+  readonly code: Files
+  readonly handler: string
+  readonly needs: readonly Program[]
+}
+
+function languageOf(runtime: string): Language {
+  if (runtime.startsWith('node')) return { code: INTROSPECTION.node, handler: 'index.handler', needs: [] }
+  const needs = ['python3'] as const
+  if (runtime.startsWith('python')) return { code: INTROSPECTION.python, handler: 'handler.handler', needs }
+  return { code: INTROSPECTION.custom, handler: 'function.handler', needs }
+}
+
+function settings(runtime: string): Partial<CreateFunctionCommandInput> {
+  const { handler } = languageOf(runtime)
+  return { Runtime: runtime as Runtime, Handler: handler, MemorySize: 1024, Timeout: 3, Environment: undefined }
+}
+
+const TEST = 'TestLambdaRuntimesCommon::'
+
+export const RUNTIMES: RecordedCases = {
+  ...forEach(`${TEST}test_introspection_invoke`, [...NODE, ...PYTHON, ...CUSTOM], (runtime) => ({
+    needs: languageOf(runtime).needs,
+    run: async (cloud, name) => ({
+      create_function_result: await cloud.create(name, languageOf(runtime).code, {
+        ...settings(runtime),
+        Environment: { Variables: { TEST_KEY: 'TEST_VAL' } },
+      }),
+      invocation_result_payload: (await cloud.invoke(name, { simple: 'payload' }))['Payload'],
+      invocation_result_payload_qualified: (await cloud.invoke(`${name}:$LATEST`, { simple: 'payload' }))['Payload'],
+    }),
+    differs: ENVIRONMENT_DIFFERS,
+  })),
+  ...forEach(`${TEST}test_uncaught_exception_invoke`, [...NODE, ...PYTHON, ...CUSTOM], (runtime) => ({
+    needs: languageOf(runtime).needs,
+    run: async (cloud, name) => ({
+      create_function_result: await cloud.create(name, languageOf(runtime).code, settings(runtime)),
+      error_result: traced(await cloud.invoke(name, { error_msg: 'some_error_msg' })),
+    }),
+  })),
+  ...forEach(`${TEST}test_runtime_wrapper_invoke`, [...NODE, ...PYTHON], (runtime) => ({
+    needs: languageOf(runtime).needs,
+    run: async (cloud, name) => {
+      const Variables = { AWS_LAMBDA_EXEC_WRAPPER: '/var/task/environment_wrapper' }
+      const code = { ...languageOf(runtime).code, environment_wrapper: WRAPPER }
+      const created = await cloud.create(name, code, { ...settings(runtime), Environment: { Variables } })
+      const { Payload } = await cloud.invoke(name, {})
+      expect(Payload).toMatchObject({ environment: { WRAPPER_VAR: 'test_value' } })
+      return { create_function_result: created }
+    },
+  })),
+  ...forEach(`${TEST}test_echo_invoke`, [...NODE, ...PYTHON, ...CUSTOM], (runtime) => ({
+    needs: languageOf(runtime).needs,
+    run: async (cloud, name) => {
+      const { handler } = languageOf(runtime)
+      await cloud.create(name, echo(runtime), { Runtime: runtime as Runtime, Handler: handler })
+      const payloads: unknown[] = [{ simple: 'payload', echo: 1 }, { nested: { a: [1, 'ü', null] }, echo: true }]
+      if (handler !== 'function.handler') payloads.push([1, 2], 'text', 0, -1.5, true, null, '')
+      for (const payload of payloads) {
+        const { Payload } = await cloud.invoke(name, payload)
+        expect(Payload).toEqual(typeof payload === 'object' && payload !== null ? payload : JSON.stringify(payload))
+      }
+      return {}
+    },
+  })),
+}
+
+function echo(runtime: string): Files {
+  if (runtime.startsWith('node')) return { 'index.js': 'exports.handler = async (event) => event' }
+  if (runtime.startsWith('python')) return { 'handler.py': 'def handler(event, context):\n    return event\n' }
+  return INTROSPECTION.custom
+}
+
+/** Frames are of files, so the recordings leave them out. */
+function traced(answer: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { Payload, ...rest } = answer
+  const { trace, stackTrace, ...told } = Payload as Readonly<Record<string, unknown>>
+  const frames = {
+    ...(Array.isArray(trace) ? { trace: '<stack-trace>' } : {}),
+    ...(Array.isArray(stackTrace) ? { stackTrace: '<stack-trace>' } : {}),
+  }
+  return { ...rest, Payload: { ...told, ...frames } }
+}
+
+void [PATHS, ADDRESS]
