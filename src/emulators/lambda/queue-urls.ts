@@ -1,6 +1,9 @@
 import { ACCOUNT_ID } from './definition.ts'
 
-const OF_AWS = new RegExp(`https://(?:sqs\\.[\\w-]+|[\\w-]+\\.queue)\\.amazonaws\\.com/(?=${ACCOUNT_ID}/)`, 'g')
+const OF_AWS = new RegExp(
+  `https://(?:sqs\\.[\\w-]+|[\\w-]+\\.queue)\\.amazonaws\\.com/(?=${ACCOUNT_ID}/)`,
+  'g',
+)
 
 /**
  * Variables that hold the URL of a queue, with the place where that queue is on this machine: SDKs send what they send to a queue's URL

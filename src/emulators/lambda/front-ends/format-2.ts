@@ -115,11 +115,25 @@ export function format2Answer(payload: Buffer): HttpAnswer | undefined {
     : { status, fields, body }
 }
 
-const OUTSIDE_OF_TEXTS = /("(?:[^"\\]|\\.)*")|\s+/g
-
 /** JSON without spaces between its parts, as the cloud writes it; numbers stay as they were written. */
 function compact(json: string): string {
-  return /\s/.test(json) ? json.replace(OUTSIDE_OF_TEXTS, '$1') : json
+  if (!/\s/.test(json)) return json
+  const parts: string[] = []
+  let start = 0
+  for (let quote = json.indexOf('"'); quote !== -1; quote = json.indexOf('"', start)) {
+    const end = textEnd(json, quote)
+    parts.push(json.slice(start, quote).replaceAll(/\s+/g, ''), json.slice(quote, end))
+    start = end
+  }
+  parts.push(json.slice(start).replaceAll(/\s+/g, ''))
+  return parts.join('')
+}
+
+/** Behind the closing quote: what is read here has been parsed. */
+function textEnd(json: string, start: number): number {
+  let at = start + 1
+  while (json[at] !== '"') at += json[at] === '\\' ? 2 : 1
+  return at + 1
 }
 
 /** The fields of a structured result, or of a stream's prelude. Undefined when they are none. */

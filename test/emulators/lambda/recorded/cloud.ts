@@ -1,22 +1,25 @@
+import { spawnSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { request, type IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
+import { dirname } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 
 import {
   AddPermissionCommand,
   CreateFunctionCommand,
   CreateFunctionUrlConfigCommand,
+  GetFunctionConfigurationCommand,
   InvokeCommand,
   LambdaClient,
   LambdaServiceException,
-  waitUntilFunctionActiveV2,
-  waitUntilFunctionUpdatedV2,
   type CreateFunctionCommandInput,
   type InvokeCommandInput,
   type InvokeCommandOutput,
 } from '@aws-sdk/client-lambda'
 import { SQSClient } from '@aws-sdk/client-sqs'
+
+import { expect } from 'vitest'
 
 import { startApp, type App } from '../../../../src/app.ts'
 import type { DevEvent } from '../../../../src/core/events.ts'
@@ -54,6 +57,7 @@ export const ROLE = 'arn:aws:iam::123456789012:role/recorded'
 const credentials = { accessKeyId: 'a', secretAccessKey: 'b' }
 
 export async function openCloud(): Promise<Cloud> {
+  quickPython()
   const directory = await temporaryFolder({})
   const events: DevEvent[] = []
   const app = await startApp({
@@ -71,6 +75,12 @@ export async function openCloud(): Promise<Cloud> {
   return cloudOf(app, directory, events)
 }
 
+/** A shim that looks for the right Python at each start takes longer than Python. */
+function quickPython(): void {
+  const { status, stdout } = spawnSync('python3', ['-c', 'import sys; print(sys.executable)'])
+  if (status === 0) process.env['PATH'] = `${dirname(stdout.toString().trim())}:${process.env['PATH'] ?? ''}`
+}
+
 function cloudOf(app: App, directory: string, events: readonly DevEvent[]): Cloud {
   const to = { endpoint: `${app.url}/_flexi/aws`, region: 'us-east-1', credentials, maxAttempts: 1 }
   const lambda = new LambdaClient(to)
@@ -83,12 +93,10 @@ function cloudOf(app: App, directory: string, events: readonly DevEvent[]): Clou
     answer,
     create: async (name, code, more) => {
       const created = await answer(lambda.send(new CreateFunctionCommand(input(name, code, more))))
-      await waitUntilFunctionActiveV2({ client: lambda, maxWaitTime: 10, minDelay: 0.05 }, { FunctionName: name })
+      await settled(lambda, name)
       return created
     },
-    updated: async (name) => {
-      await waitUntilFunctionUpdatedV2({ client: lambda, maxWaitTime: 10, minDelay: 0.05 }, { FunctionName: name })
-    },
+    updated: (name) => settled(lambda, name),
     invoke: (name, payload, more) => {
       const Payload = payload === undefined ? {} : { Payload: JSON.stringify(payload) }
       return answer(lambda.send(new InvokeCommand({ FunctionName: name, ...Payload, ...more })))
@@ -104,6 +112,20 @@ function cloudOf(app: App, directory: string, events: readonly DevEvent[]): Clou
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** The SDK's own waiters wait for a second between two questions. */
+async function settled(lambda: LambdaClient, FunctionName: string): Promise<void> {
+  const ask = () => lambda.send(new GetFunctionConfigurationCommand({ FunctionName }))
+  await expect
+    .poll(
+      async () => {
+        const { State, LastUpdateStatus } = await ask()
+        return [State, LastUpdateStatus]
+      },
+      { timeout: 10_000, interval: 20 },
+    )
+    .toEqual(['Active', 'Successful'])
 }
 
 /** Settings of the recordings' tests, where a recording shows no others. */

@@ -127,7 +127,7 @@ const RESERVED: RecordedCases = {
     needs: PYTHON,
     run: async (cloud, name) => {
       const of = concurrencyOf(cloud, name)
-      await cloud.create(name, PYTHON_SLEEP, { Timeout: 20 })
+      await cloud.create(name, PYTHON_SLEEP)
       const fn = await of.configuration('$LATEST')
       const put_fn_concurrency = await of.reserve(1)
       await cloud.invoke(name, { seconds: 2 }, { InvocationType: 'Event' })

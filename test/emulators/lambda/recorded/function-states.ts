@@ -240,9 +240,11 @@ export const FUNCTIONS: RecordedCases = {
   'TestLambdaCleanup::test_recreate_function': {
     needs: PYTHON,
     run: async (cloud, name) => {
-      const one = await cloud.create(name, PYTHON_HELLO)
+      const code = { 'lambda_echo.py': 'def handler(event, context):\n    return event\n' }
+      const more = { Handler: 'lambda_echo.handler' }
+      const one = await cloud.create(name, code, more)
       await cloud.lambda.send(new DeleteFunctionCommand({ FunctionName: name }))
-      const two = await cloud.create(name, PYTHON_HELLO)
+      const two = await cloud.create(name, code, more)
       return { create_function_response_one: madeWith(one), create_function_response_two: madeWith(two) }
     },
   },

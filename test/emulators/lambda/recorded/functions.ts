@@ -31,7 +31,7 @@ def handler(event, context):
 }
 
 export const NODE_CONTEXT: Files = {
-  'index.js': `exports.handler = async (event, context) => ({ context })`,
+  'lambda_integration.js': `exports.handler = async (event, context) => ({ context })`,
 }
 
 export const NODE_COUNTER: Files = {
@@ -109,7 +109,7 @@ export const PYTHON_URL_ECHO: Files = {
   'handler.py': `def handler(event, context):
     http = event["requestContext"]["http"]
     fields = event["headers"]
-    if event["rawPath"].startswith("/path"):
+    if not event["rawPath"].startswith("/pa2"):
         fields = {name: fields[name] for name in fields if not name.startswith("x-")}
     return {
         "args": event.get("queryStringParameters", {}),

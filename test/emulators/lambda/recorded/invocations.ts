@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import {
   GetFunctionCommand,
   GetFunctionConfigurationCommand,
-  PublishVersionCommand,
   PutFunctionEventInvokeConfigCommand,
   type Runtime,
 } from '@aws-sdk/client-lambda'
@@ -102,8 +101,7 @@ const LOGS: RecordedCases = {
   'TestLambdaFeatures::test_invocation_with_qualifier': {
     needs: PYTHON,
     run: async (cloud, name) => {
-      const created = await cloud.create(name, PYTHON_CONTEXT, { Timeout: 3, Environment: undefined })
-      await cloud.lambda.send(new PublishVersionCommand({ FunctionName: name }))
+      const created = await cloud.create(name, PYTHON_CONTEXT, { Timeout: 10, Environment: undefined, Publish: true })
       const event = { foo: `bar with 'quotes"` }
       const invoked = await cloud.invoke(name, event, { Qualifier: '1', LogType: 'Tail' })
       const lines = tailLines(invoked).map((line) => line.trimEnd())
@@ -138,7 +136,11 @@ def handler(event, context):
       return {
         creation_response: { CreateEventSourceMappingResponse: null, CreateFunctionResponse: created },
         invocation_response: invoked,
-        log_events: cloud.printed(name).map((line) => ({ message: `${line.replace(/\/\S*\/handler.py/, '/var/task/handler.py')}\n`, timestamp: 'timestamp', ingestionTime: 'timestamp' })),
+        log_events: cloud.printed(name).map((line) => ({
+          message: line.startsWith('[') ? line : `${line}\n`,
+          timestamp: 'timestamp',
+          ingestionTime: 'timestamp',
+        })),
       }
     },
   },
@@ -191,7 +193,7 @@ def handler(event, context):
 const CONTEXTS: RecordedCases = {
   'TestLambdaFeatures::test_lambda_with_context': {
     run: async (cloud, name) => {
-      const creation = await cloud.create(name, NODE_CONTEXT, NODE)
+      const creation = await cloud.create(name, NODE_CONTEXT, { ...NODE, Handler: 'lambda_integration.handler' })
       const context = { custom: { foo: 'bar' }, client: { snap: ['crackle', 'pop'] }, env: { fizz: 'buzz' } }
       const ClientContext = Buffer.from(JSON.stringify(context)).toString('base64')
       return {

@@ -8,6 +8,7 @@ import { md5 } from './md5.ts'
 import type { StoredMessage } from './message.ts'
 import { checkMessage } from './new-message.ts'
 import { checkAttributes, initialAttributes, settingsOfQueue, type QueueSettings } from './queue-settings.ts'
+import { queueFull } from './sqs-errors.ts'
 import { FifoShelf, StandardShelf, type Shelf } from './shelf.ts'
 import { Waiters } from './waiters.ts'
 
@@ -22,6 +23,11 @@ export interface QueueOptions {
 
 /** More than these cannot be held at once: receiving answers OverLimit. */
 export const HELD_MAX = 120_000
+
+/** What one queue may hold in memory, about: one that nobody reads does not take all there is. */
+const BYTES_MAX = 256 * 1024 * 1024
+/** Of a message without its body. */
+const MESSAGE_BYTES = 512
 
 /** One queue, in memory. It has one timer, and that only while somebody waits for a message. */
 export class Queue {
@@ -42,6 +48,7 @@ export class Queue {
   #settings: QueueSettings
   #changedAt: number
   #sequence = 0
+  #bytes = 0
 
   /** @throws BrokerError when the attributes cannot be. */
   constructor({ name, arn, attributes, now, find }: QueueOptions) {
@@ -98,6 +105,7 @@ export class Queue {
     const key = this.#settings.deduplicationScope === 'queue' ? '' : JSON.stringify(message.groupId)
     const sameAs = this.fifo ? this.#sent.find(`${key}${deduplicationId}`, now) : undefined
     if (sameAs !== undefined) return sameAs
+    if (this.#bytes >= BYTES_MAX) throw queueFull(this.name, BYTES_MAX)
     const stored = this.#keep({
       id: randomUUID(),
       body: message.body,
@@ -194,6 +202,7 @@ export class Queue {
 
   #keep(message: StoredMessage): StoredMessage {
     this.#counts[message.state] += 1
+    this.#bytes += bytesOf(message)
     this.#messages.set(message.id, message)
     this.#shelf.add(message)
     if (message.state === 'delayed') this.#due.add(message)
@@ -205,6 +214,7 @@ export class Queue {
     this.#counts[message.state] -= 1
     this.#counts[state] += 1
     message.state = state
+    if (state === 'gone') this.#bytes -= bytesOf(message)
   }
 
   /** Makes ready what is due. */
@@ -247,6 +257,10 @@ export class Queue {
     if (!tooOld) target?.adopt(message, this.arn)
     return false
   }
+}
+
+function bytesOf({ body }: StoredMessage): number {
+  return body.length + MESSAGE_BYTES
 }
 
 function seconds(ms: number): string {

@@ -41,6 +41,12 @@ export function invalidAttribute(name: string, reason = ''): BrokerError {
   return new BrokerError('InvalidAttributeValue', message)
 }
 
+/** Not one of SQS: there a queue has no end. */
+export function queueFull(name: string, bytesMax: number): BrokerError {
+  const message = `The queue ${name} holds ${bytesMax} bytes, which is all that is kept of one. Receive messages, or purge it.`
+  return new BrokerError('OverLimit', message)
+}
+
 export function invalidContents(): BrokerError {
   const message =
     'Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF'
