@@ -17,6 +17,7 @@ import { openDestinations, summariseFunctions, summariseRoutes, type Bindings } 
 import { controlOf, functionScope, inspectPorts } from './scope.ts'
 import { errorEvent, ServedFunction } from './served-function.ts'
 import { ServedFunctions } from './served-functions.ts'
+import { Turns } from './turns.ts'
 
 export interface LiveProjectOptions {
   readonly directory: AbsolutePath
@@ -56,7 +57,7 @@ export class LiveProject implements AsyncDisposable {
   #gateway: { swap(table: RouteTable): void } | undefined
   #watcher: Watcher | undefined
   #watchesConfiguration = false
-  #reading: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   readonly #inspectPortOf: (name: string) => number | undefined
   #whenAdopted: () => void = () => undefined
 
@@ -107,29 +108,22 @@ export class LiveProject implements AsyncDisposable {
 
   /** Serves a function in place of what the files say, or beside it. @throws FlexiError; nothing has changed then. */
   async put(config: FunctionConfig): Promise<void> {
-    const takeBack = this.#overlays.put(config, this.#declared.functions)
-    await this.#inTurn(async () => {
-      await this.#adopt(this.#declared)
-    }).catch((error: unknown) => {
-      // A newer configuration will serve it.
-      if (asFlexiError(error).code === 'FLEXI_SHUTTING_DOWN') return this.#reading
-      takeBack()
-      throw error
-    })
+    await this.#overlay(() => this.#overlays.put(config, this.#declared.functions))
   }
 
-  /** Serves what the files say again. */
+  /** Serves what the files say again. @throws FlexiError; nothing has changed then. */
   async remove(name: string): Promise<void> {
-    this.#overlays.remove(name)
-    await this.#inTurn(() => this.#adopt(this.#declared))
+    await this.#overlay(() => this.#overlays.remove(name))
   }
 
   /** Answers a function's own address by something else. */
   address(name: string, fetcher: SocketFetcher | undefined): void {
     this.#overlays.address(name, fetcher)
-    this.#inTurn(async () => this.#gateway?.swap(await this.bind())).catch((error: unknown) =>
-      this.#options.log.error('address.bind', { name, message: errorMessage(error) }),
-    )
+    this.#turns
+      .take(async () => this.#gateway?.swap(await this.bind()))
+      .catch((error: unknown) =>
+        this.#options.log.error('address.bind', { name, message: errorMessage(error) }),
+      )
   }
 
   /** Calls back whenever other functions, or other configurations, are in force. */
@@ -181,7 +175,7 @@ export class LiveProject implements AsyncDisposable {
 
   async restart(): Promise<void> {
     const at = performance.now()
-    await this.#inTurn(() => this.#readChanged())
+    await this.#turns.take(() => this.#readChanged())
     await Promise.all(this.#functions.all().map((served) => served.restart(at)))
     this.#watchSources()
   }
@@ -193,8 +187,9 @@ export class LiveProject implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#watcher?.[Symbol.asyncDispose]()
+    const ended = this.#turns.end()
     this.#functions.supersede()
-    await this.#reading
+    await ended
     await this.#functions[Symbol.asyncDispose]()
     await this.#destinations[Symbol.asyncDispose]()
   }
@@ -204,7 +199,7 @@ export class LiveProject implements AsyncDisposable {
     const files = [...paths]
     if (this.#watchesConfiguration && files.some((path) => this.#isConfiguration(path))) {
       this.#functions.supersede()
-      await this.#inTurn(() => this.#readChanged())
+      await this.#turns.take(() => this.#readChanged())
     }
     const rebuilt = this.#functions.all().map(async (served) => {
       const concerned = files.filter((path) => covers(served.watched(), path))
@@ -252,11 +247,21 @@ export class LiveProject implements AsyncDisposable {
     }
   }
 
-  /** One change after the other, in the order they were asked for. */
-  #inTurn(change: () => Promise<void>): Promise<void> {
-    const turn = this.#reading.then(change)
-    this.#reading = turn.catch(() => undefined)
-    return turn
+  /** `change` puts something over the files' word; calling what it returns takes it back. */
+  async #overlay(change: () => () => void): Promise<void> {
+    try {
+      await this.#turns.take(async () => {
+        const takeBack = change()
+        await this.#adopt(this.#declared).catch((error: unknown) => {
+          takeBack()
+          throw error
+        })
+      })
+    } catch (error) {
+      if (this.#turns.ended || asFlexiError(error).code !== 'FLEXI_SHUTTING_DOWN') throw error
+      // A newer configuration came, whose turn is the next: it is put over that.
+      await this.#overlay(change)
+    }
   }
 
   /** All or nothing: everything new is opened and built before anything old is let go. */
@@ -274,6 +279,7 @@ export class LiveProject implements AsyncDisposable {
       throw error
     }
     this.#declared = declared
+    this.#overlays.keep(declared.functions)
     await set.finish()
     this.#destinations.keep(project.routes)
     this.#whenAdopted()

@@ -25,17 +25,15 @@ export class Overlays {
   put(config: FunctionConfig, declared: readonly FunctionConfig[]): () => void {
     const before = this.#overlays.get(config.name)
     const over = declared.find(({ name }) => name === config.name)
-    const overlay = { config, over: over === undefined ? undefined : said(over) }
-    this.#overlays.set(config.name, overlay)
-    return () => {
-      if (this.#overlays.get(config.name) !== overlay) return
-      if (before === undefined) this.#overlays.delete(config.name)
-      else this.#overlays.set(config.name, before)
-    }
+    this.#overlays.set(config.name, { config, over: said(over) })
+    return () => this.#restore(config.name, before)
   }
 
-  remove(name: string): void {
+  /** Calling what is returned takes it back. */
+  remove(name: string): () => void {
+    const before = this.#overlays.get(name)
     this.#overlays.delete(name)
+    return () => this.#restore(name, before)
   }
 
   address(name: string, fetcher: SocketFetcher | undefined): void {
@@ -45,18 +43,31 @@ export class Overlays {
 
   /** What is to be served. Where the files say something else of a name than they did, their word counts again. */
   over(declared: readonly FunctionConfig[]): readonly FunctionConfig[] {
+    const over = this.#standing(declared)
+    const changed = declared.map((config) => over.get(config.name) ?? config)
+    const names = new Set(declared.map(({ name }) => name))
+    return [...changed, ...[...over.values()].filter(({ name }) => !names.has(name))]
+  }
+
+  /** What the files say is in force: forgets what they overrule. */
+  keep(declared: readonly FunctionConfig[]): void {
+    const standing = this.#standing(declared)
+    for (const name of this.#overlays.keys()) if (!standing.has(name)) this.#overlays.delete(name)
+  }
+
+  #standing(declared: readonly FunctionConfig[]): ReadonlyMap<string, FunctionConfig> {
     const byName = new Map(declared.map((config) => [config.name, config]))
-    for (const [name, { over }] of this.#overlays) {
-      const now = byName.get(name)
-      if (now !== undefined && said(now) !== over) this.#overlays.delete(name)
-    }
-    const changed = declared.map((config) => this.#overlays.get(config.name)?.config ?? config)
-    const added = [...this.#overlays.values()].filter(({ config }) => !byName.has(config.name))
-    return [...changed, ...added.map(({ config }) => config)]
+    const standing = [...this.#overlays].filter(([name, { over }]) => said(byName.get(name)) === over)
+    return new Map(standing.map(([name, { config }]) => [name, config]))
+  }
+
+  #restore(name: string, overlay: Overlay | undefined): void {
+    if (overlay === undefined) this.#overlays.delete(name)
+    else this.#overlays.set(name, overlay)
   }
 }
 
 /** Where in its file a function stands says nothing of it. */
-function said(config: FunctionConfig): string {
-  return JSON.stringify({ ...config, origin: undefined })
+function said(config: FunctionConfig | undefined): string | undefined {
+  return config === undefined ? undefined : JSON.stringify({ ...config, origin: undefined })
 }

@@ -37,8 +37,9 @@ export function openProviderApis(options: ProviderApisOptions): ProviderApis {
     mounts: new Map(apis.map((api) => [api.mount, api])),
     async start() {
       if (options.control() === undefined) return
-      await wake()
+      // Before anything is opened: what comes into force meanwhile is told as well.
       options.live.onAdopted(() => void wake())
+      await wake()
     },
     announceClosing: () => closing.abort(),
     async [Symbol.asyncDispose]() {
@@ -63,18 +64,25 @@ class MountedApi implements SocketFetcher, AsyncDisposable {
   }
 
   async handle(...exchange: Parameters<SocketFetcher['handle']>): Promise<void> {
-    this.#opening ??= this.#api.open(this.#host)
-    await (await this.#opening).handle(...exchange)
+    await (await this.#opened()).handle(...exchange)
   }
 
   async wake(): Promise<void> {
     try {
       if (this.#opening !== undefined) (await this.#opening).changed?.()
-      else if (!this.#disposed && (await this.#api.wanted?.(this.#host)) === true)
-        await (this.#opening ??= this.#api.open(this.#host))
+      else if ((await this.#api.wanted?.(this.#host)) === true && !this.#disposed) await this.#opened()
     } catch (error) {
       this.#host.log.error('api.open', { message: errorMessage(error) })
     }
+  }
+
+  /** A failure is not remembered: what was in the way may be gone at the next request. */
+  #opened(): Promise<OpenApi> {
+    this.#opening ??= this.#api.open(this.#host).catch((error: unknown) => {
+      this.#opening = undefined
+      throw error
+    })
+    return this.#opening
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -123,6 +131,9 @@ function apiFunction(served: ServedFunction, { live, control }: ProviderApisOpti
     },
     get revision() {
       return pool.state().revision
+    },
+    get instances() {
+      return pool.state().instances
     },
     fetcher: entry,
     invoke: (payload, context) => entry.invoke(payload, context),

@@ -204,7 +204,7 @@ export class ServedFunction implements AsyncDisposable {
   async #serve(code: Code, warm: boolean): Promise<void> {
     this.#news.reported = false
     const wanted = this.#options.lazy !== true || this.pool.state().instances > 0
-    await this.pool.replace(code, { warm: warm && wanted })
+    await this.pool.replace(code, { warm: (warm && wanted) || (code.instancesMin ?? 0) > 0 })
     this.#revision = code.revision
     this.#failure = undefined
   }

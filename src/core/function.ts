@@ -95,6 +95,8 @@ export interface Code {
    * before, without a wait for us. Where that lasts, `handle` rejects with FLEXI_NOT_STARTED, and the request goes to another instance.
    */
   readonly ahead?: boolean | undefined
+  /** Instances that are started without being asked for, and kept; default 0: one is there once something asked. */
+  readonly instancesMin?: number | undefined
   /** Instances at once, `LIMITS.instancesMax` when undefined. */
   readonly instancesMax?: number | undefined
   /** Its instances take connections that change their protocol (WebSocket); default false. */
@@ -171,6 +173,8 @@ export interface ApiFunction {
   readonly url: string
   /** Of the code in force; undefined until the first build is done. */
   readonly revision: string | undefined
+  /** That can answer at this moment. */
+  readonly instances: number
   /** As HTTP reaches it, without what addresses ask before. */
   readonly fetcher: SocketFetcher
   /** @throws FlexiError what keeps an instance from being had: FLEXI_QUEUE_FULL, FLEXI_THROTTLED, FLEXI_FUNCTION_INIT, FLEXI_BUILD … */

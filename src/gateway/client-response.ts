@@ -21,9 +21,10 @@ export class ClientResponse extends ServerResponse<IncomingMessage> {
 
   override writeHead(status: number, reason?: string | Fields, fields?: Fields): this {
     this.noteHead()
-    return typeof reason === 'string'
-      ? super.writeHead(status, reason, fields)
-      : super.writeHead(status, reason ?? fields)
+    if (typeof reason === 'string') return super.writeHead(status, reason, fields)
+    // A head that could not be sent leaves its reason behind; the one sent in its place has its own.
+    this.statusMessage = ''
+    return super.writeHead(status, reason ?? fields)
   }
 
   protected noteHead(): void {

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os'
 import type { Duplex } from 'node:stream'
 
-import { asFlexiError, errorMessage, FlexiError } from '../core/errors.ts'
+import { asFlexiError, errorMessage, type FlexiError } from '../core/errors.ts'
 import type { Code, Instance } from '../core/function.ts'
 import type { Logger } from '../core/log.ts'
+import { keepsEnding } from './pool-errors.ts'
 import type { PoolCounts, PoolLimits } from './pool-options.ts'
 
 /** A lease longer than this is taken for waiting: on a database, on another service, on a timer. */
@@ -44,6 +45,7 @@ export interface GenerationOptions {
 export class Generation {
   readonly code: Code
   readonly #options: GenerationOptions
+  readonly #instancesMax: number
   readonly #slots = new Set<Slot>()
   /** Slots with room, most recently used last: a warm instance is used before a cold one. */
   readonly #free: Slot[] = []
@@ -64,6 +66,7 @@ export class Generation {
   constructor(code: Code, options: GenerationOptions) {
     this.code = code
     this.#options = options
+    this.#instancesMax = code.instancesMax ?? options.limits.instancesMax
     this.#delayMs = options.limits.restartDelayMs
   }
 
@@ -98,6 +101,7 @@ export class Generation {
     } finally {
       this.#starting -= 1
     }
+    this.#fill()
   }
 
   /** The first instance, on demand; does nothing while one is there or coming. */
@@ -110,7 +114,7 @@ export class Generation {
    * there are processors, because more would only take turns. At most as many again as there are at once: a burst must not fork a storm.
    */
   scaleOut(queued: number, since: number): void {
-    const limit = this.code.instancesMax ?? this.#options.limits.instancesMax
+    const limit = this.#instancesMax
     const waits = this.#leaseMs >= SLOW_LEASE_MS || this.#releasedAt < since
     const useful = waits ? limit : Math.min(limit, availableParallelism())
     const total = this.#slots.size + this.#starting
@@ -224,6 +228,13 @@ export class Generation {
     this.#options.onFree()
   }
 
+  /** Starts what is to be there unasked. A start that fails is not tried again before the next one that works. */
+  #fill(): void {
+    const wanted = Math.min(this.code.instancesMin ?? 0, this.#instancesMax)
+    for (let missing = wanted - this.#slots.size - this.#starting; missing > 0; missing -= 1)
+      this.#startInBackground()
+  }
+
   /** An instance ended by itself. Another is started at once, unless they keep ending before they have served anything. */
   #closed(slot: Slot, { error, livedMs }: { error: Error | undefined; livedMs: number }): void {
     if (!this.#slots.delete(slot)) return
@@ -233,10 +244,14 @@ export class Generation {
     this.#options.counts.ended += 1
     if (error !== undefined) this.#options.log.debug('instance.closed', { error: errorMessage(error) })
     const { restartDelayMs, restartDelayMaxMs } = this.#options.limits
-    const loops = !isUseful(slot) && livedMs <= LOOP_MS
+    const loops = livedMs <= LOOP_MS && !isUseful(slot)
     this.#delayMs = loops ? Math.min(this.#delayMs * 2, restartDelayMaxMs) : restartDelayMs
-    if (this.#slots.size > 0) return
-    if (this.#delayMs <= restartDelayMs * CRASHES_FREE) this.startFirst()
+    if (this.#slots.size === 0) this.#startAgain(error)
+    else if (!loops) this.#fill()
+  }
+
+  #startAgain(error: Error | undefined): void {
+    if (this.#delayMs <= this.#options.limits.restartDelayMs * CRASHES_FREE) this.startFirst()
     else this.#rest(error)
   }
 
@@ -244,17 +259,7 @@ export class Generation {
   #rest(cause: Error | undefined): void {
     const delayMs = this.#delayMs
     const restMs = Math.min(delayMs, REST_MS_MAX)
-    const error = new FlexiError(
-      'FLEXI_FUNCTION_CRASHED',
-      `${this.#options.name} keeps ending before it has answered anything`,
-      {
-        hint: 'Look at the faults above; it is tried again in a second.',
-        retryAfterSeconds: Math.ceil(restMs / 1000),
-        // Told here, once for all that are refused.
-        reported: true,
-        cause,
-      },
-    )
+    const error = keepsEnding(this.#options.name, restMs, cause)
     const refused =
       this.#refused === 0 ? '' : `; ${this.#refused} requests were refused since it was last said`
     this.#options.log.warn('instance.rest', { message: `${error.message}${refused}` })
@@ -274,7 +279,7 @@ export class Generation {
   #reap(idleMs: number): void {
     const now = performance.now()
     for (const slot of this.#slots) {
-      if (this.#slots.size <= 1) return
+      if (this.#slots.size <= Math.max(1, this.code.instancesMin ?? 0)) return
       if (slot.inFlight > 0 || now - slot.usedAt < idleMs) continue
       this.#slots.delete(slot)
       this.#free.splice(this.#free.indexOf(slot), 1)

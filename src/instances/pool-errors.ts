@@ -23,3 +23,13 @@ export function waitedTooLong(name: string, waitedMs: number): FlexiError {
 export function shuttingDown(name: string): FlexiError {
   return new FlexiError('FLEXI_SHUTTING_DOWN', `${name} is shutting down`, { retryAfterSeconds: 1 })
 }
+
+/** Of an instance that ends again and again: told in the log once for all requests that are refused with it. */
+export function keepsEnding(name: string, restMs: number, cause: Error | undefined): FlexiError {
+  return new FlexiError('FLEXI_FUNCTION_CRASHED', `${name} keeps ending before it has answered anything`, {
+    hint: 'Look at the faults above; it is tried again in a second.',
+    retryAfterSeconds: Math.ceil(restMs / 1000),
+    reported: true,
+    cause,
+  })
+}

@@ -25,7 +25,7 @@ export function eventLines(event: LineEvent, style: FaultStyle): string[] {
     case 'fault':
       return functionFaultLines(event, style)
     case 'log':
-      return [outputLine(event, style.paint)]
+      return outputLines(event, style.paint)
     case 'warning':
       return [warningLine(event, style.paint)]
     case 'authority':
@@ -99,14 +99,21 @@ function errorLines(event: EventOf<'error'>, style: FaultStyle): string[] {
   )
 }
 
-/** `hello │ what it printed`; standard error is marked, and what the platform says (START, REPORT) is dim. */
-function outputLine(event: EventOf<'log'>, paint: Paint): string {
+/** `hello │ what it printed`, line by line; standard error is marked, and what the platform says (START, REPORT) is dim. */
+function outputLines(event: EventOf<'log'>, paint: Paint): string[] {
   const name = paint[nameColour(event.function)](printable(event.function))
-  const text = printableOutput(event.text, paint.isColorSupported)
-  if (event.stream === 'platform') return `${name} ${paint.dim('│')} ${paint.dim(text)}`
-  const bar =
-    event.level === 'error' ? paint.red('│') : event.level === 'warn' ? paint.yellow('│') : paint.dim('│')
-  return `${name} ${bar} ${text}`
+  const bar = barOf(event, paint)
+  return event.text.split(LINE_END).map((line) => {
+    const text = printableOutput(line, paint.isColorSupported)
+    return `${name} ${bar} ${event.stream === 'platform' ? paint.dim(text) : text}`
+  })
+}
+
+const LINE_END = /\r?\n/
+
+function barOf({ stream, level }: EventOf<'log'>, paint: Paint): string {
+  if (stream !== 'platform' && level === 'error') return paint.red('│')
+  return stream !== 'platform' && level === 'warn' ? paint.yellow('│') : paint.dim('│')
 }
 
 function warningLine(event: EventOf<'warning'>, paint: Paint): string {

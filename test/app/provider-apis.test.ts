@@ -2,12 +2,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { LiveProject } from '../../src/app/live-project.ts'
 import { openProviderApis, type ProviderApis } from '../../src/app/provider-apis.ts'
 import { readProject } from '../../src/config/project.ts'
-import type { ApiHost, FunctionConfig, Limiter, ProviderApi } from '../../src/core/function.ts'
+import type { ApiHost, FunctionConfig, Limiter, OpenApi, ProviderApi } from '../../src/core/function.ts'
 import { silentLogger } from '../../src/core/log.ts'
 import type { AbsolutePath } from '../../src/core/place.ts'
 import { emulators } from '../../src/emulators/registry.ts'
@@ -103,6 +103,9 @@ function config(name: string, handler: string): FunctionConfig {
   return { name, provider: 'lambda', directory, origin, environment: {}, options: { handler } }
 }
 
+/** Nobody looks into it. */
+const exchange = [{}, {}, {}] as unknown as Parameters<OpenApi['handle']>
+
 async function ask(path: string): Promise<string> {
   const response = await fetch(`${gateway.url}${path}`)
   return `${response.status} ${await response.text()}`
@@ -168,6 +171,50 @@ test('a configuration that cannot be changes nothing', async () => {
   expect(await invoked('hello')).toBe('"file"')
 })
 
+test('of two that are put at once, the one that cannot be does not cost the other', async () => {
+  await writeHandler('made.mjs', 'made')
+  const wrong = { ...config('wrong', 'x.handler'), options: { handler: 'x.handler', colour: 'red' } }
+  const [made, refused] = await Promise.allSettled([
+    host.put(config('made', 'made.handler')),
+    host.put(wrong),
+  ])
+  expect(made.status).toBe('fulfilled')
+  expect(refused).toMatchObject({ status: 'rejected', reason: { code: 'FLEXI_CONFIG' } })
+  expect(host.functions().map((one) => one.config.name)).toEqual(['hello', 'made'])
+})
+
+test('what lies over a function goes with it, because its file no longer names it', async () => {
+  await writeHandler('other.mjs', 'api')
+  await host.put(config('hello', 'other.handler'))
+  await writeFunctions({ other: { handler: 'other.handler' } })
+  await live.restart()
+  expect(host.functions().map((one) => one.config.name)).toEqual(['other'])
+})
+
+test('what the file says cannot be built: what lies over the old stays, also when something else is put', async () => {
+  await writeHandler('other.mjs', 'api')
+  await host.put(config('hello', 'other.handler'))
+  await writeFunctions({ hello: { handler: 'gone.handler' } })
+  await live.restart()
+  await host.put(config('more', 'other.handler'))
+  expect(await invoked('hello')).toBe('"api"')
+  expect(host.find('hello')?.declared).toBe(false)
+})
+
+test('what is put while a newer configuration comes is put over that, also when it is at fault', async () => {
+  await live.watch({ configuration: true })
+  await writeHandler('made.mjs', 'made')
+  const puts = Promise.all(['a', 'b', 'c'].map((name) => host.put(config(name, 'made.handler'))))
+  await writeFile(join(directory, 'flexi.jsonc'), '{ "functions": ')
+  await puts
+  expect(
+    host
+      .functions()
+      .map((one) => one.config.name)
+      .toSorted(),
+  ).toEqual(['a', 'b', 'c', 'hello'])
+})
+
 test('what a limiter does not let in is refused at once, over HTTP as the provider refuses', async () => {
   let room = 1
   const limiter: Limiter = {
@@ -201,4 +248,56 @@ test('writes what a deployment would ship of the code in force', async () => {
   await mkdir(target)
   const files = await host.find('hello')?.package(target)
   expect(files?.map(({ path }) => path).toSorted()).toEqual(['hello.mjs', 'hello.mjs.map'])
+})
+
+describe('an API', () => {
+  const mountless = { log: silentLogger, control: () => 'http://127.0.0.1:1/_flexi', mode: 'dev' } as const
+  const opened = (api: Pick<ProviderApi, 'open' | 'wanted'>): ProviderApis =>
+    openProviderApis({
+      emulators: { lambda: { ...emulators.lambda, api: { mount: 'aws', ...api } } },
+      live,
+      directory,
+      ...mountless,
+    })
+
+  test('that is asked whether it has something to do while the application ends is not opened', async () => {
+    let answer = (_wanted: boolean): void => undefined
+    const open = vi.fn<ProviderApi['open']>()
+    const ending = opened({ wanted: () => new Promise((resolve) => (answer = resolve)), open })
+    const starting = ending.start()
+    await ending[Symbol.asyncDispose]()
+    answer(true)
+    await starting
+    expect(open).not.toHaveBeenCalled()
+  })
+
+  test('that could not be opened is opened by the next request', async () => {
+    const handle = vi.fn<OpenApi['handle']>().mockResolvedValue()
+    const open = vi
+      .fn<ProviderApi['open']>()
+      .mockRejectedValueOnce(new Error('the disk is full'))
+      .mockResolvedValueOnce({ handle, [Symbol.asyncDispose]: () => Promise.resolve() })
+    await using broken = opened({ open })
+    const ask = (): Promise<void> | undefined => broken.mounts.get('aws')?.handle(...exchange)
+    await expect(ask()).rejects.toThrow('the disk is full')
+    await ask()
+    expect(handle).toHaveBeenCalledOnce()
+  })
+
+  test('hears of what comes into force while it is opened', async () => {
+    let finish = (): void => undefined
+    const changed = vi.fn<() => void>()
+    await using slow = opened({
+      wanted: () => Promise.resolve(true),
+      async open() {
+        await new Promise<void>((resolve) => (finish = resolve))
+        return { changed, handle: () => Promise.resolve(), [Symbol.asyncDispose]: () => Promise.resolve() }
+      },
+    })
+    const starting = slow.start()
+    await live.restart()
+    finish()
+    await starting
+    await expect.poll(() => changed.mock.calls.length).toBe(1)
+  })
 })

@@ -179,6 +179,30 @@ describe('leases', () => {
     await answers
     await expect.poll(() => pool.state().instances).toBe(1)
   })
+
+  test('what is to be there unasked is started with the first, kept while idle, and replaced when one ends', async () => {
+    const fake = new Fake()
+    const pool = makePool({ idleInstanceMs: 40 })
+    await pool.replace(fake.code('r1', { instancesMin: 3 }))
+    await expect.poll(() => pool.state().instances).toBe(3)
+    const url = await serve(pool)
+    expect(await text(url)).toContain('r1')
+    // Long enough idle for the reaper to have come by, which closes nothing.
+    await expect.poll(() => text(url), { interval: 60 }).toContain('r1')
+    expect(fake.events.filter((event) => event.startsWith('dispose'))).toEqual([])
+    const answered = (await text(url)).trim()
+    fake.crash.get(answered)?.(new Error('gone'))
+    await expect.poll(() => fake.started).toBe(4)
+    await expect.poll(() => pool.state().instances).toBe(3)
+  })
+
+  test('no more is started unasked than may run at once', async () => {
+    const fake = new Fake()
+    const pool = makePool()
+    await pool.replace(fake.code('r1', { instancesMin: 3, instancesMax: 1 }))
+    expect(await text(await serve(pool))).toBe('r1#1')
+    expect(fake.started).toBe(1)
+  })
 })
 
 test('counts what it started, what failed to, what ended by itself and whom it turned away', async () => {

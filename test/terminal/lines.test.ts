@@ -308,6 +308,22 @@ describe('events', () => {
     expect(eventLines(line, PLAIN)).toEqual(['hello │ ready\\x07'])
   })
 
+  test('output of several lines is several lines: a stack is read, and none of them passes for one of ours', () => {
+    const line = {
+      event: 'log',
+      function: 'hello',
+      stream: 'stderr',
+      level: 'error',
+      text: 'Error: no\n    at handler\r\n\n✖ odd',
+    } as const
+    expect(eventLines(line, PLAIN)).toEqual([
+      'hello │ Error: no',
+      'hello │     at handler',
+      'hello │ ',
+      'hello │ ✖ odd',
+    ])
+  })
+
   test.for([
     ['debug', ['debug', 'info', 'warn', 'error']],
     ['info', ['info', 'warn', 'error']],

@@ -7,8 +7,8 @@ const OWN = {
   reference: 'flexi-python',
   ratioTitle: 'flexi ÷ this',
   ratio,
-  rows: [['flexi-python'], ['plain-ric', { atLeast: 2 }], ['plain-runtime', { atLeast: 2 }]],
-  loads: LOADS,
+  rows: [['flexi-python'], ['plain-ric', { atLeast: 2 }], ['plain-runtime']],
+  loads: [{ connections: 32 }],
 }
 const SAME_CLIENT = {
   reference: 'flexi-ric',

@@ -25,6 +25,7 @@ export function lambdaCode({ definition, revision, ahead, start }: LambdaCodeOpt
     revision,
     concurrency: 1,
     ahead,
+    instancesMin: definition.provisioned,
     // A debugger has one port: a second environment could not be attached to.
     instancesMax: debugged ? 1 : undefined,
     exclusive: debugged,

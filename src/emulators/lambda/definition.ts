@@ -18,6 +18,8 @@ export interface Definition {
   readonly environment: Readonly<Record<string, string>>
   readonly timeoutMs: number
   readonly memoryMb: number
+  /** Environments that are started ahead; undefined where none are. */
+  readonly provisioned?: number | undefined
   /** What its layers brought, for one that has any. */
   readonly opt?: Opt | undefined
   readonly scope: FunctionScope

@@ -59,6 +59,7 @@ async function open(config: FunctionConfig, scope: FunctionScope): Promise<Funct
     environment: config.environment,
     timeoutMs: config.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     memoryMb: config.memoryMb ?? DEFAULT_MEMORY_MB,
+    provisioned: settingsOf(config).provisionedConcurrency,
     scope,
   }
   const openSource = await sourceOpener(definition)

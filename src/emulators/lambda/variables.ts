@@ -34,18 +34,27 @@ export function functionVariables({ definition, runtime, host }: VariableOptions
     ...runtimeVariables(runtime, taskRoot),
     ...credentials(host),
     ...definition.environment,
+    ...localWrapper(definition),
     PWD: taskRoot,
     _HANDLER: options.handler,
     LAMBDA_TASK_ROOT: taskRoot,
     AWS_LAMBDA_FUNCTION_NAME: functionName,
     AWS_LAMBDA_FUNCTION_VERSION: version,
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(memoryMb),
-    AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
+    AWS_LAMBDA_INITIALIZATION_TYPE:
+      definition.provisioned === undefined ? 'on-demand' : 'provisioned-concurrency',
     AWS_LAMBDA_LOG_GROUP_NAME: logGroup(functionName),
     _AWS_XRAY_DAEMON_ADDRESS: '127.0.0.1',
     _AWS_XRAY_DAEMON_PORT: '2000',
   }
   return withOpt(definition.opt, variables, { runtime, own: definition.environment })
+}
+
+/** In the cloud a function's code lies in `/var/task`. */
+function localWrapper({ environment, taskRoot }: Definition): { readonly AWS_LAMBDA_EXEC_WRAPPER?: string } {
+  const wrapper = environment['AWS_LAMBDA_EXEC_WRAPPER']
+  if (wrapper?.startsWith('/var/task/') !== true) return {}
+  return { AWS_LAMBDA_EXEC_WRAPPER: `${taskRoot}${wrapper.slice('/var/task'.length)}` }
 }
 
 /** What each environment has of its own, and what is known only once the server listens. */

@@ -55,7 +55,7 @@ async function hosted(
       options: { handler: 'a.b', ...event },
     }
     const fetcher = { handle: () => Promise.resolve() }
-    const own = { declared: true, limit: () => undefined, package: () => Promise.resolve([]) }
+    const own = { declared: true, instances: 1, limit: () => undefined, package: () => Promise.resolve([]) }
     return { config, url: '', revision: 'r1', invoke, fetcher, ...own }
   })
   const said: string[] = []

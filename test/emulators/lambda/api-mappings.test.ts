@@ -142,6 +142,34 @@ test.each([
   await expect(project.client.send(command)).rejects.toMatchObject({ name })
 })
 
+test.each([
+  ['DestinationConfig', 'x', 'SerializationException'],
+  ['DestinationConfig', { OnFailure: 'x' }, 'SerializationException'],
+  ['FilterCriteria', 'x', 'InvalidParameterValueException'],
+  ['FilterCriteria', { Filters: [{ Pattern: 'null' }] }, 'InvalidParameterValueException'],
+  ['FilterCriteria', { Filters: [{ Pattern: '"a"' }] }, 'InvalidParameterValueException'],
+])(
+  'nothing is kept of a mapping that cannot be read, because no other source would start beside it: %s %j',
+  async (member, value, type) => {
+    const answer = await project.ask('/2015-03-31/event-source-mappings', {
+      method: 'POST',
+      body: JSON.stringify({
+        FunctionName: 'relay',
+        EventSourceArn: 'arn:aws:kinesis:us-east-1:123456789012:stream/odd',
+        StartingPosition: 'LATEST',
+        [member]: value,
+      }),
+    })
+    expect([answer.status, answer.headers.get('x-amzn-errortype')]).toEqual([400, type])
+    const { EventSourceMappings = [] } = await project.client.send(
+      new ListEventSourceMappingsCommand({ FunctionName: 'relay' }),
+    )
+    expect(EventSourceMappings.map(({ EventSourceArn }) => EventSourceArn)).not.toContain(
+      'arn:aws:kinesis:us-east-1:123456789012:stream/odd',
+    )
+  },
+)
+
 test('an event that failed for good goes to the destination that the API was told', async () => {
   const to = await queue('failed')
   await project.client.send(

@@ -211,6 +211,19 @@ describe('a file that is not as it should be', () => {
     next.end('b')
   })
 
+  test('is there again with the next value, because what is acknowledged outlives a kill also where somebody removed the folder', async () => {
+    const state = join(directory, 'lambda') as AbsolutePath
+    await using journal = await opened(state)
+    await journal.add('a', '1')
+    await rm(state, { recursive: true })
+    await journal.add('b', '2')
+    const [name = ''] = await journals(state)
+    const text = await readFile(join(state, name), 'utf8')
+    expect(
+      Object.fromEntries([...replay(text, texts).entries].map(([key, { value }]) => [key, value])),
+    ).toEqual({ a: '1', b: '2' })
+  })
+
   test('an unfinished copy of one that is whole is removed with it', async () => {
     await left(HEADER + addLine('a', '1'))
     await appendFile(join(directory, 'words.0-0.aaaaaaaa.journal.new'), HEADER + addLine('old', '1'))

@@ -20,9 +20,6 @@ export interface Client {
   readonly bigIsStreamed?: boolean
 }
 
-/** Fills the function's folder; tells why it cannot. */
-export type BuildClient = (folder: string) => Promise<string | undefined> | string | undefined
-
 /** Runs a build tool to its end; tells why it failed. */
 export function tool(command: string, args: readonly string[], cwd: string, env = {}): string | undefined {
   const ended = spawnSync(command, [...args], {

@@ -3,6 +3,9 @@ import { join } from 'node:path'
 
 import { describe, expect, test } from 'vitest'
 
+import { createLogger } from '../../../src/core/log.ts'
+import type { Definition } from '../../../src/emulators/lambda/definition.ts'
+import { warnOfVersion } from '../../../src/emulators/lambda/programs/version-of.ts'
 import { openFunction, prepareFunction } from './harness.ts'
 
 const WITH_CALLBACK = 'exports.handler = (event, context, callback) => callback(null, typeof context.done)\n'
@@ -102,6 +105,14 @@ describe('AWS_LAMBDA_EXEC_WRAPPER', () => {
       expect(opened.faults).toMatchObject([{ message: 'Runtime exited with error: exit status 127' }])
     })
   }
+})
+
+test('another version than the one that is named is told, once', () => {
+  const told: unknown[] = []
+  const log = createLogger((record) => told.push(record.fields))
+  const scope = { log } as Definition['scope']
+  for (let n = 0; n < 2; n += 1) warnOfVersion({ name: 'hello', scope }, 'python3.12', 'python 3.11.7')
+  expect(told).toEqual([{ message: 'python3.12 is not here, python 3.11.7 runs it' }])
 })
 
 describe('runtimes whose tools are not here', () => {

@@ -14,7 +14,14 @@ import { INVOCATIONS } from './recorded/invocations.ts'
 import { RUNTIMES } from './recorded/runtimes.ts'
 import { URLS } from './recorded/urls.ts'
 
-const CASES: RecordedCases = { ...INVOCATIONS, ...FAILURES, ...FUNCTIONS, ...CONCURRENCY, ...URLS, ...RUNTIMES }
+const CASES: RecordedCases = {
+  ...INVOCATIONS,
+  ...FAILURES,
+  ...FUNCTIONS,
+  ...CONCURRENCY,
+  ...URLS,
+  ...RUNTIMES,
+}
 
 const ROOT = join(import.meta.dirname, '../../..')
 const FOLDER = join(ROOT, '../shared/fixtures/lambda/recordings')
@@ -67,7 +74,9 @@ describe.skipIf(!isThere)(
         const isNamed = (path: string): boolean => patterns.some((pattern) => pathMatches(pattern, path))
         expected(found.filter(({ path }) => !isNamed(path))).toEqual([])
         // What is named as a difference is one: else the name goes.
-        expected(patterns.filter((pattern) => found.some(({ path }) => pathMatches(pattern, path)))).toEqual(patterns)
+        expected(patterns.filter((pattern) => found.some(({ path }) => pathMatches(pattern, path)))).toEqual(
+          patterns,
+        )
       })
     }
   },

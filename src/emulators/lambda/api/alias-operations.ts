@@ -45,6 +45,7 @@ export function aliasChanges(parts: ApiParts): Changes {
   const { functions } = parts.deployments
   const keep = async (found: FoundFunction, name: string, alias: AliasState): Promise<object> => {
     await functions.keep(found.name, (kept) => ({ ...kept, aliases: { ...kept.aliases, [name]: alias } }))
+    await parts.deployments.provision(found)
     return shown(parts, found, name, alias)
   }
   return {
@@ -78,6 +79,7 @@ export function aliasChanges(parts: ApiParts): Changes {
         const { [call.parameters[1] ?? '']: _gone, ...aliases } = kept.aliases
         return { ...kept, aliases }
       })
+      await parts.deployments.provision(found)
     },
   }
 }

@@ -24,7 +24,8 @@ export function concurrencyQueries(parts: ApiParts): Queries {
       if (call.query.has('List')) return list(parts, call)
       const found = foundIn(parts, call)
       const provisioned = all(parts, found)[found.qualifier ?? VERSION]
-      if (provisioned !== undefined) return ready(provisioned)
+      if (provisioned !== undefined)
+        return shown(provisioned, deployments.available(found, found.qualifier ?? VERSION))
       throw new ApiError(404, 'ProvisionedConcurrencyConfigNotFoundException', {
         Type: 'User',
         message: 'No Provisioned Concurrency Config found for this function',
@@ -37,11 +38,12 @@ export function concurrencyChanges(parts: ApiParts): Changes {
   const { deployments } = parts
   const { functions } = deployments
   const keep = async (
-    { name }: FoundFunction,
+    found: FoundFunction,
     change: (kept: FunctionState) => Partial<FunctionState>,
   ): Promise<void> => {
-    await functions.keep(name, (kept) => ({ ...kept, ...change(kept) }))
+    await functions.keep(found.name, (kept) => ({ ...kept, ...change(kept) }))
     deployments.limitAll()
+    await deployments.provision(found)
   }
   return {
     PutFunctionConcurrency: async (call, input) => {
@@ -70,7 +72,7 @@ export function concurrencyChanges(parts: ApiParts): Changes {
       checkReserved(parts, found, requested)
       const provisioned = { requested, modifiedAt: parts.now() }
       await keep(found, (kept) => ({ provisioned: { ...kept.provisioned, [qualifier]: provisioned } }))
-      return { ...ready(provisioned), ...ON_ITS_WAY }
+      return shown(provisioned, 0)
     },
     DeleteProvisionedConcurrencyConfig: async (call) => {
       const found = foundIn(parts, call)
@@ -134,7 +136,7 @@ function list(parts: ApiParts, call: ApiCall): object {
   const arn = parts.deployments.functions.arn(found.served)
   const configs = items.map(([qualifier, provisioned]) => ({
     FunctionArn: `${arn}:${qualifier}`,
-    ...ready(provisioned),
+    ...shown(provisioned, parts.deployments.available(found, qualifier)),
   }))
   return { ProvisionedConcurrencyConfigs: configs, NextMarker: next }
 }
@@ -148,18 +150,14 @@ function all(parts: ApiParts, found: FoundFunction): Readonly<Record<string, Pro
   return { [alias]: { requested: provisionedConcurrency, modifiedAt }, ...kept }
 }
 
-function ready({ requested, modifiedAt }: ProvisionedState): object {
+/** `instances` can answer; there may be more than were asked for. */
+function shown({ requested, modifiedAt }: ProvisionedState, instances: number): object {
+  const available = Math.min(requested, instances)
   return {
     RequestedProvisionedConcurrentExecutions: requested,
-    AvailableProvisionedConcurrentExecutions: requested,
-    AllocatedProvisionedConcurrentExecutions: requested,
-    Status: 'READY',
+    AvailableProvisionedConcurrentExecutions: available,
+    AllocatedProvisionedConcurrentExecutions: available,
+    Status: available === requested ? 'READY' : 'IN_PROGRESS',
     LastModified: new Date(modifiedAt).toISOString().replace('Z', '+0000'),
   }
 }
-
-const ON_ITS_WAY = {
-  AvailableProvisionedConcurrentExecutions: 0,
-  AllocatedProvisionedConcurrentExecutions: 0,
-  Status: 'IN_PROGRESS',
-} as const

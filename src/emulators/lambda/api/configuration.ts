@@ -123,7 +123,7 @@ function configurationOf(shown: Shown): FunctionConfiguration {
     EphemeralStorage: { Size: 512 },
     SnapStart: { ApplyOn: 'None', OptimizationStatus: 'Off' },
     RuntimeVersionConfig: {
-      RuntimeVersionArn: runtimeArn(arn, `${String(runtime)} ${String(architectures)}`),
+      RuntimeVersionArn: runtimeArn(arn, JSON.stringify([runtime, architectures])),
     },
     LoggingConfig: { LogFormat: 'Text', LogGroup: logGroup(name) },
     ...details,

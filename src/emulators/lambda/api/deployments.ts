@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { resolve } from 'node:path'
 
 import { errorMessage } from '../../../core/errors.ts'
 import type { ApiFunction, ApiHost, FunctionConfig } from '../../../core/function.ts'
@@ -7,21 +6,17 @@ import { VERSION } from '../definition.ts'
 import { awsNameOf, settingsOf } from '../service/function-settings.ts'
 import { notFound } from './api-error.ts'
 import type { CodeStore } from './code-store.ts'
-import { Reservation } from './concurrency.ts'
+import { Reservations } from './concurrency.ts'
 import type { FoundFunction, Functions } from './functions.ts'
 import type { OwnConfiguration, StoredConfig, VersionState } from './state.ts'
-
-/** Options that say where code comes from: copies of it have it in their folder. */
-const CODE_OPTIONS = ['entry', 'inlineCode', 'archive', 'archiveStamp', 'esbuild'] as const
-/** Options of a function as a whole, which no version of it has. */
-const FUNCTION_OPTIONS = ['sources', 'alias', 'reservedConcurrency', 'provisionedConcurrency', 'url'] as const
+import { movable, versionConfig, withoutCode } from './version-config.ts'
 
 /** Puts into force what the API says of functions, and the versions that it has published. */
 export class Deployments {
   readonly functions: Functions
   readonly codes: CodeStore
   readonly #host: ApiHost
-  readonly #reservations = new Map<string, Reservation>()
+  readonly #reservations = new Reservations()
   /** Versions that are being put, so that each is put once. */
   readonly #coming = new Map<string, Promise<void>>()
   #turn: Promise<unknown> = Promise.resolve()
@@ -55,6 +50,10 @@ export class Deployments {
           .catch((error: unknown) => this.#warn(name, error))
     }
     this.limitAll()
+    for (const served of this.functions.all()) {
+      const name = awsNameOf(served.config)
+      await this.provision({ name, served }).catch((error: unknown) => this.#warn(name, error))
+    }
   }
 
   /** Other functions are in force: takes over what the files say of those that the API had changed. */
@@ -147,22 +146,13 @@ export class Deployments {
       directory: code === undefined ? directory : this.codes.pathOf(code),
       origin,
       ...config,
-      options: code === undefined ? config.options : without(config.options, CODE_OPTIONS),
+      options: code === undefined ? config.options : withoutCode(config.options),
     }
   }
 
   /** What a version has of the function it is made of; layers stay where they are. */
   versionConfig({ name, served }: FoundFunction): StoredConfig {
-    const config = movable(this.ownOf({ name, served }).config, served)
-    const options = without(config.options, [...CODE_OPTIONS, ...FUNCTION_OPTIONS])
-    return {
-      ...config,
-      options: {
-        ...options,
-        ...packagedHandler(config.options['handler']),
-        functionName: name,
-      },
-    }
+    return versionConfig(name, movable(this.ownOf({ name, served }).config, served))
   }
 
   /** Of the function as a whole; undefined where it has no limit. */
@@ -178,27 +168,41 @@ export class Deployments {
     const names = new Map(all.map((served) => [served.config.name, served]))
     for (const served of this.#host.functions()) {
       const base = names.get(served.config.name.replace(/:.*$/, ''))
-      if (base !== undefined) served.limit(this.#reservation(awsNameOf(base.config), base))
+      if (base === undefined) continue
+      const name = awsNameOf(base.config)
+      const [, version = VERSION] = served.config.name.split(':')
+      const requests = Object.values(this.functions.kept(name).provisioned)
+      const limits = {
+        max: this.reservedOf({ name, served: base }),
+        provisioned: requests.reduce((sum, { requested }) => sum + requested, 0),
+        own: this.functions.provisionedOf(name, version),
+      }
+      served.limit(this.#reservations.limiter(name, limits))
     }
   }
 
-  #reservation(name: string, served: ApiFunction): Reservation | undefined {
-    const max = this.reservedOf({ name, served })
-    const known = this.#reservations.get(name)
-    if (max === undefined) {
-      this.#reservations.delete(name)
-      return undefined
+  /** Starts what is provisioned of a function's versions, and gives back what no longer is. */
+  async provision({ name, served }: Pick<FoundFunction, 'name' | 'served'>): Promise<void> {
+    for (const [version, kept] of Object.entries(this.functions.kept(name).versions)) {
+      const full = `${served.config.name}:${version}`
+      const running = this.#host.find(full)
+      const now = running === undefined ? 0 : (settingsOf(running.config).provisionedConcurrency ?? 0)
+      if (now !== this.functions.provisionedOf(name, version)) await this.#put(full, { name, version }, kept)
     }
-    if (known?.max !== max) known?.resize(max)
-    const reservation = known ?? new Reservation(max)
-    this.#reservations.set(name, reservation)
-    return reservation
+  }
+
+  /** Environments of a version or an alias that can answer. */
+  available({ name, served }: FoundFunction, qualifier: string): number {
+    const version = this.functions.versionOf({ name, qualifier, served })
+    return (
+      (version === VERSION ? served : this.#host.find(`${served.config.name}:${version}`))?.instances ?? 0
+    )
   }
 
   async #served(name: string, version: string, full: string): Promise<ApiFunction> {
     const kept = this.functions.kept(name).versions[version]
     if (kept === undefined) throw notFound(`Function not found: ${full}`)
-    const coming = this.#coming.get(full) ?? this.#put(full, version, kept)
+    const coming = this.#coming.get(full) ?? this.#put(full, { name, version }, kept)
     this.#coming.set(full, coming)
     try {
       await coming
@@ -210,14 +214,19 @@ export class Deployments {
     return served
   }
 
-  async #put(full: string, version: string, { config, code }: VersionState): Promise<void> {
+  async #put(full: string, { name, version }: Published, { config, code }: VersionState): Promise<void> {
+    const provisioned = this.functions.provisionedOf(name, version)
     await this.#host.put({
       name: full,
       provider: 'lambda',
       directory: this.codes.pathOf(code),
       origin: CREATED.origin,
       ...config,
-      options: { ...config.options, version },
+      options: {
+        ...config.options,
+        version,
+        ...(provisioned === 0 ? {} : { provisionedConcurrency: provisioned }),
+      },
     })
     this.limitAll()
   }
@@ -239,24 +248,16 @@ export class Deployments {
   }
 }
 
+/** A version of a function. */
+interface Published {
+  readonly name: string
+  readonly version: string
+}
+
 const CREATED = {
   directory: '/' as FunctionConfig['directory'],
   origin: { file: 'Lambda API', line: 1, column: 1 },
 } as const
-
-/** Layers are named from the function's folder: once its code is elsewhere, they are where they were. */
-export function movable(config: StoredConfig, served: ApiFunction): StoredConfig {
-  const { layers } = settingsOf({ options: config.options })
-  if (layers === undefined) return config
-  const { directory } = served.config
-  return {
-    ...config,
-    options: {
-      ...config.options,
-      layers: layers.map((layer) => (layer.startsWith('arn:') ? layer : resolve(directory, layer))),
-    },
-  }
-}
 
 /** Where in its file it stands says nothing of it. */
 function said({ config }: ApiFunction): string {
@@ -265,17 +266,4 @@ function said({ config }: ApiFunction): string {
 
 function isOf(reference: string, name: string): boolean {
   return reference === name || reference.startsWith(`${name}:`)
-}
-
-function without(
-  options: Readonly<Record<string, unknown>>,
-  names: readonly string[],
-): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !names.includes(name)))
-}
-
-/** `src/hello.ts` names a source; what is shipped is the module that it became. */
-function packagedHandler(handler: unknown): { readonly handler?: string } {
-  if (typeof handler !== 'string' || !/\.[cm]?[jt]sx?$/.test(handler)) return {}
-  return { handler: handler.replace(/\.[cm]?[jt]sx?$/, '.handler') }
 }

@@ -8,7 +8,7 @@ import { changedConfiguration, type FindLayers } from './configuration-input.ts'
 import { CREATING, UPDATING, type FunctionConfiguration } from './configuration.ts'
 import { parseFunctionName } from './function-name.ts'
 import { isVersion, type FoundFunction } from './functions.ts'
-import { movable } from './deployments.ts'
+import { movable } from './version-config.ts'
 import type { Input } from './input.ts'
 import type { CodeState, OwnConfiguration } from './state.ts'
 import type { Urls } from './urls.ts'
@@ -25,7 +25,8 @@ export function functionChanges(parts: ApiParts, layersOf: FindLayers, urls: Url
         input.flag('Publish') === true
           ? await publish(parts, { ...found, qualifier: VERSION })
           : parts.configurations.show(found, VERSION)
-      return { ...shown, ...CREATING }
+      // The answer that makes a function names it without the version, published or not.
+      return { ...shown, FunctionArn: functions.arn(found.served), ...CREATING }
     },
     UpdateFunctionConfiguration: async (call, input) => {
       const found = latest(parts, call)

@@ -102,6 +102,15 @@ export class Functions {
     return alias?.version ?? VERSION
   }
 
+  /** Environments of a published version that are to be there, for itself and for the aliases that lead to it. */
+  provisionedOf(name: string, version: string): number {
+    const { provisioned, aliases } = this.kept(name)
+    const of = Object.entries(provisioned).filter(
+      ([qualifier]) => qualifier === version || aliases[qualifier]?.version === version,
+    )
+    return of.reduce((sum, [, { requested }]) => sum + requested, 0)
+  }
+
   /** The alias that the function's own settings name is there without being made: it follows `$LATEST`. */
   alias(name: string, alias: string, served: ApiFunction): AliasState | undefined {
     const kept = this.kept(name).aliases[alias]

@@ -151,7 +151,7 @@ function wrongType(value: unknown, type: string): ApiError {
   return new ApiError(400, 'SerializationException', { Type: 'User', message })
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

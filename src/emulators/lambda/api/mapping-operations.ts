@@ -10,7 +10,7 @@ import type { Background } from './background.ts'
 import type { FoundFunction } from './functions.ts'
 import type { Input } from './input.ts'
 import { mappingMembers } from './mapping-input.ts'
-import { declaredMembers, filtersOf, sourceType } from './mapping-source.ts'
+import { declaredMembers, filtersOf, sourceOf, sourceType } from './mapping-source.ts'
 import { page } from './paging.ts'
 import type { MappingState } from './state.ts'
 
@@ -50,6 +50,8 @@ export function mappingQueries(parts: ApiParts, background: Background): Queries
 export function mappingChanges(parts: ApiParts, background: Background): Changes {
   const { functions } = parts.deployments
   const keep = async (uuid: string, mapping: MappingState | undefined): Promise<void> => {
+    // One that cannot be read would keep all others from starting.
+    if (mapping !== undefined) sourceOf(mapping)
     await functions.store.change((state) => {
       const { [uuid]: _old, ...others } = state.mappings
       return { ...state, mappings: mapping === undefined ? others : { ...others, [uuid]: mapping } }

@@ -1,6 +1,6 @@
 import type { EventSource, QueueSource, StreamSource } from '../service/event-source.ts'
 import type { SourceMapping } from '../sources/source-entry.ts'
-import { Input } from './input.ts'
+import { Input, isRecord } from './input.ts'
 import type { MappingState } from './state.ts'
 
 /** What is started of the API's mappings. */
@@ -18,7 +18,8 @@ export function sourceType(arn: string): 'sqs' | 'kinesis' | 'dynamodb' | undefi
   return service === 'sqs' || service === 'kinesis' || service === 'dynamodb' ? service : undefined
 }
 
-function sourceOf({ members, enabled }: MappingState): EventSource {
+/** @throws ApiError for members of another type than the API says. */
+export function sourceOf({ members, enabled }: MappingState): EventSource {
   const input = new Input(members)
   const arn = input.text('EventSourceArn') ?? ''
   const type = sourceType(arn) ?? 'sqs'
@@ -52,11 +53,17 @@ function sourceOf({ members, enabled }: MappingState): EventSource {
 
 type Pattern = Readonly<Record<string, unknown>>
 
-/** Patterns come as JSON text. */
+/** Patterns come as JSON text. @throws Error that says why one is none. */
 export function filtersOf(input: Input): QueueSource['filters'] {
   const filters = input.child('FilterCriteria')?.raw('Filters')
   if (!Array.isArray(filters)) return undefined
-  return filters.map((filter: { readonly Pattern?: string }) => JSON.parse(filter.Pattern ?? '{}') as Pattern)
+  return filters.map((filter: { readonly Pattern?: string }) => patternOf(filter.Pattern ?? '{}'))
+}
+
+function patternOf(text: string): Pattern {
+  const pattern: unknown = JSON.parse(text)
+  if (isRecord(pattern)) return pattern
+  throw new Error(`${text} is no object`)
 }
 
 function number(members: Readonly<Record<string, unknown>>, name: string): number | undefined {

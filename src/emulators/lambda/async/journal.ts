@@ -169,7 +169,7 @@ export class Journal<Value> implements AsyncDisposable {
   async #writeBatch(text: string): Promise<void> {
     if (this.#unwritable) return
     // What the batch says is known already, so that a new file has it.
-    if (this.#file === undefined) return this.#rewrite()
+    if (this.#file === undefined || (await isRemoved(this.#file))) return this.#rewrite()
     if (this.#isMostlyDead(text.length) && (await this.#compacted())) return
     const isTorn = this.#torn
     this.#torn = true
@@ -277,6 +277,11 @@ function newBatch(): Batch {
     reject = refuse
   })
   return { lines: [], done, resolve, reject }
+}
+
+/** Somebody may have removed the folder: what is written to the open file is nowhere then. */
+async function isRemoved(file: FileHandle): Promise<boolean> {
+  return (await file.stat()).nlink === 0
 }
 
 const UNWRITABLE = ['EROFS', 'EACCES', 'EPERM', 'ENOTDIR']

@@ -29,6 +29,15 @@ export function noFindings(): Findings {
   return { functions: [], routes: [], files: [], faults: [], additions: [], resources: [], webSockets: [] }
 }
 
+/** The same, with functions that are told the region that a file deploys them to. */
+export function inRegion(findings: Findings, region: string): Findings {
+  const functions = findings.functions.map((config) => ({
+    ...config,
+    environment: { AWS_REGION: region, ...config.environment },
+  }))
+  return { ...findings, functions }
+}
+
 /** Takes over what another file yields. */
 export function merge(findings: Findings, inner: Findings): void {
   findings.functions.push(...inner.functions)

@@ -53,13 +53,44 @@ export function apiRoute({ functionName, frontEnd, method, path, origin, options
  */
 export function addApiRoute(routes: RouteRule[], rule: LambdaRoute, restCors?: CorsOptions): void {
   routes.push(rule)
-  if (restCors !== undefined && rule.matcher.kind === 'template') {
-    const pattern = `OPTIONS ${rule.options.resource ?? '/'}`
-    const preflight = preflightRoute({ ...rule, options: { ...rule.options, cors: restCors } })
-    routes.push({ ...preflight, matcher: { ...rule.matcher, method: 'OPTIONS' }, pattern })
-  }
+  if (restCors !== undefined && rule.matcher.kind === 'template') addRestPreflight(routes, rule, restCors)
   if (rule.options.frontEnd === 'http-api' && rule.options.cors !== undefined)
     routes.push(preflightRoute(rule))
+}
+
+/** The methods of a path share its OPTIONS, which allows what any of them does. Where none is named, those of the path are. */
+function addRestPreflight(routes: RouteRule[], rule: LambdaRoute, said: CorsOptions): void {
+  const method = rule.matcher.kind === 'template' ? rule.matcher.method : undefined
+  const own = { ...said, allowMethods: said.allowMethods ?? preflightMethods(method) }
+  const pattern = `OPTIONS ${rule.options.resource ?? '/'}`
+  const index = routes.findIndex((other) => other.pattern === pattern && isPreflight(other))
+  const known = (routes[index]?.options as RouteOptions | undefined)?.cors
+  const cors = known === undefined ? own : joinedCors(known, own)
+  const preflight = preflightRoute({ ...rule, options: { ...rule.options, cors } })
+  const route = { ...preflight, matcher: { ...rule.matcher, method: 'OPTIONS' }, pattern }
+  routes.splice(index === -1 ? routes.length : index, index === -1 ? 0 : 1, route)
+}
+
+const REST_METHODS = ['OPTIONS', 'GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD'] as const
+
+/** What a preflight request is told of a path's method; undefined is any. */
+export function preflightMethods(method: string | undefined): readonly string[] {
+  return method === undefined ? REST_METHODS : ['OPTIONS', method]
+}
+
+function joinedCors(left: CorsOptions, right: CorsOptions): CorsOptions {
+  const both = (name: 'allowOrigins' | 'allowMethods' | 'allowHeaders' | 'exposeHeaders') => {
+    const [one, other] = [left[name], right[name]]
+    return one === undefined ? other : [...new Set([...one, ...(other ?? [])])]
+  }
+  return {
+    allowOrigins: both('allowOrigins'),
+    allowMethods: both('allowMethods'),
+    allowHeaders: both('allowHeaders'),
+    exposeHeaders: both('exposeHeaders'),
+    maxAge: right.maxAge ?? left.maxAge,
+    allowCredentials: left.allowCredentials === true || right.allowCredentials === true,
+  }
 }
 
 /** The order in which they are asked; preflight routes that another route stands for are gone. */

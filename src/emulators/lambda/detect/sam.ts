@@ -6,7 +6,7 @@ import type { AbsolutePath, Fault } from '../../../core/place.ts'
 import { region } from '../definition.ts'
 import { completed } from './additions.ts'
 import { addGatewayRoutes } from './gateway-resources.ts'
-import { noFindings, sayOnce, type Findings } from './findings.ts'
+import { inRegion, noFindings, sayOnce, type Findings } from './findings.ts'
 import { openTemplate } from './intrinsics.ts'
 import { isMade } from './made.ts'
 import { addOpenApis } from './open-api.ts'
@@ -49,7 +49,8 @@ export async function readTemplate(
   })
   addResources(template, findings, { file, parse })
   warnOfResources(root, findings)
-  return completed({ ...findings, routes: ordered(findings.routes) })
+  const placed = config.region === undefined ? findings : inRegion(findings, config.region)
+  return completed({ ...placed, routes: ordered(findings.routes) })
 }
 
 interface ResourceChoice {

@@ -1,6 +1,6 @@
 import { addAlb } from './serverless-alb.ts'
 import { corsOf, mapOf, textOrNone, listOrNone } from './api-settings.ts'
-import { addApiRoute, apiRoute } from './routes.ts'
+import { addApiRoute, apiRoute, preflightMethods } from './routes.ts'
 import { httpApiAuthorizer, restAuthorizer, SERVERLESS_CORS, serverlessApiKeys } from './serverless-guards.ts'
 import { addServerlessSource } from './serverless-sources.ts'
 import { valueIn, type EventContext, type Service } from './service.ts'
@@ -134,8 +134,11 @@ function addHttp({ name, service }: EventContext, event: YamlNode): void {
     },
   })
   const any = method === undefined || /^(any|\*)$/i.test(method)
-  const allowMethods = any ? SERVERLESS_CORS.allowMethods : ['OPTIONS', method.toUpperCase()]
-  addApiRoute(findings.routes, rule, corsOf(mapOf(settings)['cors'], { ...SERVERLESS_CORS, allowMethods }))
+  const allowMethods = preflightMethods(any ? undefined : method.toUpperCase())
+  const cors = corsOf(mapOf(settings)['cors'], { ...SERVERLESS_CORS, allowMethods })
+  // A block that lists methods has the route's own all the same.
+  const listed = [...new Set([...allowMethods, ...(cors?.allowMethods ?? [])])]
+  addApiRoute(findings.routes, rule, cors === undefined ? undefined : { ...cors, allowMethods: listed })
   warnOfParts(event, service)
 }
 

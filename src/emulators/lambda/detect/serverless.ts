@@ -7,7 +7,8 @@ import type { AbsolutePath } from '../../../core/place.ts'
 import { region } from '../definition.ts'
 import { completed } from './additions.ts'
 import { addGatewayRoutes } from './gateway-resources.ts'
-import { noFindings, sayOnce, warnOfKeys, type Findings } from './findings.ts'
+import { dotenvOf } from './dotenv.ts'
+import { inRegion, noFindings, sayOnce, warnOfKeys, type Findings } from './findings.ts'
 import { ordered } from './routes.ts'
 import { addServerlessFunction } from './serverless-function.ts'
 import { addWebSockets } from './serverless-websocket.ts'
@@ -28,15 +29,7 @@ export async function readServerless(file: AbsolutePath, options: DetectOptions)
   const { root, faults } = parse(file, await readFile(file, 'utf8'))
   findings.faults.push(...faults)
   if (root === undefined) return findings
-  const source: VariableSource = {
-    root,
-    file,
-    environment: options.environment,
-    region: region(options.environment),
-    active: new Set(),
-    read: reader(parse, findings),
-    warn: (fault) => sayOnce(findings, fault),
-  }
+  const source = await openSource({ root, file, options, findings, read: reader(parse, findings) })
   const provider = at(source, 'provider', 'name') ?? at(source, 'provider')
   if (provider?.value !== undefined && provider.value !== 'aws') {
     findings.faults.push(
@@ -56,7 +49,32 @@ export async function readServerless(file: AbsolutePath, options: DetectOptions)
   warnOfResources(service.template.root, findings)
   warnOfKeys((key) => root.get(key), SECTIONS, findings)
   warnOfKeys((key) => at(source, 'resources', key), PARTS_OF_RESOURCES, findings)
-  return completed({ ...findings, routes: ordered(findings.routes) })
+  return completed({ ...inRegion(findings, source.region), routes: ordered(findings.routes) })
+}
+
+interface SourceParts extends Pick<VariableSource, 'root' | 'file' | 'read'> {
+  readonly options: DetectOptions
+  readonly findings: Findings
+}
+
+async function openSource({ options, findings, ...parts }: SourceParts): Promise<VariableSource> {
+  const bare: VariableSource = {
+    ...parts,
+    environment: options.environment,
+    region: region(options.environment),
+    active: new Set(),
+    warn: (fault) => sayOnce(findings, fault),
+  }
+  const { files, values } = await dotenvOf(parts.root, dirname(parts.file), stageOf(bare))
+  findings.files.push(...files)
+  const source = { ...bare, environment: { ...values, ...options.environment } }
+  const said = at(source, 'provider', 'region')
+  return said === undefined ? source : { ...source, region: asText(resolveNode(said, source)) || source.region }
+}
+
+function stageOf(source: VariableSource): string {
+  const said = at(source, 'provider', 'stage')
+  return said === undefined ? 'dev' : asText(resolveNode(said, source))
 }
 
 /** Files are read once; one that is written badly is told like the first. */
@@ -85,8 +103,7 @@ function reader(parse: YamlParser, findings: Findings): VariableSource['read'] {
 function openService(source: VariableSource, findings: Findings): Service {
   const service = source.root.at('service', 'name') ?? source.root.get('service')
   const name = asText(service === undefined ? 'service' : resolveNode(service, source))
-  const said = at(source, 'provider', 'stage')
-  const stage = said === undefined ? 'dev' : asText(resolveNode(said, source))
+  const stage = stageOf(source)
   const functions = functionNodes(source)
   return {
     source,

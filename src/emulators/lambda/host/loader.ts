@@ -61,13 +61,17 @@ async function loadModule(code: HandlerCode): Promise<unknown> {
   }
 }
 
-/** Runs a bundle as the file it would have been: requires, `__dirname` and source maps work as from there. */
+/**
+ * Runs a bundle as the file it would have been: requires, `__dirname` and source maps work as from there.
+ * Like every module it stays in the cache: Node forgets the source map of one that nobody holds.
+ */
 function compile(path: string, text: string): unknown {
   const module = new Module(path) as Module & { _compile(text: string, path: string): void }
   module.filename = path
   module.paths = (Module as unknown as { _nodeModulePaths(from: string): string[] })._nodeModulePaths(
     dirname(path),
   )
+  createRequire(path).cache[path] = module
   module._compile(text, path)
   module.loaded = true
   return module.exports

@@ -25,14 +25,15 @@ async function ask(program: string, args: readonly string[], pattern: RegExp): P
 
 const told = new Set<string>()
 
-/** Says once that another version runs than the one that is asked for: `python3.12` and `3.11.7`. */
+/** Says once that another version runs than the one that is asked for: `python3.12` and `python 3.11.7`. */
 export function warnOfVersion(
   { name, scope }: Pick<Definition, 'name' | 'scope'>,
   wanted: string,
   runs: string,
 ): void {
-  const message = `${name}: ${wanted} is not here, ${runs} runs it`
-  if (told.has(message)) return
-  told.add(message)
+  const message = `${wanted} is not here, ${runs} runs it`
+  const key = `${name} ${message}`
+  if (told.has(key)) return
+  told.add(key)
   scope.log.warn('function.runtime', { message })
 }

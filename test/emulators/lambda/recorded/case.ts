@@ -26,5 +26,8 @@ export function forEach<Variant extends string>(
   return Object.fromEntries(variants.map((variant) => [`${test}[${variant}]`, made(variant)]))
 }
 
+/** The cloud counts a revision for itself when a function has become active; here only what people change counts. */
+export const REVISIONS = 'a function that has become active is no other revision'
+
 /** An older recording: what newer ones have of the same call, and flexi too. */
 export const OLDER = 'an older recording; newer ones have it'

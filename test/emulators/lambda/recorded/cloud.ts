@@ -4,6 +4,7 @@ import { request, type IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import { dirname } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 
 import {
   AddPermissionCommand,
@@ -18,8 +19,6 @@ import {
   type InvokeCommandOutput,
 } from '@aws-sdk/client-lambda'
 import { SQSClient } from '@aws-sdk/client-sqs'
-
-import { expect } from 'vitest'
 
 import { startApp, type App } from '../../../../src/app.ts'
 import type { DevEvent } from '../../../../src/core/events.ts'
@@ -104,7 +103,11 @@ function cloudOf(app: App, directory: string, events: readonly DevEvent[]): Clou
     raw: (name) => lambda.send(new InvokeCommand({ FunctionName: name })),
     url: (name, more = {}) => madeUrl(lambda, name, more),
     printed: (name) =>
-      events.flatMap((event) => (event.event === 'log' && event.function === name ? [event.text] : [])),
+      events.flatMap((event) =>
+        event.event === 'log' && event.function === name && !event.text.startsWith('the event ')
+          ? [inCloud(event.text)]
+          : [],
+      ),
     async [Symbol.asyncDispose]() {
       lambda.destroy()
       sqs.destroy()
@@ -116,16 +119,19 @@ function cloudOf(app: App, directory: string, events: readonly DevEvent[]): Clou
 
 /** The SDK's own waiters wait for a second between two questions. */
 async function settled(lambda: LambdaClient, FunctionName: string): Promise<void> {
-  const ask = () => lambda.send(new GetFunctionConfigurationCommand({ FunctionName }))
-  await expect
-    .poll(
-      async () => {
-        const { State, LastUpdateStatus } = await ask()
-        return [State, LastUpdateStatus]
-      },
-      { timeout: 10_000, interval: 20 },
-    )
-    .toEqual(['Active', 'Successful'])
+  await until(`${FunctionName} is active`, async () => {
+    const told = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }))
+    return told.State === 'Active' && told.LastUpdateStatus === 'Successful'
+  })
+}
+
+/** As expect.poll(), which tests that run side by side have no say in. */
+export async function until(what: string, is: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + 25_000
+  while (!(await is())) {
+    if (Date.now() > end) throw new Error(`it never was so: ${what}`)
+    await setTimeout(20)
+  }
 }
 
 /** Settings of the recordings' tests, where a recording shows no others. */
@@ -197,7 +203,7 @@ export function shaped(output: object): Answer {
 export function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return plain(Buffer.from(value).toString())
   if (value instanceof Date) return value.toISOString()
-  if (typeof value === 'string' && /^[{[]/.test(value)) return plain(JSON.parse(value))
+  if (typeof value === 'string') return plainText(value)
   if (Array.isArray(value)) return value.map(plain)
   if (typeof value !== 'object' || value === null) return value
   const known = Object.entries(value).filter(([, one]) => one !== undefined)
@@ -220,6 +226,16 @@ function keepErrorBodies(lambda: LambdaClient): void {
     },
     { step: 'deserialize', priority: 'low' },
   )
+}
+
+function plainText(text: string): unknown {
+  const told = inCloud(text)
+  return /^[{[]/.test(told) ? plain(JSON.parse(told)) : told
+}
+
+/** The folder of a function's code is where it is in the cloud. */
+function inCloud(text: string): string {
+  return text.replaceAll(/\/[^"\s:]*\/lambda\/code\/[0-9a-f]+/g, '/var/task')
 }
 
 /** An error that the service's model names shows its members; of others only code and message are told. */
@@ -245,19 +261,36 @@ export interface UrlRequest {
 }
 
 /** Asks a function URL, its path as written. */
-export function askUrl(address: string, { path = '', method, headers = {}, body }: UrlRequest = {}): Promise<UrlAnswer> {
+export function askUrl(
+  address: string,
+  { path = '', method, headers = {}, body }: UrlRequest = {},
+): Promise<UrlAnswer> {
   const { hostname, port, pathname } = new URL(address)
   return new Promise((resolve, reject) => {
     const target = pathname.replace(/\/$/, '') + (path === '' ? '/' : path)
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-    const outgoing = request({ hostname, port, path: target, method: method ?? 'GET', headers: { ...headers, ...length }, agent: false }, (incoming) => {
-      const chunks: Buffer[] = []
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-      incoming.on('error', reject)
-      incoming.on('end', () => {
-        resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks).toString() })
-      })
-    })
+    const outgoing = request(
+      {
+        hostname,
+        port,
+        path: target,
+        method: method ?? 'GET',
+        headers: { ...headers, ...length },
+        agent: false,
+      },
+      (incoming) => {
+        const chunks: Buffer[] = []
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+        incoming.on('error', reject)
+        incoming.on('end', () => {
+          resolve({
+            status: incoming.statusCode ?? 0,
+            headers: incoming.headers,
+            body: Buffer.concat(chunks).toString(),
+          })
+        })
+      },
+    )
     outgoing.on('error', reject)
     outgoing.end(body)
   })

@@ -17,8 +17,8 @@ import { expect } from 'vitest'
 
 import type { Files } from '../harness.ts'
 import { zipOf } from '../zip.ts'
-import { OLDER, PYTHON, type RecordedCases } from './case.ts'
-import type { Answer, Cloud } from './cloud.ts'
+import { PYTHON, REVISIONS, type RecordedCases } from './case.ts'
+import { until, type Answer, type Cloud } from './cloud.ts'
 import { PYTHON_ENVIRONMENT, PYTHON_HELLO, pythonVersion } from './functions.ts'
 
 const SHORT = { Timeout: 3, Environment: undefined, Description: 'No version :(' } as const
@@ -102,7 +102,10 @@ def handler_two(event, context):
       }
       await cloud.create(name, code)
       const invoke_result_handler_one = await cloud.invoke(name)
-      const update = new UpdateFunctionConfigurationCommand({ FunctionName: name, Handler: 'handler.handler_two' })
+      const update = new UpdateFunctionConfigurationCommand({
+        FunctionName: name,
+        Handler: 'handler.handler_two',
+      })
       const updated = await cloud.answer(cloud.lambda.send(update))
       await cloud.updated(name)
       const got = await cloud.answer(cloud.lambda.send(new GetFunctionCommand({ FunctionName: name })))
@@ -116,6 +119,7 @@ def handler_two(event, context):
         invoke_result_handler_two_postpublish: await cloud.invoke(name),
       }
     },
+    differs: { 'uuid:1 and uuid:2': REVISIONS },
   },
   'TestLambdaVersions::test_function_update_during_invoke': {
     needs: PYTHON,
@@ -123,7 +127,7 @@ def handler_two(event, context):
       await cloud.create(name, VARIANTS, { Environment: variant(1) })
       const before = cloud.invoke(name, { request_prefix: '1-sleep' })
       const update = new UpdateFunctionConfigurationCommand({ FunctionName: name, Environment: variant(2) })
-      await expect.poll(() => cloud.printed(name).some((line) => line.startsWith('START'))).toBe(true)
+      await until('it has begun', () => cloud.printed(name).some((line) => line.startsWith('START')))
       await cloud.lambda.send(update)
       await cloud.updated(name)
       const { Payload } = await cloud.invoke(name, { request_prefix: '2-after' })
@@ -140,18 +144,21 @@ def handler_two(event, context):
       const send = (prefix: string): Promise<Answer> =>
         cloud.invoke(name, { request_prefix: prefix, file }, { InvocationType: 'Event' })
       const numbered = (from: number, to: number, word: string): string[] =>
-        Array.from({ length: to - from + 1 }, (_, index) => `${String(from + index).padStart(2, '0')}-${word}`)
+        Array.from(
+          { length: to - from + 1 },
+          (_, index) => `${String(from + index).padStart(2, '0')}-${word}`,
+        )
       await cloud.create(name, VARIANTS, { Environment: variant(1) })
       const reserve = { FunctionName: name, ReservedConcurrentExecutions: 1 }
       await cloud.lambda.send(new PutFunctionConcurrencyCommand(reserve))
       await send('01-sleep')
-      await expect.poll(() => cloud.printed(name).some((line) => line.startsWith('START'))).toBe(true)
+      await until('it has begun', () => cloud.printed(name).some((line) => line.startsWith('START')))
       for (const prefix of numbered(2, 10, 'before')) await send(prefix)
       const update = { FunctionName: name, Environment: variant(2) }
       await cloud.lambda.send(new UpdateFunctionConfigurationCommand(update))
       await cloud.updated(name)
       for (const prefix of numbered(11, 15, 'after')) await send(prefix)
-      await expect.poll(async () => (await lines()).length, { timeout: 25_000 }).toBe(15)
+      await until('all have run', async () => (await lines()).length === 15)
       const history = await lines()
       await rm(file)
       return { async_invoke_history_sorted: history }
@@ -223,6 +230,7 @@ export const FUNCTIONS: RecordedCases = {
       const got = await cloud.answer(cloud.lambda.send(new GetFunctionCommand({ FunctionName: name })))
       return { 'create-fn-response': created, 'get-fn-response': got }
     },
+    differs: { 'uuid:1 and uuid:2': REVISIONS },
   },
   'TestLambdaBaseFeatures::test_lambda_different_iam_keys_environment': {
     needs: PYTHON,
@@ -251,5 +259,3 @@ export const FUNCTIONS: RecordedCases = {
   ...ALIASES,
   ...VERSIONS,
 }
-
-void OLDER

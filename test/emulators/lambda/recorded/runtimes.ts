@@ -6,13 +6,42 @@ import { forEach, type Program, type RecordedCases } from './case.ts'
 import { INTROSPECTION, WRAPPER } from './functions.ts'
 
 const PATHS = 'folders of this machine'
-const ADDRESS = 'the runtime’s own address'
+const OURS = 'flexi says that it is it, and where its services are'
 
 /** Variables that are other ones in a process of this machine. */
-export const ENVIRONMENT_DIFFERS: Readonly<Record<string, string>> = {}
+export function environmentDiffers(runtime: string): Readonly<Record<string, string>> {
+  const differs: Record<string, string> = {
+    AWS_LAMBDA_RUNTIME_API: 'the environment’s own address',
+    PATH: PATHS,
+    LD_LIBRARY_PATH: PATHS,
+    LAMBDA_RUNTIME_DIR: 'there is no such folder',
+    FLEXI: OURS,
+    'AWS_ENDPOINT_URL_*': OURS,
+  }
+  const [, language = '', version = ''] = /^([a-z]+)(.*)$/.exec(runtime) ?? []
+  if (language === 'provided') differs['PWD'] = 'every process has one here'
+  else differs['SHLVL'] = 'no shell starts the runtime'
+  if (language === 'nodejs') differs['NODE_PATH'] = PATHS
+  if (language === 'python') differs['PYTHONPATH'] = PATHS
+  if (['16.x', '18.x'].includes(version)) differs['NODE_EXTRA_CA_CERTS'] = PATHS
+  // Which of them set it is Python's own matter.
+  if (/^3\.([89]|1[01])$/.test(version)) differs['LC_CTYPE'] = 'one Python runs them all'
+  return Object.fromEntries(Object.entries(differs).map(([name, why]) => [`*.environment.${name}`, why]))
+}
+
+/** Where there is no daemon of X-Ray. */
+const NO_XRAY = { '*_DAEMON_ADDRESS': 'there is no X-Ray here' }
 
 const NODE = ['nodejs16.x', 'nodejs18.x', 'nodejs20.x', 'nodejs22.x', 'nodejs24.x']
-const PYTHON = ['python3.8', 'python3.9', 'python3.10', 'python3.11', 'python3.12', 'python3.13', 'python3.14']
+const PYTHON = [
+  'python3.8',
+  'python3.9',
+  'python3.10',
+  'python3.11',
+  'python3.12',
+  'python3.13',
+  'python3.14',
+]
 const CUSTOM = ['provided.al2', 'provided.al2023']
 
 interface Language {
@@ -30,7 +59,13 @@ function languageOf(runtime: string): Language {
 
 function settings(runtime: string): Partial<CreateFunctionCommandInput> {
   const { handler } = languageOf(runtime)
-  return { Runtime: runtime as Runtime, Handler: handler, MemorySize: 1024, Timeout: 3, Environment: undefined }
+  return {
+    Runtime: runtime as Runtime,
+    Handler: handler,
+    MemorySize: 1024,
+    Timeout: 3,
+    Environment: undefined,
+  }
 }
 
 const TEST = 'TestLambdaRuntimesCommon::'
@@ -44,9 +79,11 @@ export const RUNTIMES: RecordedCases = {
         Environment: { Variables: { TEST_KEY: 'TEST_VAL' } },
       }),
       invocation_result_payload: (await cloud.invoke(name, { simple: 'payload' }))['Payload'],
-      invocation_result_payload_qualified: (await cloud.invoke(`${name}:$LATEST`, { simple: 'payload' }))['Payload'],
+      invocation_result_payload_qualified: (await cloud.invoke(`${name}:$LATEST`, { simple: 'payload' }))[
+        'Payload'
+      ],
     }),
-    differs: ENVIRONMENT_DIFFERS,
+    differs: { ...environmentDiffers(runtime), ...NO_XRAY },
   })),
   ...forEach(`${TEST}test_uncaught_exception_invoke`, [...NODE, ...PYTHON, ...CUSTOM], (runtime) => ({
     needs: languageOf(runtime).needs,
@@ -54,6 +91,10 @@ export const RUNTIMES: RecordedCases = {
       create_function_result: await cloud.create(name, languageOf(runtime).code, settings(runtime)),
       error_result: traced(await cloud.invoke(name, { error_msg: 'some_error_msg' })),
     }),
+    differs:
+      runtime === 'python3.8'
+        ? { '*.requestId': 'newer runtimes for Python have it; one serves them all here' }
+        : {},
   })),
   ...forEach(`${TEST}test_runtime_wrapper_invoke`, [...NODE, ...PYTHON], (runtime) => ({
     needs: languageOf(runtime).needs,
@@ -71,11 +112,16 @@ export const RUNTIMES: RecordedCases = {
     run: async (cloud, name) => {
       const { handler } = languageOf(runtime)
       await cloud.create(name, echo(runtime), { Runtime: runtime as Runtime, Handler: handler })
-      const payloads: unknown[] = [{ simple: 'payload', echo: 1 }, { nested: { a: [1, 'ü', null] }, echo: true }]
+      const payloads: unknown[] = [
+        { simple: 'payload', echo: 1 },
+        { nested: { a: [1, 'ü', null] }, echo: true },
+      ]
       if (handler !== 'function.handler') payloads.push([1, 2], 'text', 0, -1.5, true, null, '')
       for (const payload of payloads) {
         const { Payload } = await cloud.invoke(name, payload)
-        expect(Payload).toEqual(typeof payload === 'object' && payload !== null ? payload : JSON.stringify(payload))
+        expect(Payload).toEqual(
+          typeof payload === 'object' && payload !== null ? payload : JSON.stringify(payload),
+        )
       }
       return {}
     },
@@ -84,7 +130,8 @@ export const RUNTIMES: RecordedCases = {
 
 function echo(runtime: string): Files {
   if (runtime.startsWith('node')) return { 'index.js': 'exports.handler = async (event) => event' }
-  if (runtime.startsWith('python')) return { 'handler.py': 'def handler(event, context):\n    return event\n' }
+  if (runtime.startsWith('python'))
+    return { 'handler.py': 'def handler(event, context):\n    return event\n' }
   return INTROSPECTION.custom
 }
 
@@ -98,5 +145,3 @@ function traced(answer: Readonly<Record<string, unknown>>): Readonly<Record<stri
   }
   return { ...rest, Payload: { ...told, ...frames } }
 }
-
-void [PATHS, ADDRESS]

@@ -11,7 +11,7 @@ import {
 import { expect } from 'vitest'
 
 import { forEach, PYTHON, type RecordedCase, type RecordedCases } from './case.ts'
-import { askUrl, plain, type Answer, type Cloud, type UrlAnswer, type UrlRequest } from './cloud.ts'
+import { askUrl, plain, until, type Answer, type Cloud, type UrlAnswer, type UrlRequest } from './cloud.ts'
 import { NODE_ECHO, PYTHON_HELLO, PYTHON_URL_ECHO } from './functions.ts'
 
 const NODE = { Runtime: 'nodejs20.x', Handler: 'index.handler' } as const
@@ -67,13 +67,17 @@ const FORM = [
   '',
   'bar\r\n',
   '--4efd159eae0c4f4e125a5a509e073d85--\r\n',
-].join('\r\n').replace(/\r\n$/, '\n')
+].join('\r\n')
 
 const REQUESTS: RecordedCases = {
   'TestLambdaURL::test_lambda_url_echo_http_fixture_default': {
     needs: PYTHON,
     run: (cloud, name) =>
       echoed(cloud, name, { ...ECHOED, path: '/pa2%Fth/1?q=query&multiQuery=foo&multiQuery=%2Fbar' }),
+    differs: {
+      '*.x-amzn-tls-cipher-suite': 'the address is one of http',
+      '*.x-amzn-tls-version': 'the address is one of http',
+    },
   },
   'TestLambdaURL::test_lambda_url_echo_http_fixture_trim_x_headers': {
     needs: PYTHON,
@@ -111,7 +115,12 @@ const ANSWERS: RecordedCases = {
       await cloud.create(name, { 'index.js': code }, NODE)
       const { address } = await cloud.url(name)
       const { status, headers, body } = await askUrl(address)
-      expect([status, headers['x-some'], headers['content-type'], body]).toEqual([418, 'one', 'text/x-tea', 'teapot'])
+      expect([status, headers['x-some'], headers['content-type'], body]).toEqual([
+        418,
+        'one',
+        'text/x-tea',
+        'teapot',
+      ])
       return {}
     },
   },
@@ -133,7 +142,7 @@ const ANSWERS: RecordedCases = {
       const { address, ...made } = await cloud.url(name)
       const { status, headers, body } = await askUrl(address)
       const ends = (): readonly string[] => cloud.printed(name).filter((line) => line.startsWith('END'))
-      await expect.poll(ends).toHaveLength(1)
+      await until('it has ended', () => ends().length === 1)
       return {
         ...made,
         lambda_url_invocation: {
@@ -165,7 +174,11 @@ function echoInvoke(InvokeMode: InvokeMode | undefined): RecordedCase {
     run: async (cloud, name) => {
       await cloud.create(name, NODE_ECHO, NODE)
       const { address, ...made } = await cloud.url(name, InvokeMode === undefined ? {} : { InvokeMode })
-      const { status, body } = await askUrl(address, { method: 'POST', body: '{"test": "ok"}', headers: { 'content-type': 'application/json' } })
+      const { status, body } = await askUrl(address, {
+        method: 'POST',
+        body: '{"test": "ok"}',
+        headers: { 'content-type': 'application/json' },
+      })
       expect([status, JSON.parse(body)]).toEqual([200, expect.objectContaining({ body: '{"test": "ok"}' })])
       return made
     },
@@ -180,7 +193,10 @@ const CONFIGURATIONS: RecordedCases = {
     run: async (cloud, name) => {
       await cloud.create(name, NODE_ECHO, NODE)
       // A mode that the service does not know is not of the SDK's types.
-      const input = JSON.parse(`{"FunctionName":"${name}","AuthType":"NONE","InvokeMode":"UNKNOWN"}`) as { FunctionName: string; AuthType: 'NONE' }
+      const input = JSON.parse(`{"FunctionName":"${name}","AuthType":"NONE","InvokeMode":"UNKNOWN"}`) as {
+        FunctionName: string
+        AuthType: 'NONE'
+      }
       const sent = cloud.lambda.send(new CreateFunctionUrlConfigCommand(input))
       return { invoke_function_invalid_invoke_type: await cloud.answer(sent) }
     },
@@ -211,7 +227,12 @@ const CONFIGURATIONS: RecordedCases = {
       await lambda.send(new PublishVersionCommand({ FunctionName: name }))
       const alias = { FunctionName: name, Name: 'live' }
       await lambda.send(new CreateAliasCommand({ ...alias, FunctionVersion: '1' }))
-      const create = { FunctionName: name, Qualifier: 'live', AuthType: 'NONE', InvokeMode: 'BUFFERED' } as const
+      const create = {
+        FunctionName: name,
+        Qualifier: 'live',
+        AuthType: 'NONE',
+        InvokeMode: 'BUFFERED',
+      } as const
       const created = await answer(lambda.send(new CreateFunctionUrlConfigCommand(create)))
       const address = String(created['FunctionUrl'])
       const { status } = await askUrl(address)
