@@ -148,7 +148,7 @@ export class LiveProject implements AsyncDisposable {
 
   /** Builds every function; resolves when each was built or has reported why not. */
   async start(): Promise<void> {
-    this.#warn(this.#project)
+    for (const warning of projectWarnings(this.#project)) this.#options.onEvent(warning)
     const warm = this.#functions.all().length <= WARM_FUNCTIONS_MAX
     await Promise.all(this.#functions.all().map((served) => served.start({ warm })))
   }
@@ -175,7 +175,7 @@ export class LiveProject implements AsyncDisposable {
 
   async restart(): Promise<void> {
     const at = performance.now()
-    await this.#turns.take(() => this.#readChanged())
+    await this.#readChanged()
     await Promise.all(this.#functions.all().map((served) => served.restart(at)))
     this.#watchSources()
   }
@@ -199,7 +199,7 @@ export class LiveProject implements AsyncDisposable {
     const files = [...paths]
     if (this.#watchesConfiguration && files.some((path) => this.#isConfiguration(path))) {
       this.#functions.supersede()
-      await this.#turns.take(() => this.#readChanged())
+      await this.#readChanged()
     }
     const rebuilt = this.#functions.all().map(async (served) => {
       const concerned = files.filter((path) => covers(served.watched(), path))
@@ -235,9 +235,11 @@ export class LiveProject implements AsyncDisposable {
   /** Says whether the files' word counts now. What is wrong with them is an event, and the old serves on. */
   async #reread(): Promise<boolean> {
     try {
-      const project = await this.#options.read()
-      await this.#adopt(project)
-      this.#warn(project)
+      await this.#turns.take(async () => {
+        const project = await this.#options.read()
+        await this.#adopt(project)
+        for (const warning of projectWarnings(project)) this.#options.onEvent(warning)
+      })
       this.#watchSources()
       return true
     } catch (error) {
@@ -286,17 +288,13 @@ export class LiveProject implements AsyncDisposable {
   }
 
   #openFunction(config: FunctionConfig): Promise<ServedFunction> {
-    const { directory, onEvent } = this.#options
+    const { directory, onEvent, lazy } = this.#options
     return ServedFunction.open(config, {
       emulator: emulatorOf(config.provider),
       directory,
       onEvent,
-      lazy: this.#options.lazy,
+      lazy,
       scope: functionScope(config.name, this.#options, this.#inspectPortOf(config.name)),
     })
-  }
-
-  #warn(project: Project): void {
-    for (const warning of projectWarnings(project)) this.#options.onEvent(warning)
   }
 }

@@ -81,6 +81,8 @@ export type Instance = SocketFetcher &
     invoke?(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
     /** Resolves when the instance can serve no more: with the error that ended it, or undefined when it was disposed. */
     readonly closed: Promise<Error | undefined>
+    /** Processor time, in ms, that it has used or stood ready to use since it began; undefined where nobody knows. */
+    processorMs?(): number | undefined
     /** Whether it has answered anything, for one whose answers may go to requests that were leased to another. */
     answered?(): boolean
   }

@@ -3,9 +3,9 @@ import type { Duplex } from 'node:stream'
 
 import { asFlexiError, errorMessage, type FlexiError } from '../core/errors.ts'
 import type { Code, Instance } from '../core/function.ts'
-import type { Logger } from '../core/log.ts'
+import { DemandMeter } from './demand.ts'
 import { keepsEnding } from './pool-errors.ts'
-import type { PoolCounts, PoolLimits } from './pool-options.ts'
+import type { GenerationOptions } from './pool-options.ts'
 
 /** A lease longer than this is taken for waiting: on a database, on another service, on a timer. */
 const SLOW_LEASE_MS = 20
@@ -30,17 +30,6 @@ export interface Slot {
   usedAt: number
 }
 
-export interface GenerationOptions {
-  /** Of the function, for messages. */
-  readonly name: string
-  readonly limits: PoolLimits
-  readonly log: Logger
-  readonly counts: PoolCounts
-  /** An instance can take a request: it has started, or one of its leases was returned. */
-  onFree(): void
-  onStartFailed(generation: Generation, error: FlexiError): void
-}
-
 /** The instances of one revision. */
 export class Generation {
   readonly code: Code
@@ -50,6 +39,7 @@ export class Generation {
   /** Slots with room, most recently used last: a warm instance is used before a cold one. */
   readonly #free: Slot[] = []
   readonly #sockets = new Set<Duplex>()
+  readonly #demand = new DemandMeter()
   #starting = 0
   #inFlight = 0
   /** Moving average of how long a lease lasts; says whether handlers wait or compute. */
@@ -115,8 +105,7 @@ export class Generation {
    */
   scaleOut(queued: number, since: number): void {
     const limit = this.#instancesMax
-    const waits = this.#leaseMs >= SLOW_LEASE_MS || this.#releasedAt < since
-    const useful = waits ? limit : Math.min(limit, availableParallelism())
+    const useful = this.#waits(since) ? limit : Math.min(limit, availableParallelism())
     const total = this.#slots.size + this.#starting
     const more = Math.min(
       useful - total,
@@ -124,6 +113,14 @@ export class Generation {
       Math.max(1, this.#slots.size) - this.#starting,
     )
     for (let count = 0; count < more; count += 1) this.#startInBackground()
+  }
+
+  /** Leases last long: on a database, on a timer. On a machine that is busy they do too, and more processes would make it worse. */
+  #waits(since: number): boolean {
+    if (this.#leaseMs < SLOW_LEASE_MS && this.#releasedAt >= since) return false
+    const busy = [...this.#slots].filter(({ inFlight }) => inFlight > 0)
+    const demand = this.#demand.of(busy.map(({ instance }) => instance))
+    return demand === 'waits' || demand === 'unknown'
   }
 
   /** Why no instance could be started a moment ago. Undefined once it is worth trying again. */

@@ -1,6 +1,6 @@
 import type { FlexiError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
-import type { Slot } from './generation.ts'
+import type { Generation, Slot } from './generation.ts'
 
 export interface PoolOptions {
   readonly name: string
@@ -57,4 +57,15 @@ export interface Waiter {
   gone(): boolean
   resolve(slot: Slot): void
   reject(error: FlexiError): void
+}
+
+export interface GenerationOptions {
+  /** Of the function, for messages. */
+  readonly name: string
+  readonly limits: PoolLimits
+  readonly log: Logger
+  readonly counts: PoolCounts
+  /** An instance can take a request: it has started, or one of its leases was returned. */
+  onFree(): void
+  onStartFailed(generation: Generation, error: FlexiError): void
 }

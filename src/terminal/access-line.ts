@@ -16,6 +16,9 @@ export function accessLine(record: AccessRecord, time: Date, paint: Paint): stri
   ]
   const answered = answeredBy(record, paint)
   if (answered !== undefined) parts.push(answered)
+  // Requests of an API differ in this alone.
+  const { operation } = record.notes
+  if (typeof operation === 'string') parts.push(paint.dim(printable(operation)))
   if (record.aborted) parts.push(paint.yellow('cut off'))
   return parts.join(' ')
 }

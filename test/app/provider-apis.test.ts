@@ -278,9 +278,9 @@ describe('an API', () => {
       .mockRejectedValueOnce(new Error('the disk is full'))
       .mockResolvedValueOnce({ handle, [Symbol.asyncDispose]: () => Promise.resolve() })
     await using broken = opened({ open })
-    const ask = (): Promise<void> | undefined => broken.mounts.get('aws')?.handle(...exchange)
-    await expect(ask()).rejects.toThrow('the disk is full')
-    await ask()
+    const asked = (): Promise<void> | undefined => broken.mounts.get('aws')?.handle(...exchange)
+    await expect(asked()).rejects.toThrow('the disk is full')
+    await asked()
     expect(handle).toHaveBeenCalledOnce()
   })
 

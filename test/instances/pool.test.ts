@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { availableParallelism } from 'node:os'
 
 import { afterEach, describe, expect, test } from 'vitest'
 
@@ -194,6 +195,30 @@ describe('leases', () => {
     fake.crash.get(answered)?.(new Error('gone'))
     await expect.poll(() => fake.started).toBe(4)
     await expect.poll(() => pool.state().instances).toBe(3)
+  })
+
+  test.each([
+    ['compute', 1],
+    ['wait', 0],
+  ])('a queue before instances that %s starts as many as help', async (_what, share) => {
+    const fake = new Fake()
+    const pool = makePool({ scaleOutAfterMs: 5, instancesMax: 6 })
+    const startedAt = performance.now()
+    const processorMs = (): number => (performance.now() - startedAt) * share
+    await pool.replace(
+      fake.code('r1', { start: async () => Object.assign(await fake.start('r1'), { processorMs }) }),
+    )
+    fake.hold = true
+    const url = await serve(pool)
+    const answers = Promise.all(Array.from({ length: 8 }, () => text(url)))
+    const limit = share === 1 ? Math.min(6, availableParallelism()) : 6
+    await expect.poll(() => fake.held.length).toBe(limit)
+    // The queue is looked at again and again meanwhile.
+    await expect.poll(() => pool.state().queued, { interval: 40 }).toBe(8 - limit)
+    expect(fake.started).toBe(limit)
+    fake.hold = false
+    for (const { finish } of fake.held) finish()
+    await answers
   })
 
   test('no more is started unasked than may run at once', async () => {

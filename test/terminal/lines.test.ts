@@ -74,6 +74,8 @@ describe('text from outside', () => {
 describe('the line of a request', () => {
   test('tells when, what, how it ended, how long it took and who answered', () => {
     expect(accessLine(accessRecord(), NOON, NO_PAINT)).toBe('12:03:09 GET /hello?x=1 → 200 3.1 ms hello')
+    const call = accessRecord({ notes: { operation: 'SendMessage' }, target: '/_flexi/aws' })
+    expect(accessLine(call, NOON, NO_PAINT)).toContain(' SendMessage')
   })
 
   test('names the route when no function answered, and says when the exchange was cut', () => {

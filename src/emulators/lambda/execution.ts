@@ -37,6 +37,7 @@ const GONE: ChildExit = { code: null, signal: 'SIGKILL', error: undefined }
 /** The life of one environment: Init, then invocations one after the other, each with its limits and its log lines. */
 export class Execution {
   readonly closed: Promise<Error | undefined>
+  readonly environment: Environment
   readonly #options: ExecutionOptions
   readonly #startedAt = performance.now()
   readonly #log: InvocationLog
@@ -57,12 +58,11 @@ export class Execution {
 
   private constructor(options: ExecutionOptions) {
     this.#options = options
+    this.environment = options.environment
     this.#ahead = new Ahead(options.environment)
     this.#timeLimit = new TimeLimit(options.definition.timeoutMs, () => this.#timedOut())
     this.#log = new InvocationLog((line) => options.definition.scope.output(line))
-    this.closed = new Promise((resolve) => {
-      this.#resolveClosed = resolve
-    })
+    this.closed = new Promise((resolve) => (this.#resolveClosed = resolve))
   }
 
   /** Loads the code. @throws FlexiError FLEXI_FUNCTION_INIT; its cause is the `Failure`. */

@@ -9,6 +9,7 @@ import type {
   InvokeResult,
   InvokeStream,
 } from '../../core/function.ts'
+import { wantedProcessorMs } from '../../instances/demand.ts'
 import { discard } from '../../forward/request-body.ts'
 import { arnAsked, type Definition } from './definition.ts'
 import type { Execution } from './execution.ts'
@@ -61,6 +62,11 @@ export class LambdaInstance implements Instance {
 
   get closed(): Promise<Error | undefined> {
     return this.#execution.closed
+  }
+
+  processorMs(): number | undefined {
+    const { pid } = this.#execution.environment
+    return pid === undefined ? undefined : wantedProcessorMs(pid)
   }
 
   handle(incoming: IncomingMessage, outgoing: ServerResponse, context: RequestContext): Promise<void> {

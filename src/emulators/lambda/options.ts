@@ -13,6 +13,8 @@ export interface LambdaOptions {
   readonly runtime: string | undefined
   /** The source the handler's module is compiled from, where a template names it. */
   readonly entry: string | undefined
+  /** Where its file deploys it to; undefined is where the server says. */
+  readonly region?: string | undefined
   /** The code itself, where a template holds it; it is in a file called `index`. */
   readonly inlineCode: string | undefined
   /** A zip file that holds the code, relative to the function's folder. */
@@ -21,7 +23,7 @@ export interface LambdaOptions {
   readonly esbuild: BuildSettings | undefined
 }
 
-const TEXTS = ['handler', 'runtime', 'entry', 'inlineCode', 'archive', 'archiveStamp'] as const
+const TEXTS = ['handler', 'runtime', 'entry', 'inlineCode', 'archive', 'archiveStamp', 'region'] as const
 /** Checked by parts that are loaded where somebody uses them. */
 const SETTINGS = [
   'functionName', 'version', 'alias', 'reservedConcurrency', 'provisionedConcurrency', 'deadLetter', 'onSuccess', 'onFailure',
@@ -29,7 +31,7 @@ const SETTINGS = [
 ] as const // prettier-ignore
 const KNOWN = [...TEXTS, 'esbuild', ...SETTINGS] as const
 /** Written by readers of templates and by the API, not by people. */
-const UNTOLD: ReadonlySet<string> = new Set(['inlineCode', 'archiveStamp', 'version'])
+const UNTOLD: ReadonlySet<string> = new Set(['inlineCode', 'archiveStamp', 'version', 'region'])
 
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
 export async function parseOptions(config: FunctionConfig): Promise<LambdaOptions> {
@@ -48,6 +50,7 @@ export async function parseOptions(config: FunctionConfig): Promise<LambdaOption
     handler: text('handler') ?? '',
     runtime: text('runtime'),
     entry: text('entry'),
+    region: text('region'),
     inlineCode: text('inlineCode'),
     archive: text('archive'),
     esbuild: buildSettings(config, fault),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 
-import { region, type Definition } from './definition.ts'
+import { firstSet, functionRegion, type Definition } from './definition.ts'
 import { withOpt } from './layers/opt-variables.ts'
 import { localQueueUrls } from './queue-urls.ts'
 
@@ -18,7 +18,7 @@ const CREDENTIALS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_
 /** The environment of a function, in Lambda's order of precedence. What the function's own variables may not change comes last. */
 export function functionVariables({ definition, runtime, host }: VariableOptions): Record<string, string> {
   const { functionName, version, taskRoot, memoryMb, options } = definition
-  const inRegion = region({ ...host, ...definition.environment })
+  const inRegion = functionRegion(definition, host)
   const variables = {
     TZ: ':UTC',
     LANG: 'en_US.UTF-8',
@@ -69,7 +69,10 @@ export function environmentVariables(definition: Definition): {
     variables: {
       AWS_LAMBDA_LOG_STREAM_NAME: stream,
       ...(control === undefined ? {} : endpoints(definition.environment, `${control}/aws`)),
-      ...localQueueUrls(definition.environment, process.env['AWS_ENDPOINT_URL_SQS'] ?? ownQueues(control)),
+      ...localQueueUrls(
+        definition.environment,
+        firstSet(process.env, ['AWS_ENDPOINT_URL_SQS']) ?? ownQueues(control),
+      ),
     },
   }
 }
@@ -83,7 +86,7 @@ function endpoints(own: Readonly<Record<string, string>>, ours: string): Readonl
   const entries = SERVICES.flatMap((service) => {
     const name = `AWS_ENDPOINT_URL_${service}`
     const covered = own['AWS_ENDPOINT_URL'] !== undefined && !ONLY_HERE.has(service)
-    return own[name] !== undefined || covered ? [] : [[name, process.env[name] ?? ours] as const]
+    return own[name] !== undefined || covered ? [] : [[name, firstSet(process.env, [name]) ?? ours] as const]
   })
   return Object.fromEntries(entries)
 }
@@ -102,11 +105,15 @@ function logStream(version: string): string {
 }
 
 function credentials(host: VariableOptions['host']): Record<string, string> {
-  const found = CREDENTIALS.flatMap((name) => (host[name] === undefined ? [] : [[name, host[name]] as const]))
+  const found = CREDENTIALS.flatMap((name) => {
+    const value = firstSet(host, [name])
+    return value === undefined ? [] : [[name, value] as const]
+  })
   if (found.length > 0) return Object.fromEntries(found)
   // Keys would win over a profile, so a profile goes alone.
-  if (host['AWS_PROFILE'] !== undefined)
-    return { AWS_PROFILE: host['AWS_PROFILE'], ...(host['HOME'] === undefined ? {} : { HOME: host['HOME'] }) }
+  const profile = firstSet(host, ['AWS_PROFILE'])
+  if (profile !== undefined)
+    return { AWS_PROFILE: profile, ...(host['HOME'] === undefined ? {} : { HOME: host['HOME'] }) }
   return { AWS_ACCESS_KEY_ID: 'flexi', AWS_SECRET_ACCESS_KEY: 'flexi', AWS_SESSION_TOKEN: 'flexi' }
 }
 

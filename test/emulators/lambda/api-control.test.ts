@@ -727,6 +727,14 @@ test('functions find the services that answer here, unless somebody says where o
   })
 })
 
+test('a change of the log format leaves the log group what it was', async () => {
+  await made('logging')
+  const LoggingConfig = { LogFormat: 'JSON' } as const
+  await client.send(new UpdateFunctionConfigurationCommand({ FunctionName: 'logging', LoggingConfig }))
+  const shown = await client.send(new GetFunctionConfigurationCommand({ FunctionName: 'logging' }))
+  expect(shown.LoggingConfig).toEqual({ LogFormat: 'JSON', LogGroup: '/aws/lambda/logging' })
+})
+
 test('code is unpacked below .flexi, once for each content', async () => {
   const folder = join(project.directory, '.flexi', 'lambda')
   const state = JSON.parse(await readFile(join(folder, 'state.json'), 'utf8')) as { readonly format: number }

@@ -25,10 +25,10 @@ async function ran({ client }: ApiProject, FunctionName: string, Qualifier?: str
   return json((await client.send(new InvokeCommand({ FunctionName, Qualifier }))).Payload)
 }
 
-async function make({ client }: ApiProject): Promise<void> {
+async function make({ client }: ApiProject, FunctionName = 'made'): Promise<void> {
   await client.send(
     new CreateFunctionCommand({
-      FunctionName: 'made',
+      FunctionName,
       Runtime: 'nodejs20.x',
       Handler: 'index.handler',
       Role: 'arn:aws:iam::123456789012:role/tests',
@@ -159,4 +159,19 @@ test('a queue that a file declares later is there, while sources of functions ru
   await writeFile(join(project.directory, 'template.json'), template(['first', 'second']))
   await project.app.restart()
   await expect.poll(queues).toEqual(['first', 'second'])
+})
+
+test('names that every object of JavaScript has are names like others', async () => {
+  const first = await serveProject({ own: { handler: 'app.handler' } }, files)
+  const { client } = first
+  const missing = (path: string) => first.ask(path).then(({ status }) => status)
+  expect(await missing('/2015-03-31/event-source-mappings/constructor')).toBe(404)
+  expect(await missing('/2018-10-31/layers/constructor/versions')).toBe(200)
+  const alias = { FunctionName: 'own', Name: 'constructor' }
+  await expect(ran(first, 'own', alias.Name)).rejects.toMatchObject({ name: 'ResourceNotFoundException' })
+  await client.send(new CreateAliasCommand({ ...alias, FunctionVersion: '$LATEST' }))
+  await make(first, 'constructor')
+  expect(await ran(first, 'own', alias.Name)).toBe('$LATEST undefined')
+  await using again = await first.restarted()
+  expect(await ran(again, 'constructor', '1')).toBe('1 made')
 })

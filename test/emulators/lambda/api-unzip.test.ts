@@ -45,6 +45,13 @@ test.each<[string, readonly ZipEntry[]]>([
   ['a link that climbs out', [{ name: 'a/l', mode: LINK, text: '../../out' }]],
   ['a link that climbs late, past another', [{ name: 'l', mode: LINK, text: 'a/b/../../..' }]],
   [
+    'a link that climbs late, past one whose name is only dots',
+    [
+      { name: 'x/y/...', mode: LINK, text: '../..' },
+      { name: 'x/y/l', mode: LINK, text: '.../../out' },
+    ],
+  ],
+  [
     'a file below a link',
     [
       { name: 'l', mode: LINK, text: 'b' },

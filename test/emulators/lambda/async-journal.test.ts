@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
-import { appendFile, chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -176,6 +176,15 @@ describe('a file that is not as it should be', () => {
     await using journal = await opened()
     expect(held(journal)).toEqual({ a: '1', c: '3' })
     expect(said).toEqual([expect.stringContaining('2 broken lines among its words; 2 were read')])
+  })
+
+  test('cannot be read: it is set aside, and what is in it is still there', async () => {
+    await mkdir(join(directory, 'words.0-0.aaaaaaaa.journal', 'something'), { recursive: true })
+    await using journal = await opened()
+    await journal.add('a', '1')
+    const [aside = ''] = (await readdir(directory)).filter((name) => name.endsWith('.broken'))
+    expect(await readdir(join(directory, aside))).toEqual(['something'])
+    expect(said).toEqual([expect.stringContaining('cannot be read')])
   })
 
   test.each(['', HEADER.slice(0, 9)])('was never used: %j is removed', async (text) => {

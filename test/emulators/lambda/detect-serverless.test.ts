@@ -58,9 +58,9 @@ const VALUES: readonly (readonly [written: string, value: string])[] = [
   ['${env:NONE, 5}', '5'],
   ['{ Ref: Table }', 'items-dev'],
   ['!Ref Table', 'items-dev'],
-  ['{ Fn::GetAtt: [Table, Arn] }', 'arn:aws:dynamodb:us-east-1:123456789012:table/items-dev'],
-  ['!GetAtt Table.Arn', 'arn:aws:dynamodb:us-east-1:123456789012:table/items-dev'],
-  ["{ Fn::Sub: '${AWS::Region}/${Table}/${sls:stage}' }", 'us-east-1/items-dev/dev'],
+  ['{ Fn::GetAtt: [Table, Arn] }', 'arn:aws:dynamodb:eu-central-1:123456789012:table/items-dev'],
+  ['!GetAtt Table.Arn', 'arn:aws:dynamodb:eu-central-1:123456789012:table/items-dev'],
+  ["{ Fn::Sub: '${AWS::Region}/${Table}/${sls:stage}' }", 'eu-central-1/items-dev/dev'],
   ["{ Fn::Join: ['-', [a, { Ref: 'AWS::AccountId' }]] }", 'a-123456789012'],
 ]
 

@@ -1,9 +1,10 @@
-import { symlink } from 'node:fs/promises'
+import { readdir, rm, symlink } from 'node:fs/promises'
 import { basename } from 'node:path'
 
 import { describe, expect, test } from 'vitest'
 
-import { openFunction, prepareFunction, type Files } from './harness.ts'
+import { writeInlineCode } from '../../../src/emulators/lambda/inline-code.ts'
+import { openFunction, prepareFunction, temporaryFolder, type Files } from './harness.ts'
 
 const cjs = (body: string): string => `exports.handler = async () => (${body})\n`
 const esm = (body: string): string => `export const handler = async () => (${body})\n`
@@ -334,4 +335,15 @@ describe('what is watched', () => {
     expect(second).not.toBe(first)
     expect((await opened.source.build()).revision).toBe(first)
   })
+})
+
+test('code in a template that becomes CommonJS does not leave the ES module beside it, which would win', async () => {
+  const stateDirectory = await temporaryFolder({})
+  const write = (code: string) => writeInlineCode({ name: 'f', code, runtime: undefined, stateDirectory })
+  try {
+    await write(esm('1'))
+    expect(await readdir(await write(cjs('2')))).toEqual(['index.cjs'])
+  } finally {
+    await rm(stateDirectory, { recursive: true, force: true })
+  }
 })

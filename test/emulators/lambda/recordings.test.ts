@@ -71,7 +71,8 @@ describe.skipIf(!isThere)(
         const actual = await recorded.run(cloud, `recorded-${index}`)
         const found = new Comparison().differences(RECORDED.get(id), actual)
         const patterns = Object.keys(recorded.differs ?? {})
-        const isNamed = (path: string): boolean => patterns.some((pattern) => pathMatches(pattern, path))
+        const named = [...patterns, ...Object.keys(recorded.varies ?? {})]
+        const isNamed = (path: string): boolean => named.some((pattern) => pathMatches(pattern, path))
         expected(found.filter(({ path }) => !isNamed(path))).toEqual([])
         // What is named as a difference is one: else the name goes.
         expected(patterns.filter((pattern) => found.some(({ path }) => pathMatches(pattern, path)))).toEqual(

@@ -124,6 +124,22 @@ describe('a change', () => {
     expect(run.queue.bodies).toEqual([])
   })
 
+  test('of a source, and another: whoever ends it waits for the batches of all that there were', async () => {
+    let end: (answer: Answer) => void = () => undefined
+    const run = await opened({ hello: [orders] }, () => new Promise<Answer>((resolve) => (end = resolve)))
+    run.queue.add('a')
+    await settled()
+    await run.change({ hello: [{ ...orders, batchSize: 1 }] })
+    await run.change({ hello: [{ ...orders, batchSize: 2 }] })
+    let ended = false
+    const ending = run[Symbol.asyncDispose]().then(() => (ended = true))
+    await settled()
+    expect(ended).toBe(false)
+    end({})
+    await ending
+    expect(run.queue.bodies).toEqual([])
+  })
+
   test('takes away what is there no more', async () => {
     await using run = await opened({ hello: [orders, { type: 'schedule', expression: 'rate(1 minute)' }] })
     await run.change({ hello: [] })

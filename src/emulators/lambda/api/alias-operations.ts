@@ -8,7 +8,7 @@ import { foundIn, type ApiParts, type Changes, type Queries } from './api-parts.
 import { isVersion, type FoundFunction } from './functions.ts'
 import type { Input } from './input.ts'
 import { page } from './paging.ts'
-import type { AliasState } from './state.ts'
+import { entryOf, type AliasState } from './state.ts'
 
 const NAME = /^(?!\d+$)[a-zA-Z0-9-_]{1,128}$/
 const VERSION_NAME = /^(\$LATEST|\d+)$/
@@ -53,7 +53,7 @@ export function aliasChanges(parts: ApiParts): Changes {
       const found = foundIn(parts, call)
       const name = input.needed('Name', NAME)
       const version = input.needed('FunctionVersion', VERSION_NAME)
-      const old = functions.kept(found.name).aliases[name]
+      const old = entryOf(functions.kept(found.name).aliases, name)
       if (old !== undefined) throw conflict(`Alias already exists: ${functions.arn(found.served)}:${name}`)
       const alias = { version, description: input.text('Description') ?? '', revisionId: randomUUID() }
       return keep(found, name, { ...alias, ...routing(parts, found, { input, version }) })

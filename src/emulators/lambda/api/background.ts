@@ -1,6 +1,7 @@
 import type { ApiHost } from '../../../core/function.ts'
 import type { AsyncQueue, AsyncTuning } from '../async/async-queue.ts'
 import { eventsDirectory, hasKeptEvents } from '../async/kept.ts'
+import { projectRegion } from '../definition.ts'
 import { settingsOf } from '../service/function-settings.ts'
 import type { Brokers, Listeners, Targets } from '../service/service.ts'
 import type { SourceMapping, Sources, SourceStatus } from '../sources/sources.ts'
@@ -52,6 +53,7 @@ export class Background implements AsyncDisposable {
     if (this.#disposed) return
     const mappings = sourceMappings(this.#options.deployments.functions.store.state.mappings)
     if (this.#brokers !== undefined) (await this.#brokers).changed()
+    if (this.#disposed) return
     if (this.#sources !== undefined) (await this.#sources).changed(mappings)
     else if (mappings.length > 0 || this.#hasSources()) await this.#startSources(mappings)
     // What the files declare is read again with it.
@@ -72,8 +74,9 @@ export class Background implements AsyncDisposable {
   /** What gives work ends before what takes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true
-    for (const part of [this.#sources, this.#queue, this.#brokers]) {
-      const open = await part?.catch(() => undefined)
+    // The last work of one may open the next.
+    for (const part of [() => this.#sources, () => this.#queue, () => this.#brokers]) {
+      const open = await part()?.catch(() => undefined)
       await open?.[Symbol.asyncDispose]()
     }
   }
@@ -100,6 +103,7 @@ export class Background implements AsyncDisposable {
     }
     return await openSources({
       host,
+      environment: { ...process.env, AWS_REGION: projectRegion(host.functions(), process.env) },
       invoker,
       targets,
       mappings,
@@ -133,6 +137,7 @@ export class Background implements AsyncDisposable {
     const { host } = this.#options
     return openBrokers({
       host,
+      region: projectRegion(host.functions(), process.env),
       invokeEvent: (reference, payload) => this.invoker.invokeEvent(reference, payload),
     })
   }

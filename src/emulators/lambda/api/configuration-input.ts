@@ -112,18 +112,18 @@ function detailsOf(input: Input): Details {
     Role: input.text('Role', ROLE),
     EphemeralStorage: storage === undefined ? undefined : { Size: storage },
     TracingConfig: mode === undefined ? undefined : { Mode: mode },
-    LoggingConfig: logging === undefined ? undefined : loggingOf(logging, input),
+    LoggingConfig: logging === undefined ? undefined : loggingOf(logging),
     SnapStart: snapStart(input),
     ...Object.fromEntries(SHOWN.map((name) => [name, input.raw(name)])),
   })
 }
 
-function loggingOf(logging: Input, input: Input): object {
+function loggingOf(logging: Input): object {
   return withoutUndefined({
-    LogFormat: logging.choice('LogFormat', ['JSON', 'Text']) ?? 'Text',
+    LogFormat: logging.choice('LogFormat', ['JSON', 'Text']),
     ApplicationLogLevel: logging.text('ApplicationLogLevel'),
     SystemLogLevel: logging.text('SystemLogLevel'),
-    LogGroup: logging.text('LogGroup') ?? `/aws/lambda/${input.text('FunctionName') ?? ''}`,
+    LogGroup: logging.text('LogGroup'),
   })
 }
 

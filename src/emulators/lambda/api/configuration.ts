@@ -125,8 +125,8 @@ function configurationOf(shown: Shown): FunctionConfiguration {
     RuntimeVersionConfig: {
       RuntimeVersionArn: runtimeArn(arn, JSON.stringify([runtime, architectures])),
     },
-    LoggingConfig: { LogFormat: 'Text', LogGroup: logGroup(name) },
     ...details,
+    LoggingConfig: { LogFormat: 'Text', LogGroup: logGroup(name), ...Object(details['LoggingConfig']) },
   }
 }
 

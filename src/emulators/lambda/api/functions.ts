@@ -1,9 +1,9 @@
 import type { ApiFunction, ApiHost } from '../../../core/function.ts'
-import { ACCOUNT_ID, functionArn, region, VERSION } from '../definition.ts'
+import { ACCOUNT_ID, functionArn, functionRegion, region, VERSION } from '../definition.ts'
 import { awsNameOf, settingsOf } from '../service/function-settings.ts'
 import { notFound } from './api-error.ts'
 import { parseFunctionName } from './function-name.ts'
-import { NOTHING_KEPT, type AliasState, type FunctionState } from './state.ts'
+import { entryOf, NOTHING_KEPT, type AliasState, type FunctionState } from './state.ts'
 import type { StateStore } from './state-store.ts'
 
 export interface FoundFunction {
@@ -47,7 +47,7 @@ export class Functions {
   /** Without qualifier. */
   arn(served: ApiFunction): string {
     const { config } = served
-    return functionArn(awsNameOf(config), region({ ...this.#environment, ...config.environment }))
+    return functionArn(awsNameOf(config), functionRegion(config, this.#environment))
   }
 
   /** Of something that is no function: `layer:name`, or of another service. */
@@ -63,14 +63,14 @@ export class Functions {
   }
 
   kept(name: string): FunctionState {
-    return this.store.state.functions[name] ?? NOTHING_KEPT
+    return entryOf(this.store.state.functions, name) ?? NOTHING_KEPT
   }
 
   /** Counts at once; resolves when it is kept. */
   keep(name: string, change: (kept: FunctionState) => FunctionState): Promise<void> {
     return this.store.change((state) => ({
       ...state,
-      functions: { ...state.functions, [name]: change(state.functions[name] ?? NOTHING_KEPT) },
+      functions: { ...state.functions, [name]: change(entryOf(state.functions, name) ?? NOTHING_KEPT) },
     }))
   }
 
@@ -113,7 +113,7 @@ export class Functions {
 
   /** The alias that the function's own settings name is there without being made: it follows `$LATEST`. */
   alias(name: string, alias: string, served: ApiFunction): AliasState | undefined {
-    const kept = this.kept(name).aliases[alias]
+    const kept = entryOf(this.kept(name).aliases, alias)
     if (kept !== undefined || settingsOf(served.config).alias !== alias) return kept
     return {
       version: VERSION,

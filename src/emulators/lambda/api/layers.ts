@@ -1,7 +1,7 @@
 import { invalidParameter } from './api-error.ts'
 import type { FindLayers } from './configuration-input.ts'
 import type { Deployments } from './deployments.ts'
-import type { LayerState } from './state.ts'
+import { entryOf, type LayerState } from './state.ts'
 
 const LAYERS_MAX = 5
 
@@ -75,7 +75,7 @@ export class Layers {
   }
 
   #all(name: string): readonly (LayerState | null)[] {
-    return this.#deployments.functions.store.state.layers[name] ?? []
+    return entryOf(this.#deployments.functions.store.state.layers, name) ?? []
   }
 
   async #keep(name: string, versions: readonly (LayerState | null)[]): Promise<void> {

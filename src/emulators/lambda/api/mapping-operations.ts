@@ -12,14 +12,14 @@ import type { Input } from './input.ts'
 import { mappingMembers } from './mapping-input.ts'
 import { declaredMembers, filtersOf, sourceOf, sourceType } from './mapping-source.ts'
 import { page } from './paging.ts'
-import type { MappingState } from './state.ts'
+import { entryOf, type MappingState } from './state.ts'
 
 export function mappingQueries(parts: ApiParts, background: Background): Queries {
   const { functions } = parts.deployments
   return {
     GetEventSourceMapping: (call) => {
       const uuid = call.parameters[0] ?? ''
-      const mapping = functions.store.state.mappings[uuid]
+      const mapping = entryOf(functions.store.state.mappings, uuid)
       if (mapping !== undefined) return shown(parts, background, uuid, mapping)
       const declared = declaredOf(parts, background, uuid)
       if (declared === undefined) throw notFound('The resource you requested does not exist.')
@@ -60,7 +60,7 @@ export function mappingChanges(parts: ApiParts, background: Background): Changes
   }
   const existing = (call: ApiCall): readonly [string, MappingState] => {
     const uuid = call.parameters[0] ?? ''
-    const mapping = functions.store.state.mappings[uuid]
+    const mapping = entryOf(functions.store.state.mappings, uuid)
     if (mapping !== undefined) return [uuid, mapping]
     if (declaredOf(parts, background, uuid) !== undefined)
       throw invalidParameter("The mapping is in the project's files: change it there.")

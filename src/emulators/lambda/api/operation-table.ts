@@ -78,6 +78,7 @@ export function openOperations(parts: ApiParts, background: Background, urls: Ur
     const path = end === -1 ? target : target.slice(0, end)
     const matched = matchOperation(method, path)
     if (matched === undefined) throw unknownOperation(method, path)
+    exchange.context.note({ operation: matched.name })
     const query = new URLSearchParams(end === -1 ? '' : target.slice(end + 1))
     await perform(matched.name, { ...exchange, parameters: matched.parameters, query })
   }

@@ -13,6 +13,11 @@ export const STATE_FORMAT = 1
 
 export const NO_STATE: State = { format: STATE_FORMAT, functions: {}, mappings: {}, layers: {} }
 
+/** What a record has under a name that somebody chose: `constructor` is no more there than any other. */
+export function entryOf<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined
+}
+
 export interface FunctionState {
   /** No file of the project names it. */
   readonly created?: boolean | undefined

@@ -85,12 +85,17 @@ async function linkTarget(zip: ZipFile, entry: Entry): Promise<string> {
 function checkLinks(links: ReadonlyMap<string, string>): void {
   for (const [path, target] of links) {
     const lands = posix.join(dirname(path), target)
-    const climbsLate = /[^./][^/]*\/(?:.*\/)?\.\.(?:\/|$)/.test(target)
-    if (posix.isAbsolute(target) || lands === '..' || lands.startsWith('../') || climbsLate || target === '')
-      throw leadsOut(path, target)
+    const leaves = posix.isAbsolute(target) || lands === '..' || lands.startsWith('../')
+    if (leaves || climbsLate(target) || target === '') throw leadsOut(path, target)
     for (let above = dirname(path); above !== '.'; above = dirname(above))
       if (links.has(above)) throw leadsOut(path, target)
   }
+}
+
+function climbsLate(target: string): boolean {
+  const names = target.split('/')
+  const down = names.findIndex((name) => name !== '..' && name !== '.' && name !== '')
+  return down !== -1 && names.includes('..', down)
 }
 
 function leadsOut(path: string, target: string): ZipFault {

@@ -23,14 +23,14 @@ export async function readLeft<Value>(
       for (const [key, entry] of replayed.entries) entries.set(key, entry)
       await report(path, replayed, options)
     } catch (error) {
-      const message = `${path} cannot be read: ${errorMessage(error)}`
+      const aside = await setAside(path).catch(() => path)
+      const message = `${path} cannot be read: ${errorMessage(error)}. It is kept as ${aside}`
       options.log.warn('journal.unreadable', { message })
     }
   }
   return entries
 }
 
-/** What nobody can read is kept for people. */
 async function report<Value>(
   path: string,
   { kind, broken, cutOff, entries }: Replayed<Value>,
@@ -38,11 +38,17 @@ async function report<Value>(
 ): Promise<void> {
   if (cutOff) log.warn('journal.torn', { message: `${path} ends within a line, which is left out` })
   if (kind !== 'foreign' && broken === 0) return
-  const aside = path.replace(/\.journal$/, '.broken')
-  await rename(path, aside)
+  const aside = await setAside(path)
   const what =
     kind === 'foreign'
       ? `of ${name} is no journal`
       : `has ${broken} broken lines among its ${name}; ${entries.size} were read`
   log.warn('journal.broken', { message: `a file ${what}. It is kept as ${aside}` })
+}
+
+/** What nobody can read is kept for people. */
+async function setAside(path: string): Promise<string> {
+  const aside = path.replace(/\.journal$/, '.broken')
+  await rename(path, aside)
+  return aside
 }

@@ -1,5 +1,5 @@
 import { errorMessage, FlexiError } from '../../../core/errors.ts'
-import { region } from '../definition.ts'
+import { firstSet, region } from '../definition.ts'
 
 export interface PutObjectOptions {
   readonly bucket: string
@@ -13,7 +13,7 @@ const LIMIT_MS = 10_000
 
 /** Puts JSON into a bucket. flexi has none of its own. @throws FlexiError FLEXI_NO_INPUT when no S3 is known, or it does not take it. */
 export async function putObject({ bucket, key, body, environment }: PutObjectOptions): Promise<void> {
-  const endpoint = environment['AWS_ENDPOINT_URL_S3'] ?? environment['AWS_ENDPOINT_URL']
+  const endpoint = firstSet(environment, ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'])
   if (endpoint === undefined) {
     throw new FlexiError('FLEXI_NO_INPUT', 'flexi has no S3', {
       hint: 'Start one (MinIO, s3rver) and set AWS_ENDPOINT_URL_S3 to its address.',

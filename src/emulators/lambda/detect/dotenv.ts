@@ -7,7 +7,6 @@ import type { YamlNode } from './yaml-file.ts'
 
 export interface Dotenv {
   readonly values: Readonly<Record<string, string>>
-  /** Those that would be read, whether they are there or not: one may be made at any time. */
   readonly files: readonly AbsolutePath[]
 }
 
@@ -15,7 +14,21 @@ export interface Dotenv {
 export async function dotenvOf(root: YamlNode, directory: string, stage: string): Promise<Dotenv> {
   const version = String(root.get('frameworkVersion')?.value ?? '')
   if (root.get('useDotenv')?.value !== true && !/^[^\d]*4/.test(version)) return { values: {}, files: [] }
-  const files = ['.env', `.env.${stage}`].map((name) => join(directory, name) as AbsolutePath)
-  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')))
-  return { values: Object.assign({}, ...texts.map((text) => parseEnv(text))) as Dotenv['values'], files }
+  const found = await Promise.all(['.env', `.env.${stage}`].map((name) => textOf(join(directory, name))))
+  const there = found.filter((one) => one !== undefined)
+  return {
+    values: Object.assign({}, ...there.map(({ text }) => parseEnv(text))) as Dotenv['values'],
+    files: there.map(({ file }) => file),
+  }
+}
+
+async function textOf(
+  path: string,
+): Promise<{ readonly file: AbsolutePath; readonly text: string } | undefined> {
+  try {
+    return { file: path as AbsolutePath, text: await readFile(path, 'utf8') }
+  } catch {
+    // Most services have none, or one of the two.
+    return undefined
+  }
 }

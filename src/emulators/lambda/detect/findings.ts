@@ -33,7 +33,7 @@ export function noFindings(): Findings {
 export function inRegion(findings: Findings, region: string): Findings {
   const functions = findings.functions.map((config) => ({
     ...config,
-    environment: { AWS_REGION: region, ...config.environment },
+    options: { ...config.options, region },
   }))
   return { ...findings, functions }
 }

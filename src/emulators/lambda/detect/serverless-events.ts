@@ -1,3 +1,4 @@
+import type { CorsOptions } from '../front-ends/route-options.ts'
 import { addAlb } from './serverless-alb.ts'
 import { corsOf, mapOf, textOrNone, listOrNone } from './api-settings.ts'
 import { addApiRoute, apiRoute, preflightMethods } from './routes.ts'
@@ -133,13 +134,16 @@ function addHttp({ name, service }: EventContext, event: YamlNode): void {
       ...(isPrivate ? { apiKeyRequired: true, apiKeys: serverlessApiKeys(event, service) } : {}),
     },
   })
-  const any = method === undefined || /^(any|\*)$/i.test(method)
-  const allowMethods = preflightMethods(any ? undefined : method.toUpperCase())
-  const cors = corsOf(mapOf(settings)['cors'], { ...SERVERLESS_CORS, allowMethods })
-  // A block that lists methods has the route's own all the same.
-  const listed = [...new Set([...allowMethods, ...(cors?.allowMethods ?? [])])]
-  addApiRoute(findings.routes, rule, cors === undefined ? undefined : { ...cors, allowMethods: listed })
+  addApiRoute(findings.routes, rule, restCors(mapOf(settings)['cors'], method))
   warnOfParts(event, service)
+}
+
+/** What OPTIONS of the path answers; a block that lists methods has the route's own all the same. */
+function restCors(said: Value | undefined, method: string | undefined): CorsOptions | undefined {
+  const any = method === undefined || /^(any|\*)$/i.test(method)
+  const own = preflightMethods(any ? undefined : method.toUpperCase())
+  const cors = corsOf(said, { ...SERVERLESS_CORS, allowMethods: own })
+  return cors && { ...cors, allowMethods: [...new Set([...own, ...(cors.allowMethods ?? [])])] }
 }
 
 function notAnEndpoint(event: YamlNode, example: string): ReturnType<typeof faultAt> {

@@ -49,7 +49,8 @@ export async function readServerless(file: AbsolutePath, options: DetectOptions)
   warnOfResources(service.template.root, findings)
   warnOfKeys((key) => root.get(key), SECTIONS, findings)
   warnOfKeys((key) => at(source, 'resources', key), PARTS_OF_RESOURCES, findings)
-  return completed({ ...inRegion(findings, source.region), routes: ordered(findings.routes) })
+  const placed = at(source, 'provider', 'region') === undefined ? findings : inRegion(findings, source.region)
+  return completed({ ...placed, routes: ordered(findings.routes) })
 }
 
 interface SourceParts extends Pick<VariableSource, 'root' | 'file' | 'read'> {
@@ -69,7 +70,9 @@ async function openSource({ options, findings, ...parts }: SourceParts): Promise
   findings.files.push(...files)
   const source = { ...bare, environment: { ...values, ...options.environment } }
   const said = at(source, 'provider', 'region')
-  return said === undefined ? source : { ...source, region: asText(resolveNode(said, source)) || source.region }
+  return said === undefined
+    ? source
+    : { ...source, region: asText(resolveNode(said, source)) || source.region }
 }
 
 function stageOf(source: VariableSource): string {

@@ -143,11 +143,12 @@ class RunningSources implements Sources {
   #stop(key: string, { entry, running }: Managed, gone: boolean): void {
     const { subject } = entry
     this.#managed.delete(key)
-    const stopped = running.then((one) => one?.stop()).then(() => (gone ? this.#forget(subject) : undefined))
-    this.#stopping.set(subject, stopped)
-    void stopped.finally(() => {
+    const ended = running.then((one) => one?.stop()).then(() => (gone ? this.#forget(subject) : undefined))
+    // One that ended before may still have batches under way.
+    const stopped = Promise.all([this.#stopping.get(subject), ended]).then(() => {
       if (this.#stopping.get(subject) === stopped) this.#stopping.delete(subject)
     })
+    this.#stopping.set(subject, stopped)
   }
 
   /** A mapping that was deleted leaves nothing behind. */

@@ -42,6 +42,8 @@ export class Connection implements OpenConnection {
   /** How we ended it; what comes after that is not looked at. */
   #ending: Ending | undefined
   #underWay = 0
+  /** Messages that one read of the socket brought beyond those. */
+  readonly #waiting: string[] = []
 
   constructor(parts: ConnectionParts, socket: WebSocket, wire: Duplex) {
     const { client, limits } = parts
@@ -112,12 +114,23 @@ export class Connection implements OpenConnection {
       this.close({ code: 1003, reason: '' })
       return
     }
-    this.#underWay += 1
-    if (this.#underWay === UNDER_WAY_MAX) this.#socket.pause()
-    void this.#deliver(String(data)).finally(() => {
-      this.#underWay -= 1
-      if (this.#socket.isPaused) this.#socket.resume()
-    })
+    this.#waiting.push(String(data))
+    this.#work()
+  }
+
+  #work(): void {
+    if (this.#ending !== undefined) this.#waiting.length = 0
+    while (this.#underWay < UNDER_WAY_MAX) {
+      const body = this.#waiting.shift()
+      if (body === undefined) break
+      this.#underWay += 1
+      void this.#deliver(body).finally(() => {
+        this.#underWay -= 1
+        this.#work()
+      })
+    }
+    if (this.#waiting.length > 0) this.#socket.pause()
+    else if (this.#socket.isPaused) this.#socket.resume()
   }
 
   async #deliver(body: string): Promise<void> {

@@ -6,6 +6,8 @@ export interface RecordedCase {
   run(cloud: Cloud, name: string): Promise<Answer>
   /** Where it is another answer, by path (`*.PATH`), and why. Each of them has to differ. */
   readonly differs?: Readonly<Record<string, string>> | undefined
+  /** Where it may be another answer, from run to run or from machine to machine, and why. */
+  readonly varies?: Readonly<Record<string, string>> | undefined
   /** Programs that it cannot be run without. */
   readonly needs?: readonly Program[] | undefined
 }

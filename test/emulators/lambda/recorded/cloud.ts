@@ -37,7 +37,7 @@ export interface Cloud extends AsyncDisposable {
   /** The SDK's own answer. */
   raw(name: string): Promise<InvokeCommandOutput>
   /** Answers and refusals as Python's SDK tells them, which is how they are recorded. */
-  answer(sent: Promise<object>): Promise<Answer>
+  readonly answer: (sent: Promise<object>) => Promise<Answer>
   /** Makes a function URL that everybody may call. */
   url(name: string, more?: { readonly InvokeMode?: 'BUFFERED' | 'RESPONSE_STREAM' }): Promise<MadeUrl>
   /** What a function has printed: Lambda's lines included. */

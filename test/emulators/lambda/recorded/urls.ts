@@ -33,7 +33,7 @@ function told({ status, headers, body }: UrlAnswer): Answer {
     'Content-Length': headers['content-length'] ?? String(Buffer.byteLength(body)),
     'Content-Type': headers['content-type'],
   }
-  return { statuscode: status, headers: fields, content: /^\{/.test(body) ? plain(body) : body }
+  return { statuscode: status, headers: fields, content: body.startsWith('{') ? plain(body) : body }
 }
 
 async function echoed(cloud: Cloud, name: string, request: UrlRequest): Promise<Answer> {

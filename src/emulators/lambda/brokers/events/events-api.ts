@@ -20,6 +20,7 @@ export function openEventsJson(buses: Buses, now: () => number): SocketFetcher {
         const body = await readBody(incoming, BODY_BYTES_MAX)
         const target = String(incoming.headers['x-amz-target'])
         const name = target.slice(target.indexOf('.') + 1)
+        context.note({ operation: name })
         const action = Object.hasOwn(EVENTS_ACTIONS, name) ? EVENTS_ACTIONS[name] : undefined
         if (action === undefined) throw unknownOperation(name)
         sendJson(outgoing, JSON_TYPE, action({ input: parsed(body), buses, now: now() }))

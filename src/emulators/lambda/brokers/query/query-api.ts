@@ -57,6 +57,7 @@ function answerSns(
   const answered = { namespace: SNS_NAMESPACE, requestId: context.id }
   try {
     const action = actionOf(form)
+    context.note({ operation: action })
     const endpoint = `${context.protocol}://${incoming.headers.host ?? '127.0.0.1'}${mount()}`
     const output = runSns(action, { form, topics, endpoint })
     const result = output === undefined ? undefined : content(output)
@@ -75,6 +76,7 @@ async function answerSqs(
   const { signal } = context
   try {
     const action = actionOf(form)
+    context.note({ operation: action })
     // The path of a queue's URL names the queue where the form does not.
     const input = { ...(path === '/' ? {} : { QueueUrl: path }), ...sqsInput(action, form) }
     const urls = queueUrls(incoming, context, mount())

@@ -37,7 +37,9 @@ export function openSqsJson({ queues, polls, mount }: SqsApiOptions): SocketFetc
       try {
         const body = await readBody(incoming, BODY_BYTES_MAX)
         const target = String(incoming.headers['x-amz-target'])
-        const output = await runSqs(target.slice(target.indexOf('.') + 1), {
+        const operation = target.slice(target.indexOf('.') + 1)
+        context.note({ operation })
+        const output = await runSqs(operation, {
           input: parsed(body),
           queues,
           polls,

@@ -41,6 +41,8 @@ export class QueuePoller {
   readonly #fifo: boolean
   readonly #stopping = new AbortController()
   readonly #running = new Set<Promise<void>>()
+  /** Called when a batch has ended. */
+  #freed: (() => void) | undefined
   readonly #ended: Promise<void>
   readonly #sourceRest = new Backoff(REST_MS, REST_MAX_MS)
   readonly #functionRest = new Backoff(REST_MS, REST_MAX_MS)
@@ -69,14 +71,22 @@ export class QueuePoller {
       if (restMs > 0) await pause(clock, restMs, signal)
       const batch = await this.#gather()
       if (batch.length > 0) this.#start(batch)
-      if (this.#running.size >= (source.maximumConcurrency ?? CONCURRENCY)) await Promise.race(this.#running)
+      if (this.#running.size >= (source.maximumConcurrency ?? CONCURRENCY)) await this.#oneEnded()
     }
   }
 
   #start(batch: readonly Delivery[]): void {
     const running = this.#options.state.watched(this.#process(batch))
     this.#running.add(running)
-    void running.finally(() => this.#running.delete(running))
+    void running.finally(() => {
+      this.#running.delete(running)
+      this.#freed?.()
+    })
+  }
+
+  /** Promise.race would leave something at a batch that lasts for each one that ends beside it. */
+  #oneEnded(): Promise<void> {
+    return new Promise((resolve) => (this.#freed = resolve))
   }
 
   /** The next batch. None when there was nothing to take, or when it is time to stop. */

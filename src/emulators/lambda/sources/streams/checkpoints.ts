@@ -87,11 +87,12 @@ export class Checkpoints {
     await this.#writing
   }
 
+  /** A file that cannot be removed says nothing: its mapping's name is not used again. */
   async delete(): Promise<void> {
     this.#cancel?.()
     this.#cancel = undefined
     await this.#writing
-    await rm(this.#file, { force: true })
+    await rm(this.#file, { force: true }).catch(() => undefined)
   }
 
   #set(shard: string, value: string | undefined): void {
