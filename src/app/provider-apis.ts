@@ -135,6 +135,10 @@ function apiFunction(served: ServedFunction, { live, control }: ProviderApisOpti
     get instances() {
       return pool.state().instances
     },
+    get startFailed() {
+      const { instances, counts } = pool.state()
+      return instances === 0 && counts.startFailed > 0
+    },
     fetcher: entry,
     invoke: (payload, context) => entry.invoke(payload, context),
     limit: (limiter) => entry.limit(limiter),

@@ -204,7 +204,10 @@ export class ServedFunction implements AsyncDisposable {
   async #serve(code: Code, warm: boolean): Promise<void> {
     this.#news.reported = false
     const wanted = this.#options.lazy !== true || this.pool.state().instances > 0
-    await this.pool.replace(code, { warm: (warm && wanted) || (code.instancesMin ?? 0) > 0 })
+    const replaced = this.pool.replace(code, { warm: (warm && wanted) || (code.instancesMin ?? 0) > 0 })
+    // The server does not wait with it: requests do.
+    if (code.startsPaused === true) void replaced.catch((error: unknown) => this.#fail(error))
+    else await replaced
     this.#revision = code.revision
     this.#failure = undefined
   }

@@ -89,6 +89,7 @@ function declare(
     provider,
     directory,
     origin: locate(source, ['functions', name], 'key').place,
+    placeOf: (option) => locate(source, ['functions', name, ...option]),
     environment: environment ?? {},
     timeoutMs: timeout === undefined ? undefined : timeout * 1000,
     memoryMb: memory,

@@ -19,6 +19,8 @@ export interface FunctionConfig {
   readonly directory: AbsolutePath
   /** Where it was found, for messages. */
   readonly origin: Place
+  /** Where an option stands, or what is nearest to it: `['sources', 0, 'queue']`. Undefined where its file's reader cannot say. */
+  readonly placeOf?: ((option: readonly (string | number)[]) => Pick<Fault, 'place' | 'text'>) | undefined
   readonly environment: Readonly<Record<string, string>>
   readonly timeoutMs?: number | undefined
   readonly memoryMb?: number | undefined
@@ -105,6 +107,8 @@ export interface Code {
   readonly upgrades?: boolean | undefined
   /** True when two revisions may not live at the same time (they own files): the old one is drained and closed before the new one starts. */
   readonly exclusive: boolean
+  /** Its start waits for a person, at a debugger, and may do so for ever; default false. */
+  readonly startsPaused?: boolean | undefined
   /**
    * Starts an instance and resolves when it can answer (Lambda's Init).
    * @throws FlexiError FLEXI_FUNCTION_INIT when the code cannot be loaded.
@@ -177,6 +181,8 @@ export interface ApiFunction {
   readonly revision: string | undefined
   /** That can answer at this moment. */
   readonly instances: number
+  /** None can, because the last one could not be started. */
+  readonly startFailed: boolean
   /** As HTTP reaches it, without what addresses ask before. */
   readonly fetcher: SocketFetcher
   /** @throws FlexiError what keeps an instance from being had: FLEXI_QUEUE_FULL, FLEXI_THROTTLED, FLEXI_FUNCTION_INIT, FLEXI_BUILD … */

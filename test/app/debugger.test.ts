@@ -148,6 +148,15 @@ test.each([
   expect(await (await fetch(`${app.url}/`)).text()).toBe('begun')
 })
 
+test('the server is there while functions wait for a debugger, and ends though none came', async () => {
+  await writeFile(join(directory, 'slow.mjs'), `export const handler = async () => 'begun'\n`)
+  const app = await serve(await freePort(), true)
+  const listed = await fetch(`${app.url}/_flexi/aws/2015-03-31/functions/`)
+  expect(await listed.json()).toMatchObject({ Functions: [{ FunctionName: 'slow' }] })
+  await opened.pop()?.[Symbol.asyncDispose]()
+  await expect(fetch(app.url)).rejects.toThrow('fetch failed')
+})
+
 test('a folder with nothing in it is served where that was asked for', async () => {
   await rm(join(directory, 'flexi.jsonc'))
   const options = {

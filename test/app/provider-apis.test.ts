@@ -215,6 +215,17 @@ test('what is put while a newer configuration comes is put over that, also when 
   ).toEqual(['a', 'b', 'c', 'hello'])
 })
 
+test('nothing is put once the application ends: nobody would end it', async () => {
+  const ended = live[Symbol.asyncDispose]()
+  await expect(host.put(config('late', 'hello.handler'))).rejects.toMatchObject({
+    code: 'FLEXI_SHUTTING_DOWN',
+  })
+  await expect(host.remove('hello')).rejects.toMatchObject({ code: 'FLEXI_SHUTTING_DOWN' })
+  await live.restart()
+  await ended
+  expect([...live.served.keys()]).toEqual(['hello'])
+})
+
 test('what a limiter does not let in is refused at once, over HTTP as the provider refuses', async () => {
   let room = 1
   const limiter: Limiter = {

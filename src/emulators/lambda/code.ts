@@ -29,6 +29,7 @@ export function lambdaCode({ definition, revision, ahead, start }: LambdaCodeOpt
     // A debugger has one port: a second environment could not be attached to.
     instancesMax: debugged ? 1 : undefined,
     exclusive: debugged,
+    startsPaused: definition.scope.breakAtStart === true,
     start,
     refuse,
   }

@@ -139,7 +139,10 @@ export class HttpCaller implements Caller {
     this.#held = [bytes]
     const end = bytes.indexOf(PRELUDE_END)
     if (end === -1) {
-      if (this.#heldBytes > PRELUDE_BYTES_MAX) this.#malformed('the stream has no head')
+      if (this.#heldBytes <= PRELUDE_BYTES_MAX) return
+      this.#held = []
+      this.#expectsPrelude = false
+      this.#malformed('the stream has no head')
       return
     }
     const prelude = parsePrelude(bytes.subarray(0, end))

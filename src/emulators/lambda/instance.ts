@@ -232,10 +232,14 @@ function parseableEvent(payload: Uint8Array): Uint8Array | string {
     JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString())
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new FlexiError('FLEXI_BAD_REQUEST', `Could not parse request body into json: ${reason}`, {
-      hint: 'An event is JSON: {"key": "value"}.',
-      cause,
-    })
+    throw new FlexiError(
+      'FLEXI_BAD_REQUEST',
+      `Could not parse request body into json: Could not parse payload into json: ${reason}`,
+      {
+        hint: 'An event is JSON: {"key": "value"}.',
+        cause,
+      },
+    )
   }
   return payload
 }

@@ -45,6 +45,8 @@ export class NodeSource implements FunctionSource {
   #written: string[] = []
   #spareTimer: NodeJS.Timeout | undefined
   #isExtended: boolean
+  /** Nothing but a person at a debugger ends the start of these. */
+  readonly #debugged = new Set<Environment>()
 
   constructor(definition: Definition) {
     this.#definition = definition
@@ -82,6 +84,10 @@ export class NodeSource implements FunctionSource {
 
   watched(): readonly AbsolutePath[] {
     return [...(this.#bundle?.watched() ?? []), ...this.#missing]
+  }
+
+  cancel(): void {
+    for (const environment of this.#debugged) void environment.kill()
   }
 
   async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
@@ -183,18 +189,25 @@ export class NodeSource implements FunctionSource {
         invokedFunctionArn: ownArn(definition),
       },
     }
-    const execution = await Execution.start({
-      definition,
-      environment: this.#isExtended
-        ? await this.#extended(init)
-        : nodeEnvironment(this.#standby.take(), init),
-      runtime: { name: this.#runtime, version: process.versions.node },
-      timed: definition.scope.inspectPort === undefined,
-    })
+    const execution = await this.#begun(
+      this.#isExtended ? await this.#extended(init) : nodeEnvironment(this.#standby.take(), init),
+    )
     if (this.#builds > 1) this.#prepareSpareSoon()
     // A crash is likely to be followed by another: the next start finds a process ready.
     void execution.closed.then((error) => (error === undefined ? undefined : this.#prepareSpareSoon()))
     return new LambdaInstance(execution, definition)
+  }
+
+  async #begun(environment: Environment): Promise<Execution> {
+    const definition = this.#definition
+    const timed = definition.scope.inspectPort === undefined
+    if (!timed) this.#debugged.add(environment)
+    try {
+      const runtime = { name: this.#runtime, version: process.versions.node }
+      return await Execution.start({ definition, environment, runtime, timed })
+    } finally {
+      this.#debugged.delete(environment)
+    }
   }
 
   /** Extensions are started before the runtime, which is then told where they are. */

@@ -36,14 +36,15 @@ const UNTOLD: ReadonlySet<string> = new Set(['inlineCode', 'archiveStamp', 'vers
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
 export async function parseOptions(config: FunctionConfig): Promise<LambdaOptions> {
   const faults: Fault[] = []
-  const fault: Report = (message, hint) => {
-    faults.push({ place: config.origin, message: `${config.name}: ${message}`, hint })
+  const fault: Report = (message, hint, option = '') => {
+    const at = (option === '' ? undefined : config.placeOf?.(pathOf(option))) ?? { place: config.origin }
+    faults.push({ ...at, message: `${config.name}: ${message}`, hint })
   }
   checkNames(config, fault)
   const text = (key: (typeof TEXTS)[number]): string | undefined => {
     const value = config.options[key]
     if (value === undefined || typeof value === 'string') return value
-    fault(`"${key}" is no text`, `Write a text, such as "src/hello.handler".`)
+    fault(`"${key}" is no text`, `Write a text, such as "src/hello.handler".`, key)
     return undefined
   }
   const options = {
@@ -62,7 +63,13 @@ export async function parseOptions(config: FunctionConfig): Promise<LambdaOption
   return { ...options, handler: options.handler === '' ? 'bootstrap' : options.handler }
 }
 
-type Report = (message: string, hint: string) => void
+/** @param option what it is about, as people write it: `sources[0].queue`. */
+type Report = (message: string, hint: string, option?: string) => void
+
+function pathOf(option: string): readonly (string | number)[] {
+  const parts = option.split(/[.[\]]+/).filter((part) => part !== '')
+  return parts.map((part) => (/^\d+$/.test(part) ? Number(part) : part))
+}
 
 function checkNames({ options }: FunctionConfig, fault: Report): void {
   for (const key of Object.keys(options)) {
@@ -70,6 +77,7 @@ function checkNames({ options }: FunctionConfig, fault: Report): void {
       fault(
         `a Lambda has no option "${key}"`,
         `It has: ${KNOWN.filter((known) => !UNTOLD.has(known)).join(', ')}.`,
+        key,
       )
   }
 }
@@ -78,37 +86,37 @@ function buildSettings({ options }: FunctionConfig, fault: Report): BuildSetting
   const settings = options['esbuild']
   if (settings === undefined) return undefined
   if (typeof settings === 'object' && settings !== null && !Array.isArray(settings)) return settings
-  fault('"esbuild" is no object', 'Write { "loader": { ".sql": "text" } }.')
+  fault('"esbuild" is no object', 'Write { "loader": { ".sql": "text" } }.', 'esbuild')
   return undefined
 }
 
 async function checkSettings({ options }: FunctionConfig, fault: Report): Promise<void> {
   if (!SETTINGS.some((name) => options[name] !== undefined)) return
   const { settingsProblems } = await import('./option-checks/settings.ts')
-  for (const { message, hint } of settingsProblems(options)) fault(message, hint)
+  for (const { message, hint, option } of settingsProblems(options)) fault(message, hint, option)
   const { sources } = options
   if (!Array.isArray(sources) || sources.length === 0) return
   const { sourceProblems } = await import('./option-checks/sources.ts')
-  for (const { message, hint } of await sourceProblems(sources)) fault(message, hint)
+  for (const { message, hint, option } of await sourceProblems(sources)) fault(message, hint, option)
 }
 
 function checkHandler({ handler, runtime }: LambdaOptions, config: FunctionConfig, fault: Report): void {
   const needed = config.options['handler'] === undefined && runtime?.startsWith('provided') !== true
   if (needed) fault('no handler', 'Add "handler": "src/hello.handler".')
   if (handler.includes('..')) {
-    fault(`"${handler}" is no handler: ".." may not be in it`, 'Set the function’s folder instead.')
+    fault(`"${handler}" is no handler: ".." may not be in it`, 'Set the function’s folder instead.', 'handler')
   }
   if (runtime !== undefined && !RUNTIME_RUNS.test(runtime)) {
-    fault(`runtime "${runtime}" does not run here`, `Use ${RUNTIMES_IN_WORDS}.`)
+    fault(`runtime "${runtime}" does not run here`, `Use ${RUNTIMES_IN_WORDS}.`, 'runtime')
   }
 }
 
 function checkBounds(config: FunctionConfig, fault: Report): void {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, memoryMb = DEFAULT_MEMORY_MB } = config
   if (!(timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
-    fault(`a timeout of ${timeoutMs / 1000} s cannot be`, `Use up to ${TIMEOUT_MS_MAX / 1000} s.`)
+    fault(`a timeout of ${timeoutMs / 1000} s cannot be`, `Use up to ${TIMEOUT_MS_MAX / 1000} s.`, 'timeout')
   }
   if (!(memoryMb >= DEFAULT_MEMORY_MB && memoryMb <= MEMORY_MB_MAX)) {
-    fault(`${memoryMb} MB of memory cannot be`, `Use ${DEFAULT_MEMORY_MB} to ${MEMORY_MB_MAX} MB.`)
+    fault(`${memoryMb} MB of memory cannot be`, `Use ${DEFAULT_MEMORY_MB} to ${MEMORY_MB_MAX} MB.`, 'memory')
   }
 }

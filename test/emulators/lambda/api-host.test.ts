@@ -55,7 +55,13 @@ async function hosted(
       options: { handler: 'a.b', ...event },
     }
     const fetcher = { handle: () => Promise.resolve() }
-    const own = { declared: true, instances: 1, limit: () => undefined, package: () => Promise.resolve([]) }
+    const own = {
+      declared: true,
+      instances: 1,
+      startFailed: false,
+      limit: () => undefined,
+      package: () => Promise.resolve([]),
+    }
     return { config, url: '', revision: 'r1', invoke, fetcher, ...own }
   })
   const said: string[] = []
@@ -132,8 +138,22 @@ test('a server that stops is 503, and what is no answer of the function’s is a
   })
 })
 
+test('a tool that is missing is named with what to do, because who invokes may see nothing else', async () => {
+  await using host = await hosted(['f'], () =>
+    Promise.reject(new FlexiError('FLEXI_TOOL_MISSING', 'f needs dotnet', { hint: 'Install .NET.' })),
+  )
+  await expect(host.client.send(new InvokeCommand({ FunctionName: 'f' }))).rejects.toMatchObject({
+    name: 'ServiceException',
+    message: 'f needs dotnet. Install .NET.',
+  })
+})
+
 test('code that cannot be built is the function’s own error, and shows where', async () => {
-  const fault = { place: { file: 'app.ts', line: 3, column: 7 }, message: 'Unexpected "}"' }
+  const fault = {
+    place: { file: 'app.ts', line: 3, column: 7 },
+    message: 'Unexpected "}"',
+    text: 'const a = }',
+  }
   await using host = await hosted(['f'], () =>
     Promise.reject(new FlexiError('FLEXI_BUILD', '1 fault in app.ts', { faults: [fault] })),
   )

@@ -1,3 +1,6 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
 import {
   CreateEventSourceMappingCommand,
   CreateFunctionCommand,
@@ -224,6 +227,30 @@ test('layers of a folder of the project stay with code that lies elsewhere: vers
   const ZipFile = zipOf([{ name: 'app.js', text: `exports.handler = async () => require('shared') + '!'` }])
   await own.client.send(new UpdateFunctionCodeCommand({ FunctionName: 'own', ZipFile }))
   expect(await ran('$LATEST')).toBe('beside!')
+})
+
+test('a version has the layers as they were when it was published', async () => {
+  const text = (says: string) => `module.exports = '${says}'`
+  const packed = zipOf([{ name: 'nodejs/node_modules/zipped/index.js', text: text('zipped') }])
+  const first = await serveProject(
+    { own: { handler: 'app.handler', layers: ['layer', 'layer.zip'] } },
+    {
+      'app.js': `exports.handler = async () => [require('shared'), require('zipped')]`,
+      'layer/nodejs/node_modules/shared/index.js': text('before'),
+    },
+  )
+  const zip = join(first.directory, 'layer.zip')
+  await writeFile(zip, packed)
+  await first.client.send(new PublishVersionCommand({ FunctionName: 'own' }))
+  await using own = await first.restarted(async () => {
+    await writeFile(
+      join(first.directory, 'layer/nodejs/node_modules/shared/index.js'),
+      text('after the version was published'),
+    )
+    await rm(zip)
+  })
+  const { Payload } = await own.client.send(new InvokeCommand({ FunctionName: 'own', Qualifier: '1' }))
+  expect(json(Payload)).toEqual(['before', 'zipped'])
 })
 
 test('a layer is published, named by its ARN, and found by the function that has it', async () => {

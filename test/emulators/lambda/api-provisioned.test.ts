@@ -22,9 +22,10 @@ beforeAll(async () => {
   project = await serveProject(
     {
       plain: { handler: 'app.handler' },
+      broken: { handler: 'broken.handler' },
       ahead: { handler: 'app.handler', alias: 'live', provisionedConcurrency: 2 },
     },
-    { 'app.js': CODE },
+    { 'app.js': CODE, 'broken.js': `throw new Error('not today')` },
   )
   client = project.client
 })
@@ -61,6 +62,20 @@ test('environments of a version are started ahead, and know it', async () => {
     new DeleteProvisionedConcurrencyConfigCommand({ FunctionName: 'plain', Qualifier: 'blue' }),
   )
   expect(await typeOf('plain:blue')).toEqual({ type: 'on-demand', version: '1' })
+})
+
+test('environments that cannot be started are told as failed', async () => {
+  await client.send(new PublishVersionCommand({ FunctionName: 'broken' }))
+  await client.send(
+    new PutProvisionedConcurrencyConfigCommand({
+      FunctionName: 'broken',
+      Qualifier: '1',
+      ProvisionedConcurrentExecutions: 1,
+    }),
+  )
+  await expect
+    .poll(() => stateOf('broken', '1'), { timeout: 10_000 })
+    .toEqual({ Status: 'FAILED', available: 0 })
 })
 
 test('what a file provisions is there at the start, for the alias that it names', async () => {

@@ -167,7 +167,7 @@ describe.skipIf(!isThere)(`answers have what the cloud was recorded to answer${w
   test('function URLs', async () => {
     await create('url')
     const answer = await project.client.send(
-      new CreateFunctionUrlConfigCommand({ FunctionName: 'url', AuthType: 'NONE' }),
+      new CreateFunctionUrlConfigCommand({ FunctionName: 'url', AuthType: 'NONE', InvokeMode: 'BUFFERED' }),
     )
     const recorded = record(
       'TestLambdaURL::test_lambda_update_function_url_config',

@@ -244,6 +244,24 @@ describe('an event', () => {
     await expect.poll(ends, SOON).toHaveLength(2)
   })
 
+  test('may have the id of some that an earlier flexi left: all run', async () => {
+    settings = { hello: {}, other: {} }
+    invoke = (reference) => (reference === 'hello' ? Promise.reject(throttled) : Promise.resolve(done))
+    const first = await started()
+    await first.add(event('a'))
+    await first.add(event('b', { function: 'other' }))
+    await first.add(event('a'))
+    await expect.poll(ends, SOON).toHaveLength(1)
+    await first[Symbol.asyncDispose]()
+    const second = await opened()
+    await second.add(event('a'))
+    await second[Symbol.asyncDispose]()
+    const ids = answers()
+    await using third = await started()
+    await expect.poll(() => ids, SOON).toEqual(['a', 'a', 'a'])
+    expect(third).toBeDefined()
+  })
+
   test('is refused when too many bytes wait already, and taken again once they are less', async () => {
     const { ids, release } = held()
     await using queue = await started({ bytesMax: 15 })

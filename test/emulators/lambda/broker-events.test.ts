@@ -119,6 +119,9 @@ describe('an event bus', () => {
       undefined,
     ])
     expect(host.invoked.length).toBe(2)
+    const body = JSON.stringify({ Entries: [{ ...good, Time: 1e30 }] })
+    const headers = { 'X-Amz-Target': 'AWSEvents.PutEvents' }
+    expect((await fetch(`${host.endpoint}/`, { method: 'POST', headers, body })).status).toBe(200)
     const large = Array.from({ length: 2 }, () => ({
       ...good,
       Detail: JSON.stringify({ x: 'y'.repeat(525_000) }),

@@ -153,6 +153,8 @@ const FAULTS: readonly (readonly [unknown, string])[] = [
   [{ detail: {} }, 'Empty objects are not allowed'],
   [{ a: [['x']] }, 'Arrays within a match list are not allowed'],
   [{ a: [{ begins: 'x' }] }, 'Unrecognized match type begins'],
+  [{ a: [{ constructor: 'x' }] }, 'Unrecognized match type constructor'],
+  [{ a: [{ numeric: ['constructor', 3] }] }, 'Unrecognized numeric range operator: constructor'],
   [{ a: [{ prefix: 'x', suffix: 'y' }] }, 'Only one key allowed in match expression'],
   [{ a: [{}] }, 'Empty match expressions are not allowed'],
   [{ a: [{ prefix: 1 }] }, 'prefix match pattern must be a string'],

@@ -26,6 +26,7 @@ import { SnsSchema } from '@aws-lambda-powertools/parser/schemas'
 import { describe, expect, test } from 'vitest'
 
 import type { QueueMessage } from '../../../src/emulators/lambda/service/queue.ts'
+import type { Resource } from '../../../src/emulators/lambda/service/resource.ts'
 import { hosted, type Hosted } from './broker-harness.ts'
 
 const HELLO = 'arn:aws:lambda:us-east-1:123456789012:function:hello'
@@ -228,6 +229,22 @@ describe('a topic', () => {
     ])
   })
 
+  test('tells many URLs at once, and Node has nothing to warn of', async () => {
+    const warned: Error[] = []
+    const warn = (warning: Error): void => void warned.push(warning)
+    process.on('warning', warn)
+    await using well = await listener()
+    const subscriptions = Array.from({ length: 20 }, (_, index) => ({
+      protocol: 'http' as const,
+      endpoint: `${well.url}/${index}`,
+    }))
+    await using host = await hosted({ resources: [{ kind: 'topic', name: 'news', subscriptions }] })
+    await host.sns.send(new PublishCommand({ TopicArn: TOPIC, Message: 'hi' }))
+    await expect.poll(() => well.posted.length).toBe(20)
+    process.off('warning', warn)
+    expect(warned.filter(({ name }) => name === 'MaxListenersExceededWarning')).toEqual([])
+  })
+
   test('names topic, target and reason when nobody is there, and keeps the message for who looks', async () => {
     await using host = await hosted()
     host.brokers.queues.ensure('dead')
@@ -376,6 +393,17 @@ describe('topics', () => {
     expect(lost).toBeInstanceOf(NotFoundException)
   })
 
+  test('of files that are FIFO tell messages apart by their content where the file says so', async () => {
+    const contentBasedDeduplication = true
+    const resources: Resource[] = [
+      { kind: 'topic', name: 'news.fifo', subscriptions: [], contentBasedDeduplication },
+    ]
+    await using host = await hosted({ resources })
+    const input = { TopicArn: `${TOPIC}.fifo`, Message: 'a', MessageGroupId: 'x' }
+    const { MessageId } = await host.sns.send(new PublishCommand(input))
+    expect(await host.sns.send(new PublishCommand(input))).toMatchObject({ MessageId })
+  })
+
   test('of files and functions are there at once, and follow them', async () => {
     const resources = [
       { kind: 'queue' as const, name: 'orders', attributes: {} },
@@ -431,11 +459,46 @@ describe('topics', () => {
     expect(await refusal(subscribe(host, input))).toContain(reason)
   })
 
+  test('refuse a subscription that is there with other attributes, because it would not get what it asks for', async () => {
+    await using host = await hosted()
+    await topic(host)
+    const queue = { Protocol: 'sqs', Endpoint: 'arn:aws:sqs:us-east-1:123456789012:orders' }
+    const Attributes = { RawMessageDelivery: 'true', FilterPolicy: '{"kind":["a"]}' }
+    const arn = await subscribe(host, { ...queue, Attributes })
+    const alike = [
+      {},
+      { RawMessageDelivery: 'True' },
+      { FilterPolicy: '{ "kind": [ "a" ] }' },
+      { FilterPolicyScope: 'MessageAttributes' },
+    ]
+    for (const more of alike) expect(await subscribe(host, { ...queue, Attributes: more })).toBe(arn)
+    for (const more of [
+      { RawMessageDelivery: 'false' },
+      { FilterPolicy: '{"kind":["b"]}' },
+      { FilterPolicyScope: 'MessageBody' },
+    ]) {
+      expect(await refusal(subscribe(host, { ...queue, Attributes: more }))).toContain(
+        'Attributes Reason: Subscription already exists with different attributes',
+      )
+    }
+  })
+
+  test('take a subject in any language', async () => {
+    await using host = await hosted()
+    const TopicArn = await topic(host)
+    await subscribe(host, { Protocol: 'lambda', Endpoint: HELLO })
+    await host.sns.send(new PublishCommand({ TopicArn, Message: 'x', Subject: 'Überraschung für 東京 😀' }))
+    await expect
+      .poll(() => host.invoked)
+      .toMatchObject([{ event: { Records: [{ Sns: { Subject: 'Überraschung für 東京 😀' } }] } }])
+  })
+
   test.each([
     [{ Message: '' }, 'Empty message'],
     [{ Message: 'x'.repeat(262_145) }, 'Message too long'],
     [{ Message: 'x', Subject: 'a\nb' }, 'Subject'],
     [{ Message: 'x', MessageStructure: 'xml' }, 'MessageStructure'],
+    [{ Message: 'x', MessageDeduplicationId: '1' }, 'not valid for this topic type'],
   ])('refuse the message %#', async (input, reason) => {
     await using host = await hosted()
     const TopicArn = await topic(host)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 
 import {
+  ListMessageMoveTasksCommand,
   ChangeMessageVisibilityBatchCommand,
   ChangeMessageVisibilityCommand,
   CreateQueueCommand,
@@ -379,6 +380,44 @@ describe('a dead letter queue', () => {
     expect(TaskHandle).toEqual(expect.any(String))
     expect(await bodies(host, source)).toEqual(['bad'])
     expect(await bodies(host, dead)).toEqual([])
+    const { Results } = await host.sqs.send(new ListMessageMoveTasksCommand({ SourceArn }))
+    expect(Results).toEqual([
+      {
+        Status: 'COMPLETED',
+        SourceArn,
+        ApproximateNumberOfMessagesMoved: 1,
+        ApproximateNumberOfMessagesToMove: 1,
+        StartedTimestamp: expect.any(Number) as number,
+      },
+    ])
+  })
+
+  test('counts anew, so that queues which give up to each other, or to themselves, never spin', async () => {
+    await using host = await hosted()
+    const { source, dead } = await pair(host)
+    const redriven = (name: string): Record<string, string> => ({
+      VisibilityTimeout: '1',
+      RedrivePolicy: JSON.stringify({
+        deadLetterTargetArn: `arn:aws:sqs:us-east-1:123456789012:${name}`,
+        maxReceiveCount: 1,
+      }),
+    })
+    await host.sqs.send(new SetQueueAttributesCommand({ QueueUrl: dead, Attributes: redriven('source') }))
+    const own = await queue(host, 'own', redriven('own'))
+    await send(host, source, 'round')
+    await send(host, own, 'itself')
+    const seen: string[][] = []
+    for (let count = 0; count < 7; count++) {
+      seen.push([
+        ...(await bodies(host, source)),
+        ...(await bodies(host, dead)),
+        ...(await bodies(host, own)),
+      ])
+      host.clock += 1_000
+    }
+    // Once it comes back to the first just after that was asked.
+    expect(seen.filter((found) => found.includes('round')).length).toBe(6)
+    expect(seen.filter((found) => found.includes('itself')).length).toBe(7)
   })
 
   test('that is not there loses nothing: messages are handed over again', async () => {

@@ -346,6 +346,18 @@ Conditions: { No: !Equals [a, b] }
     ])
   })
 
+  test('a FIFO topic says whether content tells its messages apart', async () => {
+    const topic = (said: string): string =>
+      `{ Type: AWS::SNS::Topic, Properties: { FifoTopic: true, ContentBasedDeduplication: ${said} } }`
+    const more = [`News: ${topic('true')}`, `Plain: ${topic('"false"')}`, 'Open: { Type: AWS::SNS::Topic }']
+    const { resources } = await detect(sam('Type: SNS\nProperties: { Topic: !Ref Open }', more.join('\n')))
+    expect(resources).toEqual([
+      { kind: 'topic', name: 'News.fifo', subscriptions: [], contentBasedDeduplication: true },
+      { kind: 'topic', name: 'Plain.fifo', subscriptions: [], contentBasedDeduplication: false },
+      { kind: 'topic', name: 'Open', subscriptions: [] },
+    ])
+  })
+
   test('queues, topics and buses are there, unless their condition is not met', async () => {
     const found = await detect({ 'template.yaml': TEMPLATE, 'app.mjs': APP })
     const policy = { deadLetterTargetArn: `arn:aws:sqs:${AWS}:Dead.fifo`, maxReceiveCount: 3 }

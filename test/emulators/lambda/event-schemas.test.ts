@@ -224,6 +224,7 @@ describe('what an event source gives a function is what Powertools for Lambda ta
     expect(await event('timed')).toMatchObject({ source: 'aws.scheduler' })
   })
 
+  // oxlint-disable-next-line vitest/expect-expect -- expectOf() expects
   test('records of a stream of Kinesis', async () => {
     expectOf(schemas.KinesisDataStreamSchema, await event('streamed'))
   })

@@ -133,3 +133,34 @@ describe('sample events', () => {
     }
   })
 })
+
+describe('what follows from a value that was replaced', () => {
+  const ARN = 'arn:aws:s3:::mine'
+
+  test('the ARN of a bucket', () => {
+    for (const source of ['aws:s3', 'aws:s3-delete'])
+      expect(sampleEvent(source, { bucket: 'mine' })).toMatchObject({
+        Records: [{ s3: { bucket: { name: 'mine', arn: ARN } } }],
+      })
+    expect(sampleEvent('aws:s3-eventbridge', { bucket: 'mine' })).toMatchObject({ resources: [ARN] })
+    expect(sampleEvent('aws:s3', { bucket: 'mine', 'Records.0.s3.bucket.arn': 'told' })).toMatchObject({
+      Records: [{ s3: { bucket: { arn: 'told' } } }],
+    })
+  })
+
+  test('path, query, method and length, wherever a request says them', () => {
+    for (const source of ['aws:http-api', 'aws:function-url'])
+      expect(sampleEvent(source, { path: '/a/b?x=1&x=2&y=%20z', body: 'ü' })).toMatchObject({
+        rawPath: '/a/b',
+        rawQueryString: 'x=1&x=2&y=%20z',
+        queryStringParameters: { x: '1,2', y: ' z' },
+        headers: { 'content-length': '2' },
+        requestContext: { http: { path: '/a/b' } },
+      })
+    expect(sampleEvent('aws:rest-api', { path: '/a', method: 'DELETE' })).toMatchObject({
+      path: '/a',
+      httpMethod: 'DELETE',
+      requestContext: { path: '/prod/a', httpMethod: 'DELETE' },
+    })
+  })
+})

@@ -214,4 +214,20 @@ describe('an endpoint’s own answers', () => {
       expect(await said(streamed, 'head')).toEqual([201, 'two'])
     }
   })
+
+  test('a stream without the head that it promises is told once, however long it is', async () => {
+    const code = `export const endless = awslambda.streamifyResponse(async (_event, stream) => {
+      stream.setContentType('application/vnd.awslambda.http-integration-response')
+      for (let count = 0; count < 64; count += 1) stream.write('x'.repeat(65536))
+      stream.end()
+    })`
+    await using url = await serveApi({ code, functions: ['endless'], routes: [] })
+    const { status, body } = await url.ask('/_flexi/f/endless/')
+    expect([status, body]).toEqual([502, 'Internal Server Error'])
+    expect((await url.ask('/_flexi/f/endless/')).status).toBe(502)
+    expect(url.faults.map(({ message }) => message)).toEqual([
+      'the stream has no head',
+      'the stream has no head',
+    ])
+  })
 })

@@ -226,6 +226,29 @@ test('keeps what serves, however many edits cannot start', async () => {
   expect((await fn.invoke()).value).toBe('hello you')
 })
 
+test('leaves alone what another function with the same layers serves from', async () => {
+  await using fn = await openFunction(
+    {
+      'app.js': `const greet = require('greeting')
+        exports.handler = async ({ exit }) => exit ? process.exit(1) : greet('you')`,
+      ...GREETING,
+    },
+    { ...NODE, options: { layers: ['layer'] } },
+  )
+  const layer = {
+    name: 'layer',
+    path: join(fn.directory, 'layer') as AbsolutePath,
+    owner: 'other',
+    origin: { file: 'flexi.jsonc', line: 1, column: 1 },
+  }
+  for (const count of [1, 2, 3, 4, 5]) {
+    await fn.write({ 'layer/count': '.'.repeat(count) })
+    await mergeLayers([layer], join(fn.directory, '.flexi'))
+  }
+  await fn.invoke({ exit: true })
+  expect((await fn.invoke()).value).toBe('hello you')
+})
+
 test('keeps the merges of a few last revisions only, besides the one that serves', async () => {
   await using fn = await openFunction(
     { 'app.js': GREETS, ...GREETING },

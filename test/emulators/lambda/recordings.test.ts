@@ -54,36 +54,35 @@ function runs(program: Program): boolean {
   return is
 }
 
-describe.skipIf(!isThere)(
-  `the cloud’s recorded answers are flexi’s${isThere ? '' : ' (skipped: no recordings here)'}`,
-  () => {
-    let cloud: Cloud
-    beforeAll(async () => {
-      cloud = await openCloud()
+const SKIPPED = isThere ? '' : ' (skipped: no recordings here)'
+
+describe.skipIf(!isThere)(`the cloud’s recorded answers are flexi’s${SKIPPED}`, () => {
+  let cloud: Cloud
+  beforeAll(async () => {
+    cloud = await openCloud()
+  })
+  afterAll(() => cloud?.[Symbol.asyncDispose]())
+
+  for (const [index, [id, recorded]] of Object.entries(CASES).entries()) {
+    const lacks = missing(recorded)
+    const title = lacks === undefined ? id : `${id} (skipped: no ${lacks} here)`
+    const run = lacks === undefined ? test.concurrent : test.skip
+    run(title, { timeout: 40_000 }, async ({ expect: expected }) => {
+      const actual = await recorded.run(cloud, `recorded-${index}`)
+      const found = new Comparison().differences(RECORDED.get(id), actual)
+      const patterns = Object.keys(recorded.differs ?? {})
+      const named = [...patterns, ...Object.keys(recorded.varies ?? {})]
+      const isNamed = (path: string): boolean => named.some((pattern) => pathMatches(pattern, path))
+      expected(found.filter(({ path }) => !isNamed(path))).toEqual([])
+      // What is named as a difference is one: else the name goes.
+      expected(patterns.filter((pattern) => found.some(({ path }) => pathMatches(pattern, path)))).toEqual(
+        patterns,
+      )
     })
-    afterAll(() => cloud?.[Symbol.asyncDispose]())
+  }
+})
 
-    for (const [index, [id, recorded]] of Object.entries(CASES).entries()) {
-      const lacks = missing(recorded)
-      const title = lacks === undefined ? id : `${id} (skipped: no ${lacks} here)`
-      const run = lacks === undefined ? test.concurrent : test.skip
-      run(title, { timeout: 40_000 }, async ({ expect: expected }) => {
-        const actual = await recorded.run(cloud, `recorded-${index}`)
-        const found = new Comparison().differences(RECORDED.get(id), actual)
-        const patterns = Object.keys(recorded.differs ?? {})
-        const named = [...patterns, ...Object.keys(recorded.varies ?? {})]
-        const isNamed = (path: string): boolean => named.some((pattern) => pathMatches(pattern, path))
-        expected(found.filter(({ path }) => !isNamed(path))).toEqual([])
-        // What is named as a difference is one: else the name goes.
-        expected(patterns.filter((pattern) => found.some(({ path }) => pathMatches(pattern, path)))).toEqual(
-          patterns,
-        )
-      })
-    }
-  },
-)
-
-test.skipIf(!isThere)('every recording is run, or named with a reason in docs/fidelity.md', () => {
+test.skipIf(!isThere)(`every recording is run, or named with a reason in docs/fidelity.md${SKIPPED}`, () => {
   const page = readFileSync(join(ROOT, 'docs/fidelity.md'), 'utf8')
   const [, section = ''] = page.split('<!-- recordings that are not run -->')
   const patterns = [...section.matchAll(/`([^`]+::[^`]+)`/g)].map(([, pattern = '']) => pattern)

@@ -15,7 +15,7 @@ export interface RoundTrip extends AsyncDisposable {
   askAs(target: string, options: AskOptions): Promise<Answers>
 }
 
-export type Answers = readonly [behind: ApiAnswer, alone: ApiAnswer]
+type Answers = readonly [behind: ApiAnswer, alone: ApiAnswer]
 
 export interface RoundTripSetup {
   /** An ES module that exports the handler `app`. */
@@ -76,7 +76,7 @@ const content = fc.oneof(
 )
 
 /** Requests with paths, queries, cookies and bodies of all kinds; each says what it wants answered. */
-export const requests = fc.record({
+const requests = fc.record({
   method: fc.constantFrom('GET', 'POST', 'PUT', 'DELETE', 'PATCH'),
   path: fc.array(encoded, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/')),
   query: fc.array(fc.tuple(fc.constantFrom('a', 'b', 'ü'), encoded), { maxLength: 3 }),

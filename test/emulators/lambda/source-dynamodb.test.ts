@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { DynamoDBStreamSchema } from '@aws-lambda-powertools/parser/schemas'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import type { ApiFunction } from '../../../src/core/function.ts'
@@ -235,6 +236,13 @@ describe('changes of a DynamoDB table (a small peer that speaks DynamoDB Streams
     await using run = await reading({ batchSize: 2 }, (_event, count) => ({ fails: count === 1 }))
     const first = ['INSERT ada', 'MODIFY ada']
     await expect.poll(run.batches, SOON).toEqual([first, first, ['REMOVE ada']])
+  })
+
+  test('are what Powertools for Lambda takes for their event', async () => {
+    for (const kind of ['INSERT', 'MODIFY', 'REMOVE'] as const) peer.change(kind, 'ada')
+    await using run = await reading()
+    await expect.poll(() => run.events.length, SOON).toBeGreaterThan(0)
+    for (const event of run.events) expect(DynamoDBStreamSchema.safeParse(event).error).toBeUndefined()
   })
 
   test('a table is found by the ARN of a template, whose label is made up', async () => {

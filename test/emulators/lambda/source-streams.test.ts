@@ -507,6 +507,24 @@ describe('reading', () => {
     expect(run.batches()).toEqual([['a']])
   })
 
+  test('one that knows no times has what came since told apart by its records', async () => {
+    await using run = await polled({
+      source: { type: 'dynamodb', startingPosition: 'LATEST' },
+      before(stream) {
+        stream.put('s0', 'old')
+        const iterator = stream.iterator.bind(stream)
+        // As a table's stream, which begins at its beginning or at its end.
+        stream.iterator = (shard, position) =>
+          iterator(shard, position.kind === 'AT_TIMESTAMP' ? { kind: 'TRIM_HORIZON' } : position)
+      },
+    })
+    await run.clock.advance(5_000)
+    run.stream.put('s0', 'a')
+    run.stream.failure = new AwsError('ExpiredIteratorException', 'too old')
+    await run.clock.advance(2_000)
+    expect(run.batches()).toEqual([['a']])
+  })
+
   test('a service that is away is waited for, and that is said once', async () => {
     await using run = await polled()
     for (let times = 0; times < 3; times += 1) {
@@ -613,6 +631,25 @@ describe('a tumbling window', () => {
     await using later = await polled({ source: { tumblingWindow: 30 }, after: run, answer: count })
     await later.clock.advance(1)
     expect(windows(later)).toEqual([['13:00', '', { sum: 1 }, true]])
+  })
+
+  test('ends with its shard: what that is split into begins anew', async () => {
+    await using run = await polled({
+      source: { tumblingWindow: 30 },
+      before(stream) {
+        stream.put('s0', 'a')
+        stream.shard('s1', ['s0'])
+        stream.put('s1', 'b')
+        stream.close('s0')
+      },
+      answer: count,
+    })
+    await run.clock.advance(1)
+    expect(windows(run)).toEqual([
+      ['13:00', 'a', {}, false],
+      ['13:00', '', { sum: 1 }, true],
+      ['13:00', 'b', {}, false],
+    ])
   })
 
   test('ends early when its state is too large', async () => {

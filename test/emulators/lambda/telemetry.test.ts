@@ -361,6 +361,17 @@ describe('the Telemetry API', () => {
     for (const batch of batches) expect(JSON.stringify(batch).length).toBeLessThan(262_144)
   })
 
+  test('begins no batch more once it is given up, whoever still waits for a flush', async () => {
+    const { port, batches } = await receiver()
+    const api = telemetry()
+    api.subscribe(request(good(port, { maxBytes: 262_144, timeoutMs: 30_000 })), 'x')
+    for (let count = 0; count < 8; count += 1) api.emit('function', 'x'.repeat(100_000))
+    const flushed = api.flush()
+    api.dispose()
+    await flushed
+    expect(batches.length).toBeLessThanOrEqual(1)
+  })
+
   test('sends a batch again that was not taken', async () => {
     const { port, batches } = await receiver([500, 503])
     const api = telemetry([1, 1, 1])

@@ -1,7 +1,8 @@
-import { InvokeCommand } from '@aws-sdk/client-lambda'
+import { CreateFunctionCommand, InvokeCommand } from '@aws-sdk/client-lambda'
 import { afterEach, expect, test, vi } from 'vitest'
 
 import { json, serveProject } from './api-project.ts'
+import { zipOf } from './zip.ts'
 
 afterEach(() => {
   vi.unstubAllEnvs()
@@ -25,3 +26,40 @@ test('an empty variable of the shell is none, because clients would ask AWS', as
     region: 'eu-west-1',
   })
 })
+
+test('variables that Lambda sets itself are refused, because they would say something else in the cloud', async () => {
+  await using project = await serveProject(
+    { hello: { handler: 'a.handler' } },
+    { 'a.js': 'exports.handler = async () => 1' },
+  )
+  const create = new CreateFunctionCommand({
+    ...made('made'),
+    Environment: { Variables: { STAGE: 'dev', AWS_REGION: 'x', _HANDLER: 'y' } },
+  })
+  await expect(project.client.send(create)).rejects.toMatchObject({
+    name: 'InvalidParameterValueException',
+    message: expect.stringContaining('Reserved keys used in this request: AWS_REGION, _HANDLER') as string,
+  })
+})
+
+test('a handler that is not there is an import error, and says once what is', async () => {
+  await using project = await serveProject(
+    { hello: { handler: 'a.handler' } },
+    { 'a.js': 'exports.handler = async () => 1' },
+  )
+  await project.client.send(new CreateFunctionCommand({ ...made('made'), Handler: 'nope.handler' }))
+  const { FunctionError, Payload } = await project.client.send(new InvokeCommand({ FunctionName: 'made' }))
+  expect(FunctionError).toBe('Unhandled')
+  expect(json(Payload)).toEqual({
+    errorType: 'Runtime.ImportModuleError',
+    errorMessage: expect.stringMatching(
+      /^Error: made: no file for the handler "nope.handler" in \S+\nThere is: index.js\.$/,
+    ) as string,
+  })
+})
+
+function made(FunctionName: string) {
+  const ZipFile = zipOf([{ name: 'index.js', text: 'exports.handler = async () => 1' }])
+  const Role = 'arn:aws:iam::123456789012:role/any'
+  return { FunctionName, Runtime: 'nodejs20.x', Handler: 'index.handler', Role, Code: { ZipFile } } as const
+}

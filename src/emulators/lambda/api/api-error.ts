@@ -66,7 +66,13 @@ export function asApiError(error: unknown): ApiError {
     return new ApiError(429, 'TooManyRequestsException', body)
   }
   const status = code === 'FLEXI_SHUTTING_DOWN' ? 503 : 500
-  return new ApiError(status, 'ServiceException', { Type: 'Service', Message: errorMessage(error) })
+  return new ApiError(status, 'ServiceException', { Type: 'Service', Message: withHint(error) })
+}
+
+/** What is to be installed, say. */
+function withHint(error: unknown): string {
+  const hint = error instanceof FlexiError ? error.hint : undefined
+  return hint === undefined ? errorMessage(error) : `${errorMessage(error)}. ${hint}`
 }
 
 const THROTTLING: ReadonlyMap<ErrorCode, string> = new Map([

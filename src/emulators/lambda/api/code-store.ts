@@ -1,10 +1,13 @@
 import { createHash, randomUUID, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { access, mkdir, readdir, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, copyFile, mkdir, readdir, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join, sep } from 'node:path'
 
 import type { ApiFunction } from '../../../core/function.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
+import { readFolderLayer } from '../layers/folder-layer.ts'
+import { layerKind, type Layer } from '../layers/layer.ts'
+import { writeEntries } from '../layers/merge.ts'
 import { invalidParameter } from './api-error.ts'
 import type { CodeState } from './state.ts'
 import { apiFolder, makePrivateFolder } from './state-store.ts'
@@ -17,6 +20,7 @@ const SETTLED_MS = 600_000
 
 /** A folder that is being written: it is renamed when it is whole. */
 const UNFINISHED = 'new-'
+const LAYER_ZIP = 'layer.zip'
 
 /** Code that does not change any more, each in a folder named by its content. */
 export class CodeStore {
@@ -55,6 +59,19 @@ export class CodeStore {
       return hashOf(target)
     })
     return { folder, sha256, bytes }
+  }
+
+  /** A layer as it is now. @returns where that is kept. @throws FlexiError FLEXI_BUILD. */
+  async addLayer(layer: Layer): Promise<string> {
+    if (layer.path.startsWith(this.#folder + sep)) return layer.path
+    const isZip = (await layerKind(layer)) === 'zip'
+    const folder = await this.#make(async (target) => {
+      if (isZip) await copyFile(layer.path, join(target, LAYER_ZIP))
+      else await writeEntries((await readFolderLayer(layer)).entries, target)
+      return hashOf(target)
+    })
+    const path = this.pathOf({ folder })
+    return isZip ? join(path, LAYER_ZIP) : path
   }
 
   /** Removes what nothing needs and nobody has just made. Only while nothing is served from here. */

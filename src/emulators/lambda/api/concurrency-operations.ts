@@ -1,3 +1,4 @@
+import type { ApiFunction } from '../../../core/function.ts'
 import { awsNameOf, settingsOf } from '../service/function-settings.ts'
 import { VERSION } from '../definition.ts'
 import type { ApiCall } from './api-call.ts'
@@ -25,7 +26,7 @@ export function concurrencyQueries(parts: ApiParts): Queries {
       const found = foundIn(parts, call)
       const provisioned = all(parts, found)[found.qualifier ?? VERSION]
       if (provisioned !== undefined)
-        return shown(provisioned, deployments.available(found, found.qualifier ?? VERSION))
+        return shown(provisioned, deployments.running(found, found.qualifier ?? VERSION))
       throw new ApiError(404, 'ProvisionedConcurrencyConfigNotFoundException', {
         Type: 'User',
         message: 'No Provisioned Concurrency Config found for this function',
@@ -72,7 +73,7 @@ export function concurrencyChanges(parts: ApiParts): Changes {
       checkReserved(parts, found, requested)
       const provisioned = { requested, modifiedAt: parts.now() }
       await keep(found, (kept) => ({ provisioned: { ...kept.provisioned, [qualifier]: provisioned } }))
-      return shown(provisioned, 0)
+      return shown(provisioned, undefined)
     },
     DeleteProvisionedConcurrencyConfig: async (call) => {
       const found = foundIn(parts, call)
@@ -136,7 +137,7 @@ function list(parts: ApiParts, call: ApiCall): object {
   const arn = parts.deployments.functions.arn(found.served)
   const configs = items.map(([qualifier, provisioned]) => ({
     FunctionArn: `${arn}:${qualifier}`,
-    ...shown(provisioned, parts.deployments.available(found, qualifier)),
+    ...shown(provisioned, parts.deployments.running(found, qualifier)),
   }))
   return { ProvisionedConcurrencyConfigs: configs, NextMarker: next }
 }
@@ -150,14 +151,21 @@ function all(parts: ApiParts, found: FoundFunction): Readonly<Record<string, Pro
   return { [alias]: { requested: provisionedConcurrency, modifiedAt }, ...kept }
 }
 
-/** `instances` can answer; there may be more than were asked for. */
-function shown({ requested, modifiedAt }: ProvisionedState, instances: number): object {
-  const available = Math.min(requested, instances)
+/** There may run more than were asked for. */
+function shown({ requested, modifiedAt }: ProvisionedState, running: ApiFunction | undefined): object {
+  const available = Math.min(requested, running?.instances ?? 0)
   return {
     RequestedProvisionedConcurrentExecutions: requested,
     AvailableProvisionedConcurrentExecutions: available,
     AllocatedProvisionedConcurrentExecutions: available,
-    Status: available === requested ? 'READY' : 'IN_PROGRESS',
+    ...statusOf(available === requested, running),
     LastModified: new Date(modifiedAt).toISOString().replace('Z', '+0000'),
   }
+}
+
+function statusOf(isThere: boolean, running: ApiFunction | undefined): object {
+  if (isThere) return { Status: 'READY' }
+  return running?.startFailed === true
+    ? { Status: 'FAILED', StatusReason: 'FUNCTION_ERROR_INIT_FAILURE' }
+    : { Status: 'IN_PROGRESS' }
 }

@@ -74,10 +74,37 @@ function changedLayers(
   return { options: { layers: none ? undefined : paths }, details: { Layers: none ? undefined : shown } }
 }
 
+/** What Lambda sets itself. The project's files may name them all the same. */
+const RESERVED: ReadonlySet<string> = new Set([
+  '_HANDLER',
+  '_X_AMZN_TRACE_ID',
+  'AWS_ACCESS_KEY',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_DEFAULT_REGION',
+  'AWS_EXECUTION_ENV',
+  'AWS_LAMBDA_FUNCTION_MEMORY_SIZE',
+  'AWS_LAMBDA_FUNCTION_NAME',
+  'AWS_LAMBDA_FUNCTION_VERSION',
+  'AWS_LAMBDA_INITIALIZATION_TYPE',
+  'AWS_LAMBDA_LOG_GROUP_NAME',
+  'AWS_LAMBDA_LOG_STREAM_NAME',
+  'AWS_LAMBDA_RUNTIME_API',
+  'AWS_REGION',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'LAMBDA_RUNTIME_DIR',
+  'LAMBDA_TASK_ROOT',
+])
+
 function variables(input: Input): Readonly<Record<string, string>> | undefined {
   const found = input.child('Environment')
   if (found === undefined) return undefined
   const given = found.map('Variables') ?? {}
+  const reserved = Object.keys(given).filter((name) => RESERVED.has(name))
+  if (reserved.length > 0)
+    throw invalidParameter(
+      `Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: ${reserved.join(', ')}`,
+    )
   for (const name of Object.keys(given)) {
     if (/^[a-zA-Z]\w+$/.test(name)) continue
     throw invalidParameter(

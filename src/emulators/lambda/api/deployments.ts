@@ -191,12 +191,10 @@ export class Deployments {
     }
   }
 
-  /** Environments of a version or an alias that can answer. */
-  available({ name, served }: FoundFunction, qualifier: string): number {
+  /** What runs a version or an alias at this moment; undefined before somebody asked for it. */
+  running({ name, served }: FoundFunction, qualifier: string): ApiFunction | undefined {
     const version = this.functions.versionOf({ name, qualifier, served })
-    return (
-      (version === VERSION ? served : this.#host.find(`${served.config.name}:${version}`))?.instances ?? 0
-    )
+    return version === VERSION ? served : this.#host.find(`${served.config.name}:${version}`)
   }
 
   async #served(name: string, version: string, full: string): Promise<ApiFunction> {

@@ -59,14 +59,21 @@ function tooLarge(result: InvokeResult): InvokeResult {
 }
 
 function initFailure(error: FlexiError, id: string): Uint8Array | undefined {
-  if (error.code === 'FLEXI_BUILD') {
-    const places = error.faults.map(formatFault)
-    const errorMessage = [error.message, ...places].join('\n')
-    return Buffer.from(JSON.stringify({ errorType: 'Runtime.UserCodeSyntaxError', errorMessage }))
-  }
+  if (error.code === 'FLEXI_BUILD') return Buffer.from(JSON.stringify(buildFailure(error)))
   const { cause } = error
   const isFailure = typeof cause === 'object' && cause !== null && 'payload' in cause
   return isFailure && cause.payload instanceof Uint8Array ? withRequestId(cause.payload, id) : undefined
+}
+
+function buildFailure({ faults, message }: FlexiError): object {
+  // A module that is not there has no line to show.
+  const isMissing = faults.length > 0 && faults.every(({ text }) => text === undefined)
+  if (!isMissing) {
+    const errorMessage = faults.length === 0 ? message : faults.map(formatFault).join('\n')
+    return { errorType: 'Runtime.UserCodeSyntaxError', errorMessage }
+  }
+  const lines = faults.map((fault) => [fault.message, fault.hint ?? ''].join('\n').trim())
+  return { errorType: 'Runtime.ImportModuleError', errorMessage: `Error: ${lines.join('\n')}` }
 }
 
 /** The end of a process during Init is told to the one who waited for it, by the id of its request. */

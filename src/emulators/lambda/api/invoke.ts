@@ -62,6 +62,8 @@ function checkJson(payload: Uint8Array): void {
     JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString())
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw invalidContent(`Could not parse request body into json: ${reason}`)
+    throw invalidContent(
+      `Could not parse request body into json: Could not parse payload into json: ${reason}`,
+    )
   }
 }

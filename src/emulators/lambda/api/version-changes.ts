@@ -1,12 +1,15 @@
 import { createHash, randomUUID } from 'node:crypto'
 
+import type { ApiFunction } from '../../../core/function.ts'
 import { VERSION } from '../definition.ts'
+import { layersOf } from '../layers/layer.ts'
 import { settingsOf } from '../service/function-settings.ts'
 import { checkRevision, invalidParameter } from './api-error.ts'
 import { foundIn, type ApiParts, type Changes } from './api-parts.ts'
+import type { CodeStore } from './code-store.ts'
 import { projectCode, type FunctionConfiguration } from './configuration.ts'
 import type { FoundFunction } from './functions.ts'
-import type { VersionState } from './state.ts'
+import type { StoredConfig, VersionState } from './state.ts'
 
 export function versionChanges(parts: ApiParts): Changes {
   return {
@@ -43,7 +46,7 @@ export async function publish(
   const last = String(kept.lastVersion)
   if (kept.versions[last]?.source !== source) {
     const version: VersionState = {
-      config,
+      config: await withCopiedLayers(codes, served, config),
       code: own.code ?? (await codes.addPackage(served, sha256)),
       details: description === undefined ? own.details : { ...own.details, Description: description },
       modifiedAt: now(),
@@ -55,6 +58,23 @@ export async function publish(
   }
   const number = String(functions.kept(name).lastVersion)
   return configurations.show(functions.find(name), number, number)
+}
+
+/** What becomes of a layer of the project later on is nothing to the version. */
+async function withCopiedLayers(
+  codes: CodeStore,
+  served: ApiFunction,
+  config: StoredConfig,
+): Promise<StoredConfig> {
+  const names = settingsOf(config).layers
+  if (names === undefined) return config
+  const { layers } = layersOf({ ...served.config, options: config.options })
+  const copies = new Map<string, string>()
+  for (const layer of layers) copies.set(layer.name, await codes.addLayer(layer))
+  return {
+    ...config,
+    options: { ...config.options, layers: names.map((name) => copies.get(name) ?? name) },
+  }
 }
 
 /** The alias that the function's settings name follows `$LATEST` until somebody publishes; from then on, what was published. */

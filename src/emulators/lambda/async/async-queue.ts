@@ -17,6 +17,7 @@ import { attempt } from './attempt.ts'
 import { systemClock, type Clock } from '../sources/clock.ts'
 import { deliver } from './delivery.ts'
 import { Journal } from './journal.ts'
+import { uniqueName } from './journal-lines.ts'
 import { JOURNAL } from './kept.ts'
 import { Lane, newJob, type Job } from './lane.ts'
 import { reportEnd, reportRetry } from './report.ts'
@@ -159,7 +160,7 @@ export class AsyncQueue implements AsyncDisposable {
 
   /** Whoever names a request may name two alike. */
   #keyOf({ id }: AsyncEvent): string {
-    return this.#journal.entries.has(id) ? `${id}#${this.#number}` : id
+    return this.#journal.entries.has(id) ? `${id}#${uniqueName()}` : id
   }
 
   #nextNumber(): number {

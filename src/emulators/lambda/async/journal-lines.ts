@@ -41,7 +41,7 @@ export function endLine(key: string): string {
   return `${JSON.stringify({ end: key })}\n`
 }
 
-/** A name that no other file has. */
+/** A name that nothing else has. */
 export function uniqueName(): string {
   return randomUUID().slice(0, 8)
 }

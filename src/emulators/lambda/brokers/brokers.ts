@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+
 import { errorMessage, FlexiError } from '../../../core/errors.ts'
 import type { SocketFetcher } from '../../../core/fetcher.ts'
 import type { ApiHost } from '../../../core/function.ts'
@@ -72,6 +74,8 @@ class OpenBrokers implements Brokers {
     this.#buses = new Buses(common)
     const publish = (event: NewEvent): void => this.#buses.put('default', busEvent(event, this.#region))
     this.#notifications = new Notifications({ ...common, publish })
+    // Every delivery to a URL listens.
+    setMaxListeners(0, this.#stopping.signal)
     const polls = new Polls()
     host.closing?.addEventListener('abort', () => polls.endAll())
     this.#fetchers = {

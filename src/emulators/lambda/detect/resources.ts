@@ -14,7 +14,7 @@ export function mergedResources(resources: readonly Resource[]): Resource[] {
 
 function both(before: Resource, resource: Resource): Resource {
   if (before.kind === 'topic' && resource.kind === 'topic')
-    return { ...before, subscriptions: [...before.subscriptions, ...resource.subscriptions] }
+    return { ...before, ...resource, subscriptions: [...before.subscriptions, ...resource.subscriptions] }
   if (before.kind === 'queue' && resource.kind === 'queue')
     return { ...before, attributes: { ...before.attributes, ...resource.attributes } }
   if (before.kind === 'rule' && resource.kind === 'rule')

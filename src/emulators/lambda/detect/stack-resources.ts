@@ -93,7 +93,9 @@ function addQueue(context: Context): void {
 function addTopic(context: Context): void {
   const { id, resource, template, findings } = context
   const topic = asText(reference(id, template, resource))
-  findings.resources.push({ kind: 'topic', name: nameInArn(topic), subscriptions: [] })
+  const { ContentBasedDeduplication: said } = picked(context, ['ContentBasedDeduplication'])
+  const content = said === undefined ? {} : { contentBasedDeduplication: isTrue(said) }
+  findings.resources.push({ kind: 'topic', name: nameInArn(topic), subscriptions: [], ...content })
   for (const node of settled(resource.at('Properties', 'Subscription'), template)?.items() ?? [])
     subscribe(context, { topic, settings: mapOf(valueOf(node, template)), node })
 }

@@ -33,7 +33,10 @@ const READERS: Readonly<Record<string, (context: PlanContext, resource: PlannedR
   aws_lambda_function: addSettings,
   aws_sqs_queue: addQueue,
   aws_sns_topic: ({ findings }, { values, name }) => {
-    findings.resources.push({ kind: 'topic', name: textOrNone(values['name']) ?? name, subscriptions: [] })
+    const said = values['content_based_deduplication']
+    const content = typeof said === 'boolean' ? { contentBasedDeduplication: said } : {}
+    const topic = textOrNone(values['name']) ?? name
+    findings.resources.push({ kind: 'topic', name: topic, subscriptions: [], ...content })
   },
   aws_cloudwatch_event_bus: ({ findings }, { values, name }) => {
     findings.resources.push({ kind: 'bus', name: textOrNone(values['name']) ?? name })

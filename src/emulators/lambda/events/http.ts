@@ -1,11 +1,12 @@
 import { newTrace } from '../trace.ts'
 import { requestTime } from '../front-ends/front-end.ts'
 import { restIdentity } from '../front-ends/format-1.ts'
-import { ACCOUNT, REGION, type JsonObject, type Sample } from './sample.ts'
+import { ACCOUNT, follow, REGION, textAt, type JsonObject, type Sample } from './sample.ts'
 
 const ID = '6f0d8f5c-31a4-4b52-9c6e-5d0f7a1b2c3d'
 const AGENT = 'curl/8.5.0'
 const CLIENT = '203.0.113.7'
+const PATH = '/people/42'
 const BODY = '{"name":"Ada"}'
 
 const PATHS = { path: { path: 'rawPath' }, method: { path: 'requestContext.http.method' } }
@@ -17,6 +18,7 @@ export const httpSamples: readonly Sample[] = [
     source: 'aws:function-url',
     description: 'A request to a function URL (payload format 2.0)',
     short: PATHS,
+    settle: settleFormat2,
     make: (now) =>
       format2(now, {
         host: 'abcdefghij.lambda-url.us-east-1.on.aws',
@@ -28,6 +30,7 @@ export const httpSamples: readonly Sample[] = [
     source: 'aws:http-api',
     description: 'A request to an HTTP API of API Gateway (payload format 2.0)',
     short: PATHS,
+    settle: settleFormat2,
     make: (now) => ({
       ...format2(now, {
         host: 'abcdefghij.execute-api.us-east-1.amazonaws.com',
@@ -42,11 +45,13 @@ export const httpSamples: readonly Sample[] = [
     description: 'A request to a REST API of API Gateway (payload format 1.0)',
     short: PATHS_1,
     make: restApi,
+    settle: settleRest,
   },
   {
     source: 'aws:alb',
     description: 'A request through an Application Load Balancer',
     short: PATHS_1,
+    settle: settleLength,
     make: (now) => ({
       requestContext: {
         elb: {
@@ -54,7 +59,7 @@ export const httpSamples: readonly Sample[] = [
         },
       },
       httpMethod: 'POST',
-      path: '/people/42',
+      path: PATH,
       queryStringParameters: { page: '1' },
       headers: lowerCaseHeaders(now, 'people.example.com'),
       body: BODY,
@@ -62,6 +67,36 @@ export const httpSamples: readonly Sample[] = [
     }),
   },
 ]
+
+/** What a request says twice. */
+function settleFormat2(event: JsonObject): void {
+  const path = textAt(event, 'rawPath')
+  const query = path.indexOf('?')
+  if (query !== -1) {
+    event['rawPath'] = path.slice(0, query)
+    event['rawQueryString'] = path.slice(query + 1)
+    event['queryStringParameters'] = joined(new URLSearchParams(path.slice(query + 1)))
+  }
+  follow(event, 'requestContext.http.path', { sampled: PATH, value: event['rawPath'] })
+  settleLength(event)
+}
+
+/** Format 2.0 has a parameter's values in one text. */
+function joined(query: URLSearchParams): JsonObject {
+  const names = [...new Set(query.keys())]
+  return Object.fromEntries(names.map((name) => [name, query.getAll(name).join(',')]))
+}
+
+function settleRest(event: JsonObject): void {
+  follow(event, 'requestContext.httpMethod', { sampled: 'POST', value: event['httpMethod'] })
+  follow(event, 'requestContext.path', { sampled: `/prod${PATH}`, value: `/prod${textAt(event, 'path')}` })
+}
+
+function settleLength(event: JsonObject): void {
+  if (typeof event['body'] !== 'string') return
+  const value = String(Buffer.byteLength(event['body']))
+  follow(event, 'headers.content-length', { sampled: String(BODY.length), value })
+}
 
 function lowerCaseHeaders(now: Date, host: string): JsonObject {
   return {
@@ -82,7 +117,7 @@ function format2(
   { host, routeKey, accountId }: { host: string; routeKey: string; accountId: string },
 ): JsonObject {
   const prefix = host.split('.')[0] ?? host
-  const path = '/people/42'
+  const path = PATH
   return {
     version: '2.0',
     routeKey,
@@ -122,7 +157,7 @@ function restApi(now: Date): JsonObject {
   }
   return {
     resource: '/people/{id}',
-    path: '/people/42',
+    path: PATH,
     httpMethod: 'POST',
     headers,
     multiValueHeaders: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value]])),
@@ -146,7 +181,7 @@ function restContext(now: Date, host: string): JsonObject {
     extendedRequestId: 'Kq3xT0aRoAMFvXg=',
     httpMethod: 'POST',
     identity: restIdentity(CLIENT, AGENT),
-    path: '/prod/people/42',
+    path: `/prod${PATH}`,
     protocol: 'HTTP/1.1',
     requestId: ID,
     requestTime: requestTime(now.getTime()),

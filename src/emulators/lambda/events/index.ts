@@ -56,7 +56,7 @@ function override({ sample, event, name, value }: Override): boolean {
 }
 
 function unknownPlace(sample: Sample, event: JsonObject, name: string): FlexiError {
-  const names = [...Object.keys(sample.short ?? {}), ...Object.keys(event)]
+  const names = [...new Set([...Object.keys(sample.short ?? {}), ...Object.keys(event)])]
   return new FlexiError('FLEXI_USAGE', `an event of ${sample.source} has no ${name}`, {
     hint: `It has ${names.join(', ')}, and places below them by their path, such as Records.0.body.`,
   })

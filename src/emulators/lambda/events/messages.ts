@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-import { ACCOUNT, getPath, REGION, setPath, type JsonObject, type Sample } from './sample.ts'
+import { ACCOUNT, follow, getPath, REGION, setPath, textAt, type JsonObject, type Sample } from './sample.ts'
 
 const ID = '0b6a3f0e-7c52-4d0f-9b1d-2e8f4a6c1d35'
 
@@ -37,6 +37,11 @@ export const messageSamples: readonly Sample[] = [
       },
     },
     make: s3Put,
+    settle: (event) =>
+      follow(event, 'Records.0.s3.bucket.arn', {
+        sampled: 'arn:aws:s3:::example-bucket',
+        value: `arn:aws:s3:::${textAt(event, 'Records.0.s3.bucket.name')}`,
+      }),
   },
   {
     source: 'aws:eventbridge',

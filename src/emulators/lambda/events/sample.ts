@@ -47,6 +47,21 @@ function setChild(
   return fits
 }
 
+/** The text that is there, or none. */
+export function textAt(target: JsonObject, path: string): string {
+  const found = getPath(target, path)
+  return typeof found === 'string' ? found : ''
+}
+
+/** A value that follows from another one, unless it was replaced itself. */
+export function follow(
+  event: JsonObject,
+  path: string,
+  { sampled, value }: { readonly sampled: string; readonly value: Json | undefined },
+): void {
+  if (typeof value === 'string' && getPath(event, path) === sampled) setPath(event, path, value)
+}
+
 export function getPath(target: JsonObject, path: string): Json | undefined {
   return path.split('.').reduce<Json | undefined>((found, name) => child(found, name), target)
 }

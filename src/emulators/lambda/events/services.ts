@@ -1,4 +1,4 @@
-import { ACCOUNT, REGION, type JsonObject, type Sample } from './sample.ts'
+import { ACCOUNT, follow, REGION, textAt, type JsonObject, type Sample } from './sample.ts'
 
 const ID = '0b6a3f0e-7c52-4d0f-9b1d-2e8f4a6c1d35'
 const BUCKET = { bucket: { path: 'detail.bucket.name' }, key: { path: 'detail.object.key' } }
@@ -11,6 +11,11 @@ export const serviceSamples: readonly Sample[] = [
     description: 'An object was created in an S3 bucket, told through EventBridge',
     short: BUCKET,
     make: s3OnBus,
+    settle: (event) =>
+      follow(event, 'resources.0', {
+        sampled: 'arn:aws:s3:::example-bucket',
+        value: `arn:aws:s3:::${textAt(event, 'detail.bucket.name')}`,
+      }),
   },
   { source: 'aws:s3-batch', description: 'A job of S3 Batch Operations has a task', make: s3Batch },
   { source: 'aws:alarm', description: 'A CloudWatch alarm has changed its state', make: alarm },

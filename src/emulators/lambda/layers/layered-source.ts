@@ -5,7 +5,7 @@ import type { Code, FunctionConfig, FunctionSource, Instance, PackagedFile } fro
 import type { AbsolutePath, Revision } from '../../../core/place.ts'
 import type { Definition } from '../definition.ts'
 import { layersOf, type Layer } from './layer.ts'
-import { mergeLayers, type Merged } from './merge.ts'
+import { holdMerge, mergeLayers, type Merged } from './merge.ts'
 import { mapOptPaths, readOpt, type Opt } from './opt.ts'
 
 interface LayeredOptions {
@@ -36,6 +36,8 @@ export function openLayered(
 interface Held {
   readonly source: FunctionSource
   readonly opt: Opt
+  /** The merge may go. */
+  readonly release: () => void
 }
 
 /** A function with layers: they are merged before its code is built, and a change in one of them is a change of the function. */
@@ -97,7 +99,7 @@ class LayeredSource implements FunctionSource {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#held.map(({ source }) => source[Symbol.asyncDispose]()))
+    await Promise.all(this.#held.map(dispose))
   }
 
   get #newest(): Held | undefined {
@@ -114,8 +116,9 @@ class LayeredSource implements FunctionSource {
     const merged = await this.#merge()
     this.#outside = merged.watched
     if (newest !== undefined && merged.directory === newest.opt.directory) return newest
+    const release = holdMerge(merged.directory)
     const opt = await readOpt(merged.directory)
-    const held = { opt, source: this.#options.open(withLayers(this.#options.definition, opt)) }
+    const held = { opt, release, source: this.#options.open(withLayers(this.#options.definition, opt)) }
     if (this.#isCancelled) held.source.cancel?.()
     this.#hold(held)
     return held
@@ -126,8 +129,7 @@ class LayeredSource implements FunctionSource {
     // A change from now on may come too late for what is read.
     this.#mustLook = false
     try {
-      const inUse = this.#held.map(({ opt }) => opt.directory)
-      return await mergeLayers(layers, definition.scope.stateDirectory, inUse)
+      return await mergeLayers(layers, definition.scope.stateDirectory)
     } catch (error) {
       this.#mustLook = true
       throw error
@@ -140,12 +142,17 @@ class LayeredSource implements FunctionSource {
     const kept = this.#held.filter((one) => one === before || one === this.#served)
     const unused = this.#held.filter((one) => !kept.includes(one))
     this.#held = [...kept, held]
-    for (const { source } of unused) {
-      source[Symbol.asyncDispose]().then(undefined, (error: unknown) => {
+    for (const one of unused) {
+      dispose(one).catch((error: unknown) => {
         this.#options.definition.scope.log.warn('source.dispose', { error: errorMessage(error) })
       })
     }
   }
+}
+
+async function dispose({ source, release }: Held): Promise<void> {
+  release()
+  await source[Symbol.asyncDispose]()
 }
 
 /** Monitoring tools have their own handler in a layer, which calls the function’s. */

@@ -25,16 +25,25 @@ const KEPT = 3
 const WRITES_AT_ONCE = 16
 const HALF_MS = 600_000
 
+/** Merges that functions of this process run from, and how many do. */
+const inUse = new Map<string, number>()
+
+/** Whatever is merged since, this one stays until what is returned is called, once. */
+export function holdMerge(directory: string): () => void {
+  inUse.set(directory, (inUse.get(directory) ?? 0) + 1)
+  return () => {
+    const left = (inUse.get(directory) ?? 1) - 1
+    if (left > 0) inUse.set(directory, left)
+    else inUse.delete(directory)
+  }
+}
+
 /**
  * Makes one folder of the layers; of two files of the same name the later layer's counts. The folder is named after what is in it:
- * when it is there already, nothing is copied. Of older ones a few stay, and those `inUse`.
+ * when it is there already, nothing is copied. Of older ones a few stay, and those that are held.
  * @throws FlexiError FLEXI_BUILD when a layer cannot be read.
  */
-export async function mergeLayers(
-  layers: readonly Layer[],
-  stateDirectory: string,
-  inUse: readonly string[] = [],
-): Promise<Merged> {
+export async function mergeLayers(layers: readonly Layer[], stateDirectory: string): Promise<Merged> {
   const root = join(stateDirectory, 'layers')
   const read = await Promise.all(layers.map(readLayer))
   const set = layerSetKey(layers)
@@ -45,7 +54,7 @@ export async function mergeLayers(
   if (!existsSync(directory)) await write(read, directory)
   const now = new Date()
   await utimes(directory, now, now)
-  await dropOld(root, set, inUse)
+  await dropOld(root, set)
   return { directory, watched: read.flatMap((one) => (one.kind === 'folder' ? one.folder.watched : [])) }
 }
 
@@ -123,7 +132,7 @@ class Overlay {
 }
 
 /** Folders first and links last, so that nothing is ever written through a link. */
-async function writeEntries(entries: LayerEntries, root: string): Promise<void> {
+export async function writeEntries(entries: LayerEntries, root: string): Promise<void> {
   const folders = new Set<string>()
   for (const [path, { kind }] of entries) folders.add(kind === 'folder' ? path : dirname(path))
   for (const folder of folders) await mkdir(join(root, folder), { recursive: true })
@@ -147,7 +156,7 @@ async function checkLinks(entries: LayerEntries, root: string): Promise<void> {
   }
 }
 
-async function dropOld(root: string, set: string, inUse: readonly string[]): Promise<void> {
+async function dropOld(root: string, set: string): Promise<void> {
   const names = (await readdir(root)).filter((name) => name.startsWith(`${set}-`))
   if (names.length <= KEPT) return
   const aged = await Promise.all(
@@ -159,7 +168,7 @@ async function dropOld(root: string, set: string, inUse: readonly string[]): Pro
   const whole = aged.filter(({ name }) => !name.includes('.')).toSorted((a, b) => b.usedAt - a.usedAt)
   // Half of a merge is left behind by a process that was killed.
   const broken = aged.filter(({ name, usedAt }) => name.includes('.') && Date.now() - usedAt > HALF_MS)
-  const unused = whole.slice(KEPT).filter(({ name }) => !inUse.includes(join(root, name)))
+  const unused = whole.slice(KEPT).filter(({ name }) => !inUse.has(join(root, name)))
   await Promise.all(
     [...unused, ...broken].map(({ name }) => rm(join(root, name), { recursive: true, force: true })),
   )

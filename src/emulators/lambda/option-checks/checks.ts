@@ -2,6 +2,8 @@
 export interface Problem {
   readonly message: string
   readonly hint: string
+  /** What it is about: `sources[0].queue`. */
+  readonly option: string
 }
 
 /** Undefined when the value will do, otherwise the hint: what to write. */
@@ -74,6 +76,7 @@ export function problemsOf(
   const missing = required.filter((name) => value[name] === undefined)
   return [
     ...missing.map((name) => ({
+      option: `${path}${name}`,
       message: `"${path}${name}" is missing`,
       hint: shape[name]?.(undefined) ?? 'Add it.',
     })),
@@ -84,9 +87,11 @@ export function problemsOf(
 function problemOf(name: string, value: unknown, check: Check | Shape): Problem[] {
   if (value === undefined) return []
   if (typeof check !== 'function')
-    return [{ message: `there is no "${name}"`, hint: `It has: ${Object.keys(check).join(', ')}.` }]
+    return [
+      { option: name, message: `there is no "${name}"`, hint: `It has: ${Object.keys(check).join(', ')}.` },
+    ]
   const hint = check(value)
-  return hint === undefined ? [] : [{ message: `"${name}" cannot be ${shown(value)}`, hint }]
+  return hint === undefined ? [] : [{ option: name, message: `"${name}" cannot be ${shown(value)}`, hint }]
 }
 
 function shown(value: unknown): string {

@@ -143,7 +143,7 @@ async function problemsOfSource(source: Source, path: string): Promise<Problem[]
   const kind = typeof type === 'string' && Object.hasOwn(KINDS, type) ? KINDS[type] : undefined
   if (kind === undefined) {
     const hint = `Write ${Object.keys(KINDS).join(', ')}.`
-    return [{ message: `"${path}type" cannot be ${JSON.stringify(type) ?? 'missing'}`, hint }]
+    return [{ option: `${path}type`, message: `"${path}type" cannot be ${JSON.stringify(type) ?? 'missing'}`, hint }]
   }
   const own = problemsOf(source, { ...kind, path })
   const more = own.length > 0 ? [] : (kind.together?.(source, path) ?? [])
@@ -156,7 +156,7 @@ async function scheduleProblems({ expression, timezone }: Source, path: string):
   const fault = scheduleFault(expression, typeof timezone === 'string' ? timezone : undefined)
   if (fault === undefined) return []
   const hint = 'Write rate(5 minutes), cron(0 10 * * ? *) or at(2030-01-31T10:00:00).'
-  return [{ message: `"${path}expression" cannot be "${expression}": ${fault}`, hint }]
+  return [{ option: `${path}expression`, message: `"${path}expression" cannot be "${expression}": ${fault}`, hint }]
 }
 
 function queueProblems({ queue, batchSize, window }: Source, path: string): readonly Problem[] {
@@ -165,6 +165,7 @@ function queueProblems({ queue, batchSize, window }: Source, path: string): read
     return isLarge || (typeof window === 'number' && window > 0)
       ? [
           {
+            option: `${path}queue`,
             message: `"${path}queue" is a FIFO queue`,
             hint: 'Leave out its window, and take 10 messages at most.',
           },
@@ -174,6 +175,7 @@ function queueProblems({ queue, batchSize, window }: Source, path: string): read
   return isLarge && !(typeof window === 'number' && window >= 1)
     ? [
         {
+          option: `${path}batchSize`,
           message: `"${path}batchSize" cannot be ${batchSize} without a window`,
           hint: 'Add a "window" of 1 second or more.',
         },
@@ -187,6 +189,7 @@ function streamProblems(source: Source, path: string): readonly Problem[] {
   if (type === 'dynamodb')
     return [
       {
+        option: `${path}startingPosition`,
         message: `"${path}startingPosition" of a table cannot be AT_TIMESTAMP`,
         hint: 'Write "TRIM_HORIZON" or "LATEST".',
       },
@@ -194,6 +197,7 @@ function streamProblems(source: Source, path: string): readonly Problem[] {
   return startingPositionTimestamp === undefined
     ? [
         {
+          option: `${path}startingPositionTimestamp`,
           message: `"${path}startingPositionTimestamp" is missing`,
           hint: 'Write seconds since 1970, as a number.',
         },

@@ -24,9 +24,14 @@ export function leafOf(pattern: unknown): Leaf {
   if (!isRecord(pattern)) return { matches: (value) => value === pattern }
   const { kind, operand } = expressionOf(pattern)
   if (kind === 'exists') return existsLeaf(operand)
-  const matcher = MATCHERS[kind]
+  const matcher = own(MATCHERS, kind)
   if (matcher === undefined) throw patternFault(`Unrecognized match type ${kind}`)
   return { matches: matcher(operand) }
+}
+
+/** Names come from outside: `constructor` is none that a table has. */
+function own<Entry>(table: Readonly<Record<string, Entry | undefined>>, name: string): Entry | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined
 }
 
 function expressionOf(pattern: Readonly<Record<string, unknown>>): { kind: string; operand: unknown } {
@@ -115,7 +120,7 @@ function numeric(operand: unknown): Test {
 }
 
 function comparison(operator: unknown, bound: unknown): Test {
-  const compare = typeof operator === 'string' ? COMPARISONS[operator] : undefined
+  const compare = typeof operator === 'string' ? own(COMPARISONS, operator) : undefined
   if (compare === undefined) throw patternFault(`Unrecognized numeric range operator: ${String(operator)}`)
   if (typeof bound !== 'number') throw patternFault('Value of numeric match operator must be numeric')
   return (value) => typeof value === 'number' && compare(value, bound)

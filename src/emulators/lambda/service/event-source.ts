@@ -65,7 +65,7 @@ export interface ScheduleSource extends CommonSource {
   readonly input?: unknown
 }
 
-export interface BusSource extends CommonSource {
+interface BusSource extends CommonSource {
   readonly type: 'events'
   readonly pattern: Readonly<Record<string, unknown>>
   /** Name or ARN; default `default`. */

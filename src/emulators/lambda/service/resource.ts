@@ -1,7 +1,7 @@
 /** What a template declares besides functions, so far as something here acts for it: `Detection.resources`. */
 export type Resource = QueueResource | TopicResource | BusResource | RuleResource
 
-export interface QueueResource {
+interface QueueResource {
   readonly kind: 'queue'
   /** Ends in `.fifo` for a FIFO queue. */
   readonly name: string
@@ -12,6 +12,8 @@ export interface QueueResource {
 export interface TopicResource {
   readonly kind: 'topic'
   readonly name: string
+  /** Of a FIFO topic; default false. */
+  readonly contentBasedDeduplication?: boolean | undefined
   /** To queues and URLs; functions say it themselves, as a source. */
   readonly subscriptions: readonly TopicSubscription[]
 }
@@ -42,7 +44,7 @@ export interface RuleResource {
   readonly targets: readonly Readonly<Record<string, unknown>>[]
 }
 
-export interface BusResource {
+interface BusResource {
   readonly kind: 'bus'
   readonly name: string
 }

@@ -56,7 +56,7 @@ export class Delivery {
 
   /** Sends what there is. Resolves when it was taken, or given up. */
   async flush(): Promise<void> {
-    while (this.#items.length > 0 || this.#sending !== undefined) {
+    while (!this.#isClosed && (this.#items.length > 0 || this.#sending !== undefined)) {
       this.#pump()
       await this.#sending
     }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { request, type IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
-import { dirname } from 'node:path'
+import { delimiter, dirname } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 
@@ -46,13 +46,13 @@ export interface Cloud extends AsyncDisposable {
 
 export type Answer = Readonly<Record<string, unknown>>
 
-export interface MadeUrl {
+interface MadeUrl {
   readonly create_lambda_url_config: Answer
   readonly add_permission: Answer
   readonly address: string
 }
 
-export const ROLE = 'arn:aws:iam::123456789012:role/recorded'
+const ROLE = 'arn:aws:iam::123456789012:role/recorded'
 const credentials = { accessKeyId: 'a', secretAccessKey: 'b' }
 
 export async function openCloud(): Promise<Cloud> {
@@ -74,10 +74,12 @@ export async function openCloud(): Promise<Cloud> {
   return cloudOf(app, directory, events)
 }
 
-/** A shim that looks for the right Python at each start takes longer than Python. */
+/** Scripts that look for the right Python at each start take longer than Python. */
 function quickPython(): void {
   const { status, stdout } = spawnSync('python3', ['-c', 'import sys; print(sys.executable)'])
-  if (status === 0) process.env['PATH'] = `${dirname(stdout.toString().trim())}:${process.env['PATH'] ?? ''}`
+  if (status !== 0) return
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((path) => !path.endsWith('shims'))
+  process.env['PATH'] = [dirname(stdout.toString().trim()), ...folders].join(delimiter)
 }
 
 function cloudOf(app: App, directory: string, events: readonly DevEvent[]): Cloud {
@@ -189,7 +191,7 @@ async function answer(sent: Promise<object>): Promise<Answer> {
 }
 
 /** The members of an answer, with its status among them; JSON texts are read. */
-export function shaped(output: object): Answer {
+function shaped(output: object): Answer {
   const { $metadata, Payload, ...members } = output as {
     readonly $metadata?: { readonly httpStatusCode?: number }
     readonly Payload?: Uint8Array | null

@@ -51,6 +51,15 @@ export const FAILURES: RecordedCases = {
     differs: { '*.stackTrace.*': 'the frames and files of this Python’s own importlib' },
   }),
   'TestLambdaErrors::test_lambda_runtime_exit': failure('import os\nos._exit(0)\n'),
+  'TestLambdaErrors::test_lambda_runtime_exit_segfault': failure(
+    'import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n',
+    {
+      differs: {
+        '*.errorType': 'a crash is told at once, and as one',
+        '*.errorMessage': 'a crash is told at once, and as one',
+      },
+    },
+  ),
   'TestLambdaErrors::test_lambda_runtime_wrapper_not_found': failure(
     'def handler(event, context):\n    return {}\n',
     {

@@ -3,9 +3,9 @@ import { discard } from '../../../../forward/request-body.ts'
 import { readBody } from '../../request-body.ts'
 import { sendJson, sendJsonError } from '../answer.ts'
 import { BrokerError } from '../broker-error.ts'
+import { parsedInput } from '../json-input.ts'
 import type { Buses } from './buses.ts'
 import { EVENTS_ACTIONS } from './events-actions.ts'
-import { isInput, type Input } from './events-input.ts'
 
 const JSON_TYPE = 'application/x-amz-json-1.1'
 /** Ten entries of 1 MiB, with what JSON in JSON adds. */
@@ -23,7 +23,7 @@ export function openEventsJson(buses: Buses, now: () => number): SocketFetcher {
         context.note({ operation: name })
         const action = Object.hasOwn(EVENTS_ACTIONS, name) ? EVENTS_ACTIONS[name] : undefined
         if (action === undefined) throw unknownOperation(name)
-        sendJson(outgoing, JSON_TYPE, action({ input: parsed(body), buses, now: now() }))
+        sendJson(outgoing, JSON_TYPE, action({ input: parsedInput(body), buses, now: now() }))
       } catch (error) {
         if (!(error instanceof BrokerError)) throw error
         sendJsonError(outgoing, JSON_TYPE, { error, shapes: 'com.amazonaws.eventbridge' })
@@ -35,14 +35,4 @@ export function openEventsJson(buses: Buses, now: () => number): SocketFetcher {
 
 function unknownOperation(name: string): BrokerError {
   return new BrokerError('UnknownOperationException', `flexi's buses have no action ${name}.`)
-}
-
-function parsed(body: Buffer | undefined): Input {
-  try {
-    const input: unknown = JSON.parse(body?.toString() ?? '{}')
-    if (isInput(input)) return input
-  } catch {
-    // Told below, as any other JSON that is no object.
-  }
-  throw new BrokerError('SerializationException', 'The content is no JSON object.')
 }

@@ -1,10 +1,5 @@
+import { isInput, type Input } from '../json-input.ts'
 import { validation } from './events-errors.ts'
-
-export type Input = Readonly<Record<string, unknown>>
-
-export function isInput(value: unknown): value is Input {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
 
 /** @throws BrokerError ValidationException. */
 export function required(input: Input, name: string): string {
@@ -22,16 +17,6 @@ export function optional(input: Input, name: string): string | undefined {
   const value = input[name] ?? undefined
   if (value === undefined || typeof value === 'string') return value
   throw validation(`${name} must be a string`)
-}
-
-export function texts(input: Input, name: string): readonly string[] {
-  const value = input[name]
-  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
-}
-
-export function objects(input: Input, name: string): readonly Input[] {
-  const value = input[name]
-  return Array.isArray(value) ? value.filter(isInput) : []
 }
 
 export function object(input: Input, name: string): Input | undefined {

@@ -1,7 +1,8 @@
+import { isInput, objects, texts, type Input } from '../json-input.ts'
 import { busEvent } from './bus-event.ts'
 import type { Buses } from './buses.ts'
 import { validation } from './events-errors.ts'
-import { isInput, objects, optional, required, texts, type Input } from './events-input.ts'
+import { optional, required } from './events-input.ts'
 
 const ENTRIES_MAX = 10
 /** All entries together, since 2026. */
@@ -74,9 +75,9 @@ function parsedDetail(text: string): Input | undefined {
   }
 }
 
-/** Seconds since the epoch, or what Date reads. */
+/** Seconds since the epoch, or what Date reads; undefined for what is no time that there can be. */
 function timeOf(value: unknown): number | undefined {
-  if (typeof value === 'number') return value * 1000
-  const ms = typeof value === 'string' ? Date.parse(value) : NaN
+  if (typeof value !== 'number' && typeof value !== 'string') return undefined
+  const ms = new Date(typeof value === 'number' ? value * 1000 : value).getTime()
   return Number.isNaN(ms) ? undefined : ms
 }

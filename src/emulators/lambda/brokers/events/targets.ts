@@ -1,6 +1,7 @@
 import { parseArn } from '../arn.ts'
+import { objects, texts, type Input } from '../json-input.ts'
 import { validation } from './events-errors.ts'
-import { object, objects, optional, required, texts, type Input } from './events-input.ts'
+import { object, optional, required } from './events-input.ts'
 import type { Rule, Target } from './rule.ts'
 import { compileTransform, type Transformation } from './transform.ts'
 

@@ -1,5 +1,5 @@
 import { BrokerError } from '../broker-error.ts'
-import { isInput, type Input } from '../sqs/sqs-input.ts'
+import { isInput, type Input } from '../json-input.ts'
 import { itemsOf, mapOf, nodesOf, textOf, type FormNode } from './query-form.ts'
 import { content, element } from './xml.ts'
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { errorMessage } from '../../../../core/errors.ts'
 import type { Logger } from '../../../../core/log.ts'
 import type { SendMessage } from '../../service/queue.ts'
+import { within } from '../../sources/clock.ts'
 import type { Deliver } from '../deliver.ts'
 import { confirmation, envelope, messageFor, snsEvent, type Publication } from './publication.ts'
 import type { Subscription } from './subscription.ts'
@@ -83,11 +84,12 @@ export class Deliveries {
     url: string,
     { headers, body }: { readonly headers: Readonly<Record<string, string>>; readonly body: string },
   ): Promise<{ readonly message: string; readonly permanent: boolean } | undefined> {
-    const signal = AbortSignal.any([this.#options.stopping, AbortSignal.timeout(ANSWER_MS)])
     try {
-      const response = await fetch(url, { method: 'POST', headers, body, signal })
-      await response.body?.cancel()
-      const { ok, status } = response
+      const { ok, status } = await within(ANSWER_MS, this.#options.stopping, async (signal) => {
+        const response = await fetch(url, { method: 'POST', headers, body, signal })
+        await response.body?.cancel()
+        return response
+      })
       // What the server refuses it refuses again, but for 429.
       return ok ? undefined : { message: `it answers ${status}`, permanent: status < 500 && status !== 429 }
     } catch (error) {

@@ -60,15 +60,20 @@ export const SUBSCRIPTION_ACTIONS: Readonly<Record<string, SnsAction>> = {
   },
 }
 
+const DIFFERENT = 'Attributes Reason: Subscription already exists with different attributes'
+
 function subscribe({ form, topics, endpoint: url }: SnsCall): XmlObject {
   const topic = topics.get(required(form, 'TopicArn'))
   const protocol = protocolOf(required(form, 'Protocol'))
   const endpoint = required(form, 'Endpoint')
   checkEndpoint(protocol, endpoint)
   const there = topic.subscriptions().find((one) => one.protocol === protocol && one.endpoint === endpoint)
-  if (there !== undefined) return { SubscriptionArn: there.arn }
-  const pending = protocol === 'http' || protocol === 'https'
   const attributes = mapOf(form, 'Attributes')
+  if (there !== undefined) {
+    if (!there.has(attributes)) throw invalidParameter(DIFFERENT)
+    return { SubscriptionArn: there.arn }
+  }
+  const pending = protocol === 'http' || protocol === 'https'
   const subscription = new Subscription({ topicArn: topic.arn, protocol, endpoint, attributes, pending })
   topic.add(subscription)
   if (!pending) return { SubscriptionArn: subscription.arn }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 
 import { errorMessage } from '../../../../core/errors.ts'
 import type { MessageAttribute } from '../../service/queue.ts'
@@ -67,12 +68,20 @@ export class Subscription {
   }
 
   get raw(): boolean {
-    return this.#attributes['RawMessageDelivery'] === 'true'
+    return meaning(this.#attributes['RawMessageDelivery'] ?? '') === true
   }
 
   /** ARN of the queue for what cannot be handed over. */
   get deadLetter(): string | undefined {
     return deadLetterOf(this.#attributes['RedrivePolicy'])
+  }
+
+  /** Whether somebody who subscribes again wants what is there already. What they do not say is not compared. */
+  has(attributes: Readonly<Record<string, string>>): boolean {
+    return Object.entries(attributes).every(([name, value]) => {
+      const own = this.#attributes[name] ?? DEFAULTS[name] ?? ''
+      return isDeepStrictEqual(meaning(value), meaning(own))
+    })
   }
 
   /** An empty text takes one away. @throws BrokerError InvalidParameter. */
@@ -85,6 +94,21 @@ export class Subscription {
 
   wants(message: FilteredMessage): boolean {
     return !this.pending && this.#matches(message)
+  }
+}
+
+const DEFAULTS: Readonly<Record<string, string>> = {
+  RawMessageDelivery: 'false',
+  FilterPolicyScope: 'MessageAttributes',
+}
+
+/** Policies are alike however they are spaced, and Python writes `True`. */
+function meaning(attribute: string): unknown {
+  const text = /^(true|false)$/i.test(attribute) ? attribute.toLowerCase() : attribute
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return text
   }
 }
 

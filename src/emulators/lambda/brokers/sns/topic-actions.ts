@@ -5,7 +5,7 @@ import { nameOf } from '../sqs/queues.ts'
 import type { SnsAction, SnsCall } from './sns-call.ts'
 import { invalidParameter } from './sns-errors.ts'
 import { messageAttributes, required } from './sns-input.ts'
-import { publicationBytes, type NewPublication } from './topic.ts'
+import { publicationBytes, type NewPublication, type Published } from './topic.ts'
 
 /** What is done with topics, and with what is published. */
 export const TOPIC_ACTIONS: Readonly<Record<string, SnsAction>> = {
@@ -56,13 +56,7 @@ function publish({ form, topics }: SnsCall): XmlObject {
   return published(topics.publish(topics.get(arn), newPublication(form)))
 }
 
-function published({
-  id,
-  sequence,
-}: {
-  readonly id: string
-  readonly sequence?: string | undefined
-}): XmlObject {
+function published({ id, sequence }: Published): XmlObject {
   return { MessageId: id, SequenceNumber: sequence }
 }
 

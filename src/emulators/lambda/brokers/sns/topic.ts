@@ -19,6 +19,9 @@ export interface NewPublication {
   readonly deduplicationId?: string | undefined
 }
 
+/** What is told of a message. Its content is not kept for that. */
+export type Published = Pick<Publication, 'id' | 'sequence'>
+
 /** What a topic takes unless its attribute says more, and what that may say. */
 const MESSAGE_BYTES = { initial: 262_144, min: 1024, max: 1_048_576 } as const
 
@@ -30,7 +33,7 @@ export class Topic {
   readonly tags = new Map<string, string>()
   readonly #attributes: Record<string, string>
   readonly #now: () => number
-  readonly #sent = new Deduplication<Publication>()
+  readonly #sent = new Deduplication<Published>()
   #declared: readonly Subscription[] = []
   #own: readonly Subscription[] = []
   #sequence = 0
@@ -96,13 +99,16 @@ export class Topic {
     }
   }
 
-  /** `repeated` for one that a FIFO topic has had in the last five minutes. @throws BrokerError InvalidParameter. */
-  publication(message: NewPublication): { readonly publication: Publication; readonly repeated: boolean } {
+  /** What is told of the message, and what is handed over: nothing of one that a FIFO topic has had in the last five minutes. @throws BrokerError InvalidParameter. */
+  publication(message: NewPublication): {
+    readonly published: Published
+    readonly publication: Publication | undefined
+  } {
     checkPublication(message, this.messageBytesMax)
     const now = this.#now()
-    const deduplicationId = this.fifo ? this.#deduplicationId(message) : message.deduplicationId
+    const deduplicationId = this.#deduplicationId(message)
     const sameAs = deduplicationId === undefined ? undefined : this.#sent.find(deduplicationId, now)
-    if (sameAs !== undefined) return { publication: sameAs, repeated: true }
+    if (sameAs !== undefined) return { published: sameAs, publication: undefined }
     this.#sequence += 1
     const { text, byProtocol } = structured(message)
     const publication: Publication = {
@@ -117,11 +123,18 @@ export class Topic {
       deduplicationId,
       sequence: this.fifo ? `1000000000000${String(this.#sequence).padStart(7, '0')}` : undefined,
     }
-    if (deduplicationId !== undefined) this.#sent.add(deduplicationId, publication, now)
-    return { publication, repeated: false }
+    const published = { id: publication.id, sequence: publication.sequence }
+    if (deduplicationId !== undefined) this.#sent.add(deduplicationId, published, now)
+    return { published, publication }
   }
 
-  #deduplicationId({ groupId, deduplicationId, message }: NewPublication): string {
+  #deduplicationId({ groupId, deduplicationId, message }: NewPublication): string | undefined {
+    if (!this.fifo) {
+      if (deduplicationId === undefined) return undefined
+      throw invalidParameter(
+        'MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type',
+      )
+    }
     if (groupId === undefined) {
       throw invalidParameter('The MessageGroupId parameter is required for FIFO topics')
     }
@@ -150,12 +163,14 @@ export function publicationBytes({ message, attributes = {} }: NewPublication): 
   return messageBytes({ body: message, attributes })
 }
 
+/** Begins with something visible, holds no line break; 100 letters at most. */
+const SUBJECT = /^[^\p{C}\p{Z}][^\p{C}\p{Zl}\p{Zp}]{0,99}$/u
+
 function checkPublication(publication: NewPublication, bytesMax: number): void {
   const { message, subject, attributes = {} } = publication
   if (message === '') throw invalidParameter('Empty message')
   if (publicationBytes(publication) > bytesMax) throw invalidParameter('Message too long')
-  // Begins with a visible letter, holds no line break; 100 letters at most.
-  if (subject !== undefined && !/^[!-~][ -~]{0,99}$/.test(subject)) throw invalidParameter('Subject')
+  if (subject !== undefined && !SUBJECT.test(subject)) throw invalidParameter('Subject')
   try {
     checkMessageAttributes(attributes)
   } catch (error) {

@@ -9,7 +9,7 @@ import { nameOf } from '../sqs/queues.ts'
 import { Deliveries, type DeliveriesOptions } from './deliveries.ts'
 import { invalidParameter, subscriptionNotFound, topicNotFound } from './sns-errors.ts'
 import { Subscription } from './subscription.ts'
-import { Topic, type NewPublication } from './topic.ts'
+import { Topic, type NewPublication, type Published } from './topic.ts'
 
 export interface TopicsOptions extends DeliveriesOptions {
   readonly region: string
@@ -81,24 +81,21 @@ export class Topics {
    * Takes the message; it is handed over in the background.
    * @throws BrokerError InvalidParameter.
    */
-  publish(
-    topic: Topic,
-    message: NewPublication,
-  ): { readonly id: string; readonly sequence?: string | undefined } {
-    const { publication, repeated } = topic.publication(message)
-    if (repeated) return publication
+  publish(topic: Topic, message: NewPublication): Published {
+    const { published, publication } = topic.publication(message)
+    if (publication === undefined) return published
     const filtered = { body: publication.message, attributes: publication.attributes }
     for (const subscription of topic.subscriptions()) {
       if (subscription.wants(filtered)) void this.deliveries.send(publication, subscription)
     }
-    return publication
+    return published
   }
 
   /** What files and functions say now, in place of what they said before. */
   declare(resources: readonly TopicResource[], listeners: readonly Listener<'sns'>[]): void {
     const declared = new Map<string, Subscription[]>()
-    for (const { name, subscriptions } of resources) {
-      if (!this.#declareTopic(declared, name)) continue
+    for (const { name, contentBasedDeduplication, subscriptions } of resources) {
+      if (!this.#declareTopic(declared, name, contentBasedDeduplication)) continue
       for (const one of subscriptions) this.#declareOne(declared, name, one)
     }
     for (const { function: endpoint, source } of listeners) {
@@ -112,9 +109,10 @@ export class Topics {
     for (const topic of this.#topics.values()) topic.declare(declared.get(topic.name) ?? [])
   }
 
-  #declareTopic(declared: Map<string, Subscription[]>, name: string): boolean {
+  #declareTopic(declared: Map<string, Subscription[]>, name: string, byContent?: boolean): boolean {
     try {
-      this.create(name, name.endsWith('.fifo') ? { FifoTopic: 'true' } : {})
+      const topic = this.create(name, name.endsWith('.fifo') ? { FifoTopic: 'true' } : {})
+      if (byContent !== undefined) topic.setAttribute('ContentBasedDeduplication', String(byContent))
       declared.set(name, declared.get(name) ?? [])
       return true
     } catch (error) {

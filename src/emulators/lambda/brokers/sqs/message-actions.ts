@@ -1,6 +1,7 @@
 import type { MessageAttribute } from '../../service/queue.ts'
 import { BrokerError } from '../broker-error.ts'
-import { attributesMd5, md5 } from './md5.ts'
+import { objects, texts, type Input } from '../json-input.ts'
+import { attributesMd5 } from './md5.ts'
 import { messageBytes } from './new-message.ts'
 import { HELD_MAX, type Queue } from './queue.ts'
 import { MESSAGE_BYTES_MAX } from './queue-settings.ts'
@@ -8,16 +9,7 @@ import { heldByReceipt, removeByReceipt } from './queues.ts'
 import { received } from './receipt.ts'
 import type { SqsAction, SqsCall } from './sqs-call.ts'
 import { batchError, emptyBatch, invalidParameter } from './sqs-errors.ts'
-import {
-  entries,
-  integer,
-  messageAttributes,
-  optional,
-  required,
-  texts,
-  writtenAttributes,
-  type Input,
-} from './sqs-input.ts'
+import { integer, messageAttributes, optional, required, writtenAttributes } from './sqs-input.ts'
 
 const SECONDS_MAX = 43_200
 
@@ -25,7 +17,7 @@ const SECONDS_MAX = 43_200
 export const MESSAGE_ACTIONS: Readonly<Record<string, SqsAction>> = {
   SendMessage: (call) => send(call.queue(), call.input),
   SendMessageBatch: (call) => {
-    const bytes = entries(call.input, 'Entries').reduce((sum, entry) => sum + entryBytes(entry), 0)
+    const bytes = objects(call.input, 'Entries').reduce((sum, entry) => sum + entryBytes(entry), 0)
     if (bytes > MESSAGE_BYTES_MAX) {
       const message = `Batch requests cannot be longer than ${MESSAGE_BYTES_MAX} bytes. You have sent ${bytes} bytes.`
       throw batchError('BatchRequestTooLong', message)
@@ -50,10 +42,9 @@ function send(queue: Queue, input: Input): Input {
   const attributes = messageAttributes(input, 'MessageAttributes')
   const system = messageAttributes(input, 'MessageSystemAttributes')
   const delay = integer(input, 'DelaySeconds', { min: 0, max: 900 })
-  const body = required(input, 'MessageBody')
   const message = queue.send(
     {
-      body,
+      body: required(input, 'MessageBody'),
       attributes,
       delayMs: delay === undefined ? undefined : delay * 1000,
       groupId: optional(input, 'MessageGroupId'),
@@ -63,8 +54,7 @@ function send(queue: Queue, input: Input): Input {
   )
   return {
     MessageId: message.id,
-    // Of what was sent, also where it is a duplicate of something else.
-    MD5OfMessageBody: body === message.body ? message.bodyMd5 : md5(body),
+    MD5OfMessageBody: message.bodyMd5,
     MD5OfMessageAttributes: attributesMd5(attributes),
     MD5OfMessageSystemAttributes: attributesMd5(system),
     SequenceNumber: message.sequence,
@@ -136,7 +126,7 @@ function changeVisibility(queue: Queue, input: Input): Input {
 /** Every entry by itself: one that is refused keeps none of the others back. */
 function batch(call: SqsCall, run: (entry: Input) => Input): Input {
   call.queue()
-  const all = entries(call.input, 'Entries')
+  const all = objects(call.input, 'Entries')
   checkEntries(all)
   const Successful: Input[] = []
   const Failed: Input[] = []

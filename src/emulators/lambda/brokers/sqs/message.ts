@@ -16,6 +16,8 @@ export interface StoredMessage {
   /** ARN of the queue that gave it up. */
   readonly deadLetterSource: string | undefined
   receives: number
+  /** Of those, by other queues before it came here. */
+  readonly receivesBefore: number
   firstReceivedAt: number | undefined
   /** `held` by who received it. */
   state: 'ready' | 'delayed' | 'held' | 'gone'

@@ -1,9 +1,10 @@
 import { ACCOUNT_ID } from '../../definition.ts'
-import { BrokerError } from '../broker-error.ts'
+import { texts, type Input } from '../json-input.ts'
+import { listMoves, startMove } from './move-tasks.ts'
 import type { Queue } from './queue.ts'
 import type { SqsAction, SqsCall } from './sqs-call.ts'
 import { invalidParameter, queueDoesNotExist, unknownAttribute } from './sqs-errors.ts'
-import { integer, optional, required, textMap, texts, type Input } from './sqs-input.ts'
+import { integer, optional, required, textMap } from './sqs-input.ts'
 
 const LIST_MAX = 1000
 
@@ -55,10 +56,7 @@ export const QUEUE_ACTIONS: Readonly<Record<string, SqsAction>> = {
   AddPermission: ({ queue }) => done(queue()),
   RemovePermission: ({ queue }) => done(queue()),
   StartMessageMoveTask: startMove,
-  ListMessageMoveTasks: ({ queues, input }) => {
-    queues.get(required(input, 'SourceArn'))
-    return { Results: [] }
-  },
+  ListMessageMoveTasks: listMoves,
 }
 
 function done(_result: unknown): Input {
@@ -106,22 +104,4 @@ function paged(
     page: names.slice(start, end),
     NextToken: more ? Buffer.from(String(end)).toString('base64') : undefined,
   }
-}
-
-/** At once, back to where each message came from, or to another queue. */
-function startMove({ queues, input }: SqsCall): Input {
-  const source = queues.find(required(input, 'SourceArn'))
-  const destination = optional(input, 'DestinationArn')
-  const into = destination === undefined ? undefined : queues.find(destination)
-  if (source === undefined || (destination !== undefined && into === undefined)) {
-    const message = "The resource that you specified for the SourceArn parameter doesn't exist."
-    throw new BrokerError('ResourceNotFoundException', message)
-  }
-  for (const message of source.waiting()) {
-    const target = into ?? queues.find(message.deadLetterSource ?? '')
-    if (target === undefined || target === source) continue
-    source.remove(message)
-    target.adopt({ ...message, receives: 0, firstReceivedAt: undefined }, undefined)
-  }
-  return { TaskHandle: Buffer.from(`${source.arn} ${Date.now()}`).toString('base64') }
 }

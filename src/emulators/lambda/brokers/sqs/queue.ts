@@ -6,6 +6,7 @@ import { Deduplication } from '../deduplication.ts'
 import { DueList } from './due-list.ts'
 import { md5 } from './md5.ts'
 import type { StoredMessage } from './message.ts'
+import type { MoveTask } from './move-tasks.ts'
 import { checkMessage } from './new-message.ts'
 import { checkAttributes, initialAttributes, settingsOfQueue, type QueueSettings } from './queue-settings.ts'
 import { queueFull } from './sqs-errors.ts'
@@ -20,6 +21,9 @@ export interface QueueOptions {
   /** Another queue by its ARN, for what is given up. */
   readonly find: (arn: string) => Queue | undefined
 }
+
+/** What is told of a message: id and sequence are those of the one that it repeats. Its body is not kept for that. */
+type Sent = Pick<StoredMessage, 'id' | 'sequence' | 'bodyMd5'>
 
 /** More than these cannot be held at once: receiving answers OverLimit. */
 export const HELD_MAX = 120_000
@@ -36,12 +40,14 @@ export class Queue {
   readonly fifo: boolean
   readonly createdAt: number
   readonly tags = new Map<string, string>()
+  /** Those that took messages from here, the latest first. */
+  readonly moves: MoveTask[] = []
   readonly #now: () => number
   readonly #find: QueueOptions['find']
   readonly #shelf: Shelf
   readonly #due = new DueList()
   readonly #messages = new Map<string, StoredMessage>()
-  readonly #sent = new Deduplication<StoredMessage>()
+  readonly #sent = new Deduplication<Sent>()
   readonly #counts = { ready: 0, delayed: 0, held: 0, gone: 0 }
   readonly #waiters: Waiters
   #attributes: Record<string, string>
@@ -98,13 +104,13 @@ export class Queue {
   }
 
   /** What it came to; for a duplicate that is the first one. @throws BrokerError. */
-  send(message: SendMessage, trace?: string): StoredMessage {
+  send(message: SendMessage, trace?: string): Sent {
     checkMessage(message, this.#settings, this.fifo)
     const now = this.#now()
     const deduplicationId = message.deduplicationId ?? this.#contentId(message.body)
     const key = this.#settings.deduplicationScope === 'queue' ? '' : JSON.stringify(message.groupId)
     const sameAs = this.fifo ? this.#sent.find(`${key}${deduplicationId}`, now) : undefined
-    if (sameAs !== undefined) return sameAs
+    if (sameAs !== undefined) return { ...sameAs, bodyMd5: md5(message.body) }
     if (this.#bytes >= BYTES_MAX) throw queueFull(this.name, BYTES_MAX)
     const stored = this.#keep({
       id: randomUUID(),
@@ -118,17 +124,22 @@ export class Queue {
       trace,
       deadLetterSource: undefined,
       receives: 0,
+      receivesBefore: 0,
       firstReceivedAt: undefined,
       ...this.#begin(now, message.delayMs),
     })
-    if (this.fifo) this.#sent.add(`${key}${deduplicationId}`, stored, now)
-    return stored
+    const { id, sequence, bodyMd5 } = stored
+    const sent = { id, sequence, bodyMd5 }
+    if (this.fifo) this.#sent.add(`${key}${deduplicationId}`, sent, now)
+    return sent
   }
 
   /** One that another queue gave up, or gives back. */
   adopt(message: StoredMessage, source: string | undefined): void {
     this.#keep({
       ...message,
+      // Each queue counts for itself: two that give up to each other would do nothing else.
+      receivesBefore: message.receives,
       sequence: this.#nextSequence(),
       deadLetterSource: source,
       ...this.#begin(this.#now(), 0),
@@ -248,7 +259,7 @@ export class Queue {
     const { retentionMs, redrive } = this.#settings
     const tooOld = message.sentAt + retentionMs <= now
     const target =
-      redrive !== undefined && message.receives >= redrive.receivesMax
+      redrive !== undefined && message.receives - message.receivesBefore >= redrive.receivesMax
         ? this.#find(redrive.target)
         : undefined
     if (!tooOld && target === undefined) return true

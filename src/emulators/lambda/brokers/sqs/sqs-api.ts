@@ -6,12 +6,13 @@ import { ACCOUNT_ID } from '../../definition.ts'
 import { readBody } from '../../request-body.ts'
 import { sendJson, sendJsonError } from '../answer.ts'
 import { BrokerError } from '../broker-error.ts'
+import { parsedInput, type Input } from '../json-input.ts'
 import { MESSAGE_ACTIONS } from './message-actions.ts'
 import { QUEUE_ACTIONS } from './queue-actions.ts'
 import type { Polls } from './polls.ts'
 import type { QueueRegistry } from './queues.ts'
 import type { SqsCall } from './sqs-call.ts'
-import { isInput, required, type Input } from './sqs-input.ts'
+import { required } from './sqs-input.ts'
 
 const JSON_TYPE = 'application/x-amz-json-1.0'
 /** A batch at its longest, with what JSON adds: every byte may be written as `\u0000`. */
@@ -40,7 +41,7 @@ export function openSqsJson({ queues, polls, mount }: SqsApiOptions): SocketFetc
         const operation = target.slice(target.indexOf('.') + 1)
         context.note({ operation })
         const output = await runSqs(operation, {
-          input: parsed(body),
+          input: parsedInput(body),
           queues,
           polls,
           urls: queueUrls(incoming, context, mount()),
@@ -88,14 +89,4 @@ export async function runSqs(
  */
 export function queueUrls({ headers }: IncomingMessage, { protocol }: RequestContext, mount: string): string {
   return `${protocol}://${headers.host ?? '127.0.0.1'}${mount}/${ACCOUNT_ID}/`
-}
-
-function parsed(body: Buffer | undefined): Input {
-  try {
-    const input: unknown = JSON.parse(body?.toString() ?? '{}')
-    if (isInput(input)) return input
-  } catch {
-    // Told below, as any other JSON that is no object.
-  }
-  throw new BrokerError('SerializationException', 'The content is no JSON object.')
 }

@@ -1,6 +1,6 @@
 import type { Queue } from './queue.ts'
 import type { QueueRegistry } from './queues.ts'
-import type { Input } from './sqs-input.ts'
+import type { Input } from '../json-input.ts'
 
 /** One request of SQS's API. */
 export interface SqsCall {

@@ -1,12 +1,6 @@
 import type { MessageAttribute } from '../../service/queue.ts'
+import { isInput, type Input } from '../json-input.ts'
 import { invalidParameter, invalidValue, missingParameter } from './sqs-errors.ts'
-
-/** What a request carries, as the JSON protocol has it. */
-export type Input = Readonly<Record<string, unknown>>
-
-export function isInput(value: unknown): value is Input {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
 
 /** @throws BrokerError MissingParameter. */
 export function required(input: Input, name: string): string {
@@ -33,16 +27,6 @@ export function integer(
   const number = typeof value === 'string' && value !== '' ? Number(value) : value
   if (typeof number === 'number' && Number.isInteger(number) && number >= min && number <= max) return number
   throw invalidValue(value, name, `Must be between ${min} and ${max}, if provided.`)
-}
-
-export function texts(input: Input, name: string): readonly string[] {
-  const value = input[name]
-  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
-}
-
-export function entries(input: Input, name: string): readonly Input[] {
-  const value = input[name]
-  return Array.isArray(value) ? value.filter(isInput) : []
 }
 
 /** `{ VisibilityTimeout: "30" }` */

@@ -27,8 +27,7 @@ export function dynamoStream(client: AwsClient, stream: string, region: string):
       } while (last !== undefined)
       return shards
     },
-    // It knows no times to start from.
-    since: () => ({ kind: 'LATEST' }),
+    since: (timestamp) => ({ kind: 'AT_TIMESTAMP', timestamp }),
     async iterator(shardId, position, signal) {
       const input = { StreamArn: arn, ShardId: shardId, ...positionFields(position) }
       return text(await client.call('GetShardIterator', input, signal), 'ShardIterator')
@@ -66,7 +65,7 @@ async function streamArn(
   throw new AwsError('ResourceNotFoundException', `the table ${table} is not there, or has no stream`)
 }
 
-/** There are no timestamps to start from: AT_TIMESTAMP is of Kinesis alone. */
+/** It knows no times to start from: it is read from its beginning, and its reader leaves out what is older. */
 function positionFields(position: Position): object {
   switch (position.kind) {
     case 'AFTER_SEQUENCE_NUMBER':

@@ -12,6 +12,7 @@ export class Lane {
   readonly #delivery: BatchDelivery
   readonly #window: TumblingWindow | undefined
   readonly #queue: StreamRecord[] = []
+  #over = false
   /** Called when there is more, or when it is time to stop. */
   #arrived: (() => void) | undefined
   readonly ended: Promise<void>
@@ -20,7 +21,6 @@ export class Lane {
     this.#context = context
     this.#delivery = delivery
     this.#window = window
-    context.signal.addEventListener('abort', () => this.#arrived?.(), { once: true })
     this.ended = context.state.watched(this.#run())
   }
 
@@ -33,14 +33,26 @@ export class Lane {
     this.#arrived?.()
   }
 
+  /** The shard is over: nothing more comes. Its window ends with it, as in the cloud. */
+  end(): void {
+    this.#over = true
+    this.#arrived?.()
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#context
-    while (!signal.aborted) {
-      await this.#fill()
-      if (signal.aborted) return
-      if (this.#window?.isOver(this.#queue[0]) === true) await this.#delivery.close(this.#window)
-      else if (this.#queue.length > 0) await this.#delivery.deliver(this.#take())
-    }
+    const wake = (): void => this.#arrived?.()
+    signal.addEventListener('abort', wake)
+    while (!signal.aborted && !this.#over) await this.#step()
+    signal.removeEventListener('abort', wake)
+    if (this.#window?.leftMs !== undefined) await this.#delivery.close(this.#window)
+  }
+
+  async #step(): Promise<void> {
+    await this.#fill()
+    if (this.#context.signal.aborted) return
+    if (this.#window?.isOver(this.#queue[0]) === true) await this.#delivery.close(this.#window)
+    else if (this.#queue.length > 0) await this.#delivery.deliver(this.#take())
   }
 
   /** Until a batch is full, or its time is over. */
@@ -60,7 +72,7 @@ export class Lane {
         resolve()
       }
       const look = (): void => {
-        if (this.#queue.length >= count || signal.aborted) end()
+        if (this.#queue.length >= count || this.#over || signal.aborted) end()
       }
       const cancel = ms === undefined ? undefined : clock.after(ms, end)
       this.#arrived = look

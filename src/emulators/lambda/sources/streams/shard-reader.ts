@@ -23,17 +23,22 @@ export class ShardReader {
   readonly #rest = new Backoff(REST_MS, REST_MAX_MS)
   #position: Position
   #iterator: string | undefined
+  /** What came before is not for us; milliseconds since 1970. Tables' streams know whole seconds. */
+  #since: number
   /** Called when a lane has room again. */
   #room: (() => void) | undefined
   /** When LATEST was asked for, or the last answer came; milliseconds since 1970. */
   #upToDateAt: number
 
+  readonly #wake = (): void => this.#room?.()
+
   constructor(context: StreamContext, shard: string, position: Position) {
     this.#context = context
     this.#shard = shard
     this.#position = position
+    this.#since = sinceOf(position)
     this.#upToDateAt = context.clock.now()
-    context.signal.addEventListener('abort', () => this.#room?.(), { once: true })
+    context.signal.addEventListener('abort', this.#wake)
     this.#progress = new ShardProgress((sequence) => context.checkpoints.advance(shard, sequence))
     const window = windowOf(context, shard)
     // What a window collects goes through one batch after the other.
@@ -63,9 +68,11 @@ export class ShardReader {
       if (read !== undefined) closed = await this.#take(read)
     }
     await this.#progress.drained(signal)
+    if (closed) for (const lane of this.#lanes) lane.end()
+    await Promise.all(this.#lanes.map((lane) => lane.ended))
+    signal.removeEventListener('abort', this.#wake)
     const finished = closed && !signal.aborted
     if (finished) this.#context.checkpoints.finish(this.#shard)
-    else await Promise.all(this.#lanes.map((lane) => lane.ended))
     return finished
   }
 
@@ -100,6 +107,7 @@ export class ShardReader {
       // What came while nobody could read must not be lost.
       if (kind === 'LATEST') {
         this.#position = this.#context.access.since(this.#upToDateAt / 1000)
+        this.#since = sinceOf(this.#position)
       }
       return true
     }
@@ -119,7 +127,7 @@ export class ShardReader {
     this.#progress.add(records)
     const filtered: StreamRecord[] = []
     for (const record of records) {
-      if (accepts(record.content)) this.#laneOf(record).push(record)
+      if (record.arrival >= this.#since && accepts(record.content)) this.#laneOf(record).push(record)
       else filtered.push(record)
     }
     if (filtered.length > 0) this.#progress.done(filtered)
@@ -152,6 +160,10 @@ export class ShardReader {
     const { batchSize = BATCH_SIZE } = this.#context.source
     return Math.min(Math.max(batchSize * this.#lanes.length, BATCH_SIZE), REQUEST_RECORDS_MAX)
   }
+}
+
+function sinceOf(position: Position): number {
+  return position.kind === 'AT_TIMESTAMP' ? Math.floor(position.timestamp) * 1000 : 0
 }
 
 function plainEvent(records: readonly StreamRecord[]): string {
