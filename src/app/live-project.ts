@@ -83,8 +83,8 @@ export class LiveProject implements AsyncDisposable {
   }
 
   /** Opens what the routes lead to, besides functions. */
-  async bind(): Promise<RouteTable> {
-    const table = await this.#destinations.bind(this.#project)
+  async bind(project = this.#project): Promise<RouteTable> {
+    const table = await this.#destinations.bind(project)
     return { ...table, functions: new Map([...table.functions, ...this.#overlays.addresses]) }
   }
 
@@ -272,14 +272,13 @@ export class LiveProject implements AsyncDisposable {
     await this.#destinations.prepare(project.routes)
     const set = await this.#functions.prepare(project.functions, ({ name }) => !this.#overlays.has(name))
     set.enter()
-    const before = this.#project
-    this.#project = project
     try {
-      this.#gateway?.swap(await this.bind())
+      this.#gateway?.swap(await this.bind(project))
     } catch (error) {
-      this.#project = before
+      await set.leave()
       throw error
     }
+    this.#project = project
     this.#declared = declared
     this.#overlays.keep(declared.functions)
     await set.finish()

@@ -73,16 +73,47 @@ export async function invokeFunction(options: InvokeOptions): Promise<InvokeResu
   await using pool = new Pool({ name: config.name, log: silentLogger })
   await pool.replace(await source.build())
   const asked = options.request ?? (await defaultRequest(pool, options.payload))
-  if (asked !== undefined) return await invokeByHttp(pool, { ...options, request: asked })
-  const timeoutMs = options.timeoutMs ?? config.timeoutMs ?? 900_000
+  const answer =
+    asked === undefined
+      ? invokeByEvent(pool, config, options)
+      : invokeByHttp(pool, { ...options, request: asked })
+  return await inTime(answer, config.name, options.timeoutMs)
+}
+
+async function invokeByEvent(
+  pool: Pool,
+  config: FunctionConfig,
+  { payload, clientContext, timeoutMs = config.timeoutMs ?? 900_000 }: InvokeOptions,
+): Promise<InvokeResult> {
   const signal = AbortSignal.timeout(timeoutMs)
-  const { clientContext } = options
-  return await pool.invoke(options.payload, {
+  return await pool.invoke(payload, {
     id: randomUUID(),
     deadline: Date.now() + timeoutMs,
     signal,
     clientContext,
   })
+}
+
+/** A function that goes on is ended with its pool. @throws FlexiError FLEXI_FUNCTION_TIMEOUT. */
+async function inTime<Value>(
+  answer: Promise<Value>,
+  name: string,
+  limitMs: number | undefined,
+): Promise<Value> {
+  if (limitMs === undefined) return await answer
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const error = new FlexiError(
+      'FLEXI_FUNCTION_TIMEOUT',
+      `${name} did not answer within ${limitMs / 1000} s`,
+    )
+    timer = setTimeout(reject, limitMs, error)
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 function openSource(

@@ -13,6 +13,8 @@ interface Reconfiguration {
 export interface PreparedSet {
   /** From now on what is new is found, and what is gone is not. */
   enter(): void
+  /** Takes that back, where nothing could be bound to it: all is as it was, and what is new has ended. */
+  leave(): Promise<void>
   /** Swaps the code of what stays under its name, and ends what is gone. */
   finish(): Promise<void>
 }
@@ -86,6 +88,11 @@ export class ServedFunctions implements AsyncDisposable {
       enter: () => {
         for (const served of removed) this.#served.delete(served.name)
         for (const served of added) this.#served.set(served.name, served)
+      },
+      leave: async () => {
+        for (const served of added) this.#served.delete(served.name)
+        for (const served of removed) this.#served.set(served.name, served)
+        await Promise.all([disposeAll(added), ...changes.map((change) => change.abandon())])
       },
       async finish() {
         await Promise.all(changes.map((change) => change.apply()))

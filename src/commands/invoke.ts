@@ -93,12 +93,14 @@ export default class Invoke extends FlexiCommand {
     const sample =
       flags.event === undefined ? undefined : sampleEvent(flags.event, assignments('set', flags.set ?? []))
     const screen = this.#screen(directory)
+    const request = requestOf(flags)
     const result = await invokeFunction({
       directory,
       environment: process.env,
       name: args.function,
-      payload: sample === undefined ? await payloadOf(flags.payload) : Buffer.from(JSON.stringify(sample)),
-      request: requestOf(flags),
+      payload:
+        sample === undefined ? await payloadOf(flags.payload, request) : Buffer.from(JSON.stringify(sample)),
+      request,
       onEvent: (event) => {
         if (flags.log || !isPlatformLine(event)) screen.show(event)
       },

@@ -13,6 +13,7 @@ export interface MergedFunctions {
 /**
  * Puts together what flexi.jsonc declares and what the providers detect. flexi.jsonc wins: by name, and when one of its functions
  * names the very file (`"config": "wrangler.jsonc"`) that a provider found by itself, which would serve the same code twice.
+ * One that names no code of its own changes what was detected: its variables and settings count more.
  */
 export function mergeFunctions(
   declared: readonly FunctionConfig[],
@@ -29,9 +30,30 @@ export function mergeFunctions(
       if (winner !== undefined) renamed.set(config.name, winner.name)
       return winner === undefined
     })
+  const all = detections.flatMap(({ functions }) => functions)
+  const own = declared.map((config) => changed(config, all) ?? config)
   const routes = detections.flatMap((detection) => detection.routes).map((rule) => retarget(rule, renamed))
-  return { functions: [...declared, ...detected], routes }
+  return { functions: [...own, ...detected], routes }
 }
+
+/** What was detected, with what flexi.jsonc says of it; undefined when that is a function by itself. */
+function changed(declared: FunctionConfig, detected: readonly FunctionConfig[]): FunctionConfig | undefined {
+  const of = detected.find(({ name, provider }) => name === declared.name && provider === declared.provider)
+  if (of?.options['handler'] === undefined || CODE.some((key) => declared.options[key] !== undefined))
+    return undefined
+  return {
+    ...of,
+    origin: declared.origin,
+    placeOf: declared.placeOf ?? of.placeOf,
+    environment: { ...of.environment, ...declared.environment },
+    timeoutMs: declared.timeoutMs ?? of.timeoutMs,
+    memoryMb: declared.memoryMb ?? of.memoryMb,
+    options: { ...of.options, ...declared.options },
+  }
+}
+
+/** Who says one of these says what runs. */
+const CODE = ['handler', 'runtime', 'archive'] as const
 
 function namesFile(declared: FunctionConfig, detected: FunctionConfig, directory: AbsolutePath): boolean {
   if (declared.provider !== detected.provider) return false

@@ -215,6 +215,22 @@ test('what is put while a newer configuration comes is put over that, also when 
   ).toEqual(['a', 'b', 'c', 'hello'])
 })
 
+test('routes that cannot be bound change nothing: what is gone is still there, and what came has ended', async () => {
+  live.attach({
+    swap() {
+      throw new Error('no such route')
+    },
+  })
+  await expect(host.put(config('made', 'hello.handler'))).rejects.toThrow('no such route')
+  await writeFunctions({ other: { handler: 'hello.handler' } })
+  await live.restart()
+  expect([...live.served.keys()]).toEqual(['hello'])
+  live.attach(gateway)
+  expect(await invoked('hello')).toBe('"file"')
+  await live.restart()
+  expect([...live.served.keys()]).toEqual(['other'])
+})
+
 test('nothing is put once the application ends: nobody would end it', async () => {
   const ended = live[Symbol.asyncDispose]()
   await expect(host.put(config('late', 'hello.handler'))).rejects.toMatchObject({

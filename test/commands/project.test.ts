@@ -9,6 +9,7 @@ import { cli } from './cli.ts'
 const HANDLER = `export const handler = async (event) => {
   console.log('seen', JSON.stringify(event))
   if (event.fail) throw new TypeError('as you wish')
+  while (event.busy);
   return { got: event }
 }
 `
@@ -18,7 +19,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'flexi-project-'))
   await mkdir(join(folder, 'good/src'), { recursive: true })
   await mkdir(join(folder, 'bad'))
-  const functions = { hello: { provider: 'lambda', handler: 'src/hello.handler' } }
+  const functions = { hello: { provider: 'lambda', handler: 'src/hello.handler', timeout: 20 } }
   await writeFile(
     join(folder, 'good/flexi.jsonc'),
     JSON.stringify({ functions, routes: [{ path: '/', to: 'hello' }] }),
@@ -112,6 +113,21 @@ describe('flexi invoke', () => {
   test('prints what the platform logs with --log', async () => {
     const result = await cli(['invoke', '--dir', 'good', '--log', 'hello'], { cwd: folder })
     expect(result.stderr).toContain('REPORT RequestId')
+  })
+
+  test('sends a request without a body when no payload is named', async () => {
+    const args = ['invoke', '--dir', 'good', '--path', '/a?b=1', '--json', 'hello']
+    const { stdout } = await cli(args, { cwd: folder })
+    const { payload } = JSON.parse(stdout) as { payload: { got: Record<string, unknown> } }
+    expect(payload.got).toMatchObject({ rawPath: '/a', requestContext: { http: { method: 'GET' } } })
+    expect(payload.got).not.toHaveProperty('body')
+  })
+
+  test('waits no longer than it is told, whatever the function may take', async () => {
+    const args = ['invoke', '--dir', 'good', '--timeout', '1', '--payload', '{"busy":true}', 'hello']
+    const result = await cli(args, { cwd: folder })
+    expect(result).toMatchObject({ exit: 1, stdout: '' })
+    expect(result.stderr).toContain('hello did not answer within 1 s FLEXI_FUNCTION_TIMEOUT')
   })
 
   test('exits with 1 when the function fails, and prints the error its caller would get', async () => {

@@ -201,6 +201,24 @@ describe('all files together', () => {
     expect(targets(project)).toEqual([['GET /two', { kind: 'function', name: 'two' }]])
   })
 
+  test('a function of flexi.jsonc that names no code changes what a provider file says of it', async () => {
+    const project = await read({
+      'flexi.jsonc':
+        '{"functions":{"two":{"provider":"lambda","timeout":9,"environment":{"A":"mine"},"layers":["x"]}}}',
+      'template.fake': 'one\ntwo GET /two',
+    })
+    expect(project.functions).toMatchObject([
+      {
+        name: 'two',
+        timeoutMs: 9000,
+        environment: { A: 'mine', FROM: 'template' },
+        options: { handler: 'two.handler', layers: ['x'] },
+      },
+      { name: 'one', environment: { FROM: 'template' } },
+    ])
+    expect(targets(project)).toEqual([['GET /two', { kind: 'function', name: 'two' }]])
+  })
+
   test('a function that names a provider file takes the place of what that file defines', async () => {
     const project = await read({
       'flexi.jsonc': '{"functions":{"edge":{"provider":"workers","config":"./wrangler.fake"}}}',
@@ -549,6 +567,7 @@ describe('flexi.jsonc', () => {
         provider: 'native',
         directory: project.directory,
         origin: { file: 'flexi.jsonc', line: 3, column: 24 },
+        placeOf: expect.any(Function) as () => unknown,
         environment: { A: 'b' },
         timeoutMs: 1500,
         memoryMb: 128,

@@ -3,13 +3,14 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/pro
 import { basename, dirname, join, resolve } from 'node:path'
 
 import { configError, errorMessage } from '../../core/errors.ts'
-import type { FunctionConfig } from '../../core/function.ts'
+import type { FunctionConfig, FunctionSource } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
+import { HeldFolders } from './held-folders.ts'
+import { UNPACKED_MAX } from './limits.ts'
 
-/** As Lambda has it, unpacked. */
-const LIMITS = { bytesMax: 262_144_000, entriesMax: 200_000 }
 /** A revision that is drained still has its folder. */
 const FOLDERS_KEPT = 3
+const held = new HeldFolders()
 
 /**
  * Unpacks a zip file that holds a function's code, once for each content. @returns the folder.
@@ -39,13 +40,24 @@ export async function unpackArchive(
   }
 }
 
+/** Its folder stays until it is disposed. */
+export function holdArchive(source: FunctionSource, folder: AbsolutePath): FunctionSource {
+  const release = held.hold(folder)
+  const dispose = source[Symbol.asyncDispose].bind(source)
+  const disposeAndRelease = async (): Promise<void> => {
+    release()
+    await dispose()
+  }
+  return Object.assign(source, { [Symbol.asyncDispose]: disposeAndRelease })
+}
+
 /** Whole or not at all: it is unpacked beside its place. */
 async function unpackInto(folder: string, bytes: Buffer): Promise<void> {
   const { unzip } = await import('./api/unzip.ts')
   await mkdir(dirname(folder), { recursive: true })
   const beside = await mkdtemp(`${folder}.`)
   try {
-    await unzip(bytes, beside, LIMITS)
+    await unzip(bytes, beside, UNPACKED_MAX)
     await rename(beside, folder)
   } catch (error) {
     await rm(beside, { recursive: true, force: true })
@@ -56,7 +68,9 @@ async function unpackInto(folder: string, bytes: Buffer): Promise<void> {
 
 async function removeOlder(folder: string): Promise<void> {
   const parent = dirname(folder)
-  const names = (await readdir(parent)).filter((name) => name !== basename(folder))
+  const names = (await readdir(parent)).filter(
+    (name) => name !== basename(folder) && !held.has(join(parent, name)),
+  )
   const dated = await Promise.all(
     names.map(async (name) => ({
       name,

@@ -62,10 +62,16 @@ async function open(config: FunctionConfig, scope: FunctionScope): Promise<Funct
     provisioned: settingsOf(config).provisionedConcurrency,
     scope,
   }
-  const openSource = await sourceOpener(definition)
-  if (settingsOf(config).layers === undefined) return openSource(definition)
+  const source = await openSource(config, definition)
+  if (options.archive === undefined) return source
+  return (await import('./archive-code.ts')).holdArchive(source, definition.taskRoot)
+}
+
+async function openSource(config: FunctionConfig, definition: Definition): Promise<FunctionSource> {
+  const opener = await sourceOpener(definition)
+  if (settingsOf(config).layers === undefined) return opener(definition)
   const { openLayered } = await import('./layers/layered-source.ts')
-  return openLayered(config, definition, openSource)
+  return openLayered(config, definition, opener)
 }
 
 async function sourceOpener(definition: Definition): Promise<(definition: Definition) => FunctionSource> {

@@ -8,3 +8,6 @@ export const DEFAULT_TIMEOUT_MS = 3_000
 export const TIMEOUT_MS_MAX = 900_000
 export const DEFAULT_MEMORY_MB = 128
 export const MEMORY_MB_MAX = 10_240
+
+/** A function's code, or one of its layers, unpacked. Lambda itself counts bytes only. */
+export const UNPACKED_MAX = { bytesMax: 262_144_000, entriesMax: 200_000 } as const

@@ -28,6 +28,8 @@ const NO_API = '127.0.0.1:9001'
 /** After a swap the next spare is made at leisure, so that it does not compete with the first requests. */
 const SPARE_DELAY_MS = 50
 
+const WRITTEN_KEPT = 4
+
 /** With more functions than these, none is started before it is asked for, and so none gets a process early. */
 const EAGER_FUNCTIONS_MAX = 8
 let openSources = 0
@@ -43,6 +45,8 @@ export class NodeSource implements FunctionSource {
   #missing: readonly AbsolutePath[] = []
   #builds = 0
   #written: string[] = []
+  /** The file of the code that started last. It may be asked for another environment. */
+  #serving: string | undefined
   #spareTimer: NodeJS.Timeout | undefined
   #isExtended: boolean
   /** Nothing but a person at a debugger ends the start of these. */
@@ -163,11 +167,12 @@ export class NodeSource implements FunctionSource {
     return join(this.#definition.scope.stateDirectory, 'build', this.#definition.name)
   }
 
-  /** Old revisions may still be drained and started again after a crash: the last few stay. */
+  /** Old revisions may still be drained: the last few stay, and the one that serves, however many edits could not start. */
   #forget(path: string): void {
     this.#written.push(path)
-    for (const old of this.#written.splice(0, Math.max(0, this.#written.length - 4)))
-      void rm(old, { force: true })
+    const old = this.#written.slice(0, -WRITTEN_KEPT).filter((one) => one !== this.#serving)
+    this.#written = this.#written.filter((one) => !old.includes(one))
+    for (const one of old) void rm(one, { force: true })
   }
 
   async #start(code: HandlerCode, handler: HandlerFile): Promise<LambdaInstance> {
@@ -192,6 +197,7 @@ export class NodeSource implements FunctionSource {
     const execution = await this.#begun(
       this.#isExtended ? await this.#extended(init) : nodeEnvironment(this.#standby.take(), init),
     )
+    this.#serving = code.path
     if (this.#builds > 1) this.#prepareSpareSoon()
     // A crash is likely to be followed by another: the next start finds a process ready.
     void execution.closed.then((error) => (error === undefined ? undefined : this.#prepareSpareSoon()))

@@ -58,6 +58,7 @@ export async function parseOptions(config: FunctionConfig): Promise<LambdaOption
   }
   checkHandler(options, config, fault)
   checkBounds(config, fault)
+  checkCharacters(config, options.handler, fault)
   await checkSettings(config, fault)
   if (faults.length > 0) throw configError(faults)
   return { ...options, handler: options.handler === '' ? 'bootstrap' : options.handler }
@@ -104,11 +105,22 @@ function checkHandler({ handler, runtime }: LambdaOptions, config: FunctionConfi
   const needed = config.options['handler'] === undefined && runtime?.startsWith('provided') !== true
   if (needed) fault('no handler', 'Add "handler": "src/hello.handler".')
   if (handler.includes('..')) {
-    fault(`"${handler}" is no handler: ".." may not be in it`, 'Set the function’s folder instead.', 'handler')
+    fault(
+      `"${handler}" is no handler: ".." may not be in it`,
+      'Set the function’s folder instead.',
+      'handler',
+    )
   }
   if (runtime !== undefined && !RUNTIME_RUNS.test(runtime)) {
     fault(`runtime "${runtime}" does not run here`, `Use ${RUNTIMES_IN_WORDS}.`, 'runtime')
   }
+}
+
+/** The handler is a variable too. */
+function checkCharacters({ environment }: FunctionConfig, handler: string, fault: Report): void {
+  for (const [name, value] of Object.entries({ ...environment, _HANDLER: handler }))
+    if (value.includes('\0'))
+      fault(`the variable ${name} has a NUL character, which no process can be given`, 'Take it out.')
 }
 
 function checkBounds(config: FunctionConfig, fault: Report): void {

@@ -729,6 +729,57 @@ test('functions find the services that answer here, unless somebody says where o
   })
 })
 
+test('what was provisioned and configured for an alias or a version goes with it', async () => {
+  const FunctionName = 'leaves'
+  await made(FunctionName, 'one', { Publish: true })
+  await client.send(new PutFunctionConcurrencyCommand({ FunctionName, ReservedConcurrentExecutions: 2 }))
+  const create = () =>
+    client.send(new CreateAliasCommand({ FunctionName, Name: 'gone', FunctionVersion: '1' }))
+  const configure = async (Qualifier: string) => {
+    const of = { FunctionName, Qualifier }
+    await client.send(
+      new PutProvisionedConcurrencyConfigCommand({ ...of, ProvisionedConcurrentExecutions: 1 }),
+    )
+    await client.send(new PutFunctionEventInvokeConfigCommand({ ...of, MaximumRetryAttempts: 0 }))
+  }
+  await create()
+  await configure('gone')
+  await configure('1')
+  // Only an alias is deleted as one.
+  await client.send(new DeleteAliasCommand({ FunctionName, Name: '1' }))
+  expect(await ran(FunctionName, '1')).toMatchObject({ says: 'one' })
+  await client.send(new DeleteAliasCommand({ FunctionName, Name: 'gone' }))
+  await create()
+  const of = { FunctionName, Qualifier: 'gone' }
+  for (const command of [
+    new GetProvisionedConcurrencyConfigCommand(of),
+    new GetFunctionEventInvokeConfigCommand(of),
+  ])
+    expect((await refusal(client.send(command as GetFunctionEventInvokeConfigCommand)))[0]).toBe(404)
+  await client.send(new DeleteAliasCommand({ FunctionName, Name: 'gone' }))
+  await client.send(new DeleteFunctionCommand({ FunctionName, Qualifier: '1' }))
+  // All that is reserved is there for the others again.
+  expect(await ran(FunctionName)).toMatchObject({ says: 'one' })
+  await client.send(new PutFunctionConcurrencyCommand({ FunctionName, ReservedConcurrentExecutions: 1 }))
+})
+
+test('a variable or a handler that no process can be given is refused', async () => {
+  const change = new UpdateFunctionConfigurationCommand({
+    FunctionName: 'declared',
+    Environment: { Variables: { WITH_NUL: 'a\0b' } },
+  })
+  expect(await refusal(client.send(change))).toEqual([
+    400,
+    'InvalidParameterValueException',
+    expect.stringContaining('WITH_NUL'),
+  ])
+  const other = new UpdateFunctionConfigurationCommand({
+    FunctionName: 'declared',
+    Handler: 'app\0.handler',
+  })
+  expect((await refusal(client.send(other)))[0]).toBe(400)
+})
+
 test('a change of the log format leaves the log group what it was', async () => {
   await made('logging')
   const LoggingConfig = { LogFormat: 'JSON' } as const

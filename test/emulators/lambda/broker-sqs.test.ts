@@ -777,20 +777,25 @@ describe('queues', () => {
   })
 })
 
-test('a queue that nobody reads takes 256 MiB and no more, because it is in memory', async () => {
-  await using host = await hosted()
-  const { queues } = host.brokers
-  queues.ensure('orders')
-  const body = 'x'.repeat(1024 * 1024)
-  for (let count = 0; count < 256; count++) await queues.send('orders', { body })
-  await expect(queues.send('orders', { body: 'a' })).rejects.toThrow('holds 268435456 bytes')
-  const signal = AbortSignal.timeout(5_000)
-  const [message] = await queues.receive('orders', { max: 1, waitMs: 0, signal })
-  await queues.remove('orders', [message?.receipt ?? ''])
-  await expect(queues.send('orders', { body: 'a' })).resolves.toEqual(expect.any(String))
-  await host.sqs.send(new PurgeQueueCommand({ QueueUrl: 'orders' }))
-  await expect(queues.send('orders', { body })).resolves.toEqual(expect.any(String))
-})
+test.each([
+  ['bodies', { body: 'x'.repeat(1024 * 1024) }],
+  ['attributes', { body: 'x', attributes: { a: { type: 'String', text: 'x'.repeat(1024 * 1024 - 10) } } }],
+])(
+  'a queue that nobody reads takes 256 MiB of %s and no more, because it is in memory',
+  async (_of, large) => {
+    await using host = await hosted()
+    const { queues } = host.brokers
+    queues.ensure('orders')
+    for (let count = 0; count < 256; count++) await queues.send('orders', large)
+    await expect(queues.send('orders', { body: 'a' })).rejects.toThrow('holds 268435456 bytes')
+    const signal = AbortSignal.timeout(5_000)
+    const [message] = await queues.receive('orders', { max: 1, waitMs: 0, signal })
+    await queues.remove('orders', [message?.receipt ?? ''])
+    await expect(queues.send('orders', { body: 'a' })).resolves.toEqual(expect.any(String))
+    await host.sqs.send(new PurgeQueueCommand({ QueueUrl: 'orders' }))
+    await expect(queues.send('orders', large)).resolves.toEqual(expect.any(String))
+  },
+)
 
 describe('the older protocol', () => {
   async function ask(host: Hosted, form: Record<string, string>, path = ''): Promise<string> {

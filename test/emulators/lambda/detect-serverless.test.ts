@@ -250,7 +250,7 @@ describe('events', () => {
       rules.map(({ pattern }) => (optionsOf(found, pattern) as { readonly listener?: unknown }).listener),
     ).toEqual([
       {
-        name: 'y',
+        name: 'load balancers',
         priority: 7,
         conditions: {
           path: ['/a*b'],
@@ -260,7 +260,7 @@ describe('events', () => {
           ip: ['10.0.0.0/8'],
         },
       },
-      { name: 'y', priority: 8, conditions: { path: ['/plain'] } },
+      { name: 'load balancers', priority: 8, conditions: { path: ['/plain'] } },
     ])
     expect(rules.map(({ pattern }) => pattern)).toEqual([
       'rule 7: /a*b, a.test b.test, x-a, ?q=true, 10.0.0.0/8',

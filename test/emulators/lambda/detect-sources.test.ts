@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { describe, expect, test } from 'vitest'
@@ -407,6 +407,24 @@ describe('code that is not a folder', () => {
     const options = second?.options as { readonly handler: string }
     await using opened = await openFunction({}, { handler: '', options })
     expect((await opened.invoke({})).value).toBe('other')
+    await rm(directory, { recursive: true, force: true })
+  })
+
+  test('what serves stays unpacked, however many zip files have come to nothing since', async () => {
+    const directory = await temporaryFolder({})
+    const scope = { stateDirectory: directory } as Parameters<typeof lambda.open>[1]
+    const open = async (text: string) => {
+      await writeFile(join(directory, 'a.zip'), zipOf([{ name: 'index.mjs', text }]))
+      return await lambda.open(config(directory), scope)
+    }
+    const folders = () => readdir(join(directory, 'archives', 'f'))
+    const served = await open('serves')
+    const [folder] = await folders()
+    for (const text of ['1', '2', '3', '4']) await (await open(text))[Symbol.asyncDispose]()
+    expect(await folders()).toContain(folder)
+    await served[Symbol.asyncDispose]()
+    await (await open('5'))[Symbol.asyncDispose]()
+    expect(await folders()).not.toContain(folder)
     await rm(directory, { recursive: true, force: true })
   })
 

@@ -12,13 +12,17 @@ import kinesalite from 'kinesalite'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 
+import type { ApiFunction } from '../../../src/core/function.ts'
+import { silentLogger } from '../../../src/core/log.ts'
+import type { AbsolutePath } from '../../../src/core/place.ts'
 import type {
   AuthorizerOptions,
   RouteOptions,
 } from '../../../src/emulators/lambda/front-ends/route-options.ts'
+import { openSources } from '../../../src/emulators/lambda/sources/sources.ts'
 import { serveProject, type ApiProject } from './api-project.ts'
 import { serveApi, type AskOptions, type ServedApi } from './http-harness.ts'
-import { SOON } from './source-harness.ts'
+import { FakeClock, fakeInvoker, FakeQueue, SOON } from './source-harness.ts'
 
 interface Schema {
   safeParse(event: unknown): { readonly success: boolean; readonly error?: unknown }
@@ -159,13 +163,11 @@ describe('what an event source gives a function is what Powertools for Lambda ta
     kinesis.listen(0, '127.0.0.1')
     await once(kinesis, 'listening')
     const endpoint = `http://127.0.0.1:${(kinesis.address() as AddressInfo).port}`
-    const soon = new Date(Date.now() + 3000).toISOString().slice(0, 19)
     project = await serveProject(
       {
         queued: { handler, sources: [{ type: 'sqs', queue: 'jobs' }] },
         told: { handler, sources: [{ type: 'sns', topic: 'news' }] },
         ruled: { handler, sources: [{ type: 'events', pattern: { source: ['shop'] } }] },
-        timed: { handler, sources: [{ type: 'schedule', expression: `at(${soon})` }] },
         streamed: { handler, sources: [{ ...stream, endpoint }] },
       },
       { 'index.mjs': NOTES },
@@ -219,10 +221,30 @@ describe('what an event source gives a function is what Powertools for Lambda ta
     events.destroy()
   })
 
-  test('a schedule', async () => {
-    expectOf(schemas.EventBridgeSchema, await event('timed'))
-    expect(await event('timed')).toMatchObject({ source: 'aws.scheduler' })
-  })
+  test.each(['rate(1 minute)', 'cron(1 10 * * ? *)', 'at(2026-11-21T10:01:00)'])(
+    'a schedule: %s',
+    async (expression) => {
+      const clock = new FakeClock('2026-11-21T10:00:00Z')
+      const invoker = fakeInvoker()
+      const config = { name: 'timed', options: { handler, sources: [{ type: 'schedule', expression }] } }
+      await using _sources = await openSources({
+        host: {
+          log: silentLogger,
+          stateDirectory: project.directory as AbsolutePath,
+          control: () => undefined,
+          functions: () => [{ config } as unknown as ApiFunction],
+        },
+        invoker,
+        brokers: { queues: new FakeQueue(clock), listen: () => undefined },
+        targets: { send: () => Promise.resolve() },
+        environment: {},
+        clock,
+      })
+      await clock.advance(61_000)
+      await expect.poll(() => invoker.events.length, SOON).toBe(1)
+      expectOf(schemas.EventBridgeSchema, invoker.events[0])
+    },
+  )
 
   // oxlint-disable-next-line vitest/expect-expect -- expectOf() expects
   test('records of a stream of Kinesis', async () => {

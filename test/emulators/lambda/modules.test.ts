@@ -347,3 +347,16 @@ test('code in a template that becomes CommonJS does not leave the ES module besi
     await rm(stateDirectory, { recursive: true, force: true })
   }
 })
+
+test('what serves can be started again, however many edits were built and could not start', async () => {
+  const code = (first: string): Files => ({
+    'app.mts': `${first}\nexport const handler = async ({ exit }: { exit?: true }) => exit ? process.exit(1) : 'serves'`,
+  })
+  await using fn = await openFunction(code(''), { handler: 'app.handler' })
+  for (const count of [1, 2, 3, 4, 5, 6]) {
+    await fn.write(code(`throw new Error('no ${count}')`))
+    await expect(fn.build()).rejects.toThrow(`no ${count}`)
+  }
+  await fn.invoke({ exit: true })
+  expect((await fn.invoke()).value).toBe('serves')
+})

@@ -1,3 +1,6 @@
+import { readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
 import {
   PublishVersionCommand,
   PutFunctionConcurrencyCommand,
@@ -6,9 +9,12 @@ import {
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { CodeStore } from '../../../src/emulators/lambda/api/code-store.ts'
 import { format2Answer } from '../../../src/emulators/lambda/front-ends/format-2.ts'
+import { temporaryFolder } from './harness.ts'
 import { openCloud, type Cloud } from './recorded/cloud.ts'
 import { Comparison, pathMatches } from './recorded/comparison.ts'
+import { zipOf } from './zip.ts'
 
 describe('what the recordings taught', () => {
   const NODE = { Runtime: 'nodejs20.x', Handler: 'index.handler' } as const
@@ -140,4 +146,19 @@ describe('the comparison with a recording', () => {
     expect(pathMatches('T::x[*]', 'T::x[java8.al2]')).toBe(true)
     expect(pathMatches('T::x', 'T::xy')).toBe(false)
   })
+})
+
+test('what says the format of kept code is written once, because runtimes may be reading it', async () => {
+  const directory = await temporaryFolder({})
+  const codes = new CodeStore(directory)
+  const added = async (text: string) => {
+    const folder = codes.pathOf(await codes.addZip(zipOf([{ name: 'index.js', text }])))
+    const file = join(folder, '../package.json')
+    const { mtimeNs, ino } = await stat(file, { bigint: true })
+    return { mtimeNs, ino, text: await readFile(file, 'utf8') }
+  }
+  const first = await added('// one')
+  expect(first.text).toBe('{}\n')
+  expect(await added('// two')).toEqual(first)
+  await rm(directory, { recursive: true })
 })

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Invocation, Outcome } from '../../../src/emulators/lambda/environments/environment.ts'
 import type { MountedAnswer, MountedCall } from '../../../src/emulators/lambda/environments/mounted.ts'
 import { RuntimeApi } from '../../../src/emulators/lambda/environments/runtime-api.ts'
+import { startRuntimeProcess } from '../../../src/emulators/lambda/environments/runtime.ts'
 import { prepareFunction } from './harness.ts'
 
 interface Answer {
@@ -507,4 +508,15 @@ while (true) {
     ])
     expect(opened.lines.map(({ text }) => text)).toContain('early')
   })
+})
+
+test('a spare process that cannot be started is none, and nobody has to wait for it', async () => {
+  await using spare = startRuntimeProcess({
+    command: 'sh',
+    args: [],
+    cwd: '/',
+    environment: { NOBODY_STARTS_WITH: '\0' },
+    functionArn: ARN,
+  })
+  await expect.poll(() => spare.alive).toBe(false)
 })

@@ -15,6 +15,7 @@ import { AwsError } from '../../../src/emulators/lambda/sources/aws-client.ts'
 import { SourceState } from '../../../src/emulators/lambda/sources/source-state.ts'
 import { Checkpoints } from '../../../src/emulators/lambda/sources/streams/checkpoints.ts'
 import { ShardProgress } from '../../../src/emulators/lambda/sources/streams/shard-progress.ts'
+import type { Position } from '../../../src/emulators/lambda/sources/streams/stream-access.ts'
 import { StreamPoller } from '../../../src/emulators/lambda/sources/streams/stream-poller.ts'
 import {
   FakeClock,
@@ -507,22 +508,37 @@ describe('reading', () => {
     expect(run.batches()).toEqual([['a']])
   })
 
+  /** As a table's stream, which begins at its beginning or at its end, and holds something already. */
+  function likeTable(stream: FakeStream): void {
+    stream.put('s0', 'old')
+    const iterator = stream.iterator.bind(stream)
+    stream.iterator = (shard, position) =>
+      iterator(shard, position.kind === 'AT_TIMESTAMP' ? { kind: 'TRIM_HORIZON' } : position)
+  }
+
   test('one that knows no times has what came since told apart by its records', async () => {
     await using run = await polled({
       source: { type: 'dynamodb', startingPosition: 'LATEST' },
-      before(stream) {
-        stream.put('s0', 'old')
-        const iterator = stream.iterator.bind(stream)
-        // As a table's stream, which begins at its beginning or at its end.
-        stream.iterator = (shard, position) =>
-          iterator(shard, position.kind === 'AT_TIMESTAMP' ? { kind: 'TRIM_HORIZON' } : position)
-      },
+      before: likeTable,
     })
     await run.clock.advance(5_000)
     run.stream.put('s0', 'a')
     run.stream.failure = new AwsError('ExpiredIteratorException', 'too old')
     await run.clock.advance(2_000)
     expect(run.batches()).toEqual([['a']])
+  })
+
+  test('what is left out moves no checkpoint: a restart would begin in the midst of it', async () => {
+    await using run = await polled({
+      source: { type: 'dynamodb', startingPosition: 'LATEST' },
+      before: likeTable,
+    })
+    await run.clock.advance(5_000)
+    run.stream.failure = new AwsError('ExpiredIteratorException', 'too old')
+    await run.clock.advance(2_000)
+    const since = (timestamp: number): Position => ({ kind: 'AT_TIMESTAMP', timestamp })
+    expect(run.checkpoints.position('s0', since)).toEqual({ kind: 'AT_TIMESTAMP', timestamp: 1_700_000_000 })
+    expect(run.batches()).toEqual([])
   })
 
   test('a service that is away is waited for, and that is said once', async () => {

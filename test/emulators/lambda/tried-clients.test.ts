@@ -58,6 +58,42 @@ test('a handler that is not there is an import error, and says once what is', as
   })
 })
 
+test('a mistake in an option is shown where it stands', async () => {
+  const sources = [
+    { type: 'sqs', queue: 'jobs' },
+    { type: 'sqs', queue: 'jobs', batchSize: 0 },
+    { type: 'sqs' },
+  ]
+  const options = { handler: 'a.handler', maximumRetryAttempts: 5, colour: 'red', sources }
+  const fault = (line: number, text: string) => ({
+    place: { file: 'flexi.jsonc', line },
+    text: expect.stringContaining(text) as string,
+  })
+  await expect(serveProject({ hello: options }, { 'a.js': '' })).rejects.toMatchObject({
+    code: 'FLEXI_CONFIG',
+    faults: [
+      fault(7, '"colour": "red"'),
+      fault(6, '"maximumRetryAttempts": 5'),
+      fault(16, '"batchSize": 0'),
+      fault(18, '{'),
+    ],
+  })
+})
+
+test('a service that is not here is told apart from those that are', async () => {
+  await using project = await serveProject({ hello: { handler: 'a.handler' } }, { 'a.js': '' })
+  const post = async (headers: Record<string, string>, body: string) =>
+    (await project.ask('/', { method: 'POST', headers, body })).text()
+  const form = { 'Content-Type': 'application/x-www-form-urlencoded' }
+  const here = 'Lambda, SQS, SNS and EventBridge answer here'
+  expect(await post({ 'X-Amz-Target': 'DynamoDB_20120810.ListTables' }, '{}')).toContain(
+    `flexi has no DynamoDB_20120810.ListTables: ${here}`,
+  )
+  expect(await post(form, 'Action=GetCallerIdentity&Version=2011-06-15')).toContain(
+    `flexi has no GetCallerIdentity: ${here}`,
+  )
+})
+
 function made(FunctionName: string) {
   const ZipFile = zipOf([{ name: 'index.js', text: 'exports.handler = async () => 1' }])
   const Role = 'arn:aws:iam::123456789012:role/any'

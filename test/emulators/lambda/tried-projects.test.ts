@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
+import type { RouteOptions } from '../../../src/emulators/lambda/front-ends/route-options.ts'
 import { APP, detect, optionsOf } from './detect-harness.ts'
 
 const valueOf = async (files: Record<string, string>, environment = {}): Promise<string | undefined> => {
@@ -99,4 +100,106 @@ functions:
       cors: { allowMethods: ['OPTIONS', 'GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD'] },
     })
   })
+})
+
+describe('cdk.out', () => {
+  const proxy = (id: string, region: string): Record<string, unknown> => ({
+    [`F${id}`]: {
+      Type: 'AWS::Lambda::Function',
+      Properties: {
+        Handler: 'app.handler',
+        Runtime: 'nodejs20.x',
+        Environment: { Variables: { R: region } },
+      },
+      Metadata: { 'aws:cdk:path': `${id}/F${id}/Resource`, 'aws:asset:path': 'asset.1' },
+    },
+  })
+  const where = { Ref: 'AWS::Region' } as unknown as string
+  const stack = (name: string, environment: string): Record<string, unknown> => ({
+    [name]: {
+      type: 'aws:cloudformation:stack',
+      environment,
+      properties: { templateFile: `${name}.template.json` },
+    },
+  })
+  const manifest = {
+    artifacts: { ...stack('A', 'aws://1/eu-west-1'), ...stack('B', 'aws://unknown-account/unknown-region') },
+  }
+  const mock = {
+    HttpMethod: 'OPTIONS',
+    ResourceId: { Ref: 'Items' },
+    RestApiId: { Ref: 'Rest' },
+    Integration: {
+      Type: 'MOCK',
+      IntegrationResponses: [
+        {
+          StatusCode: '204',
+          ResponseParameters: {
+            'method.response.header.Access-Control-Allow-Headers': "'Content-Type,X-A'",
+            'method.response.header.Access-Control-Allow-Origin': "'https://a.example'",
+            'method.response.header.Access-Control-Allow-Methods': "'OPTIONS,PUT'",
+            'method.response.header.Access-Control-Max-Age': "'60'",
+          },
+          ResponseTemplates: {
+            'application/json':
+              '#set($origin = $input.params().header.get("Origin"))#if($origin == "https://b.example") #end',
+          },
+        },
+      ],
+    },
+  }
+  const rest = {
+    Rest: { Type: 'AWS::ApiGateway::RestApi', Properties: {} },
+    Items: {
+      Type: 'AWS::ApiGateway::Resource',
+      Properties: {
+        ParentId: { 'Fn::GetAtt': ['Rest', 'RootResourceId'] },
+        PathPart: 'items',
+        RestApiId: { Ref: 'Rest' },
+      },
+    },
+    Options: { Type: 'AWS::ApiGateway::Method', Properties: mock },
+  }
+  const files = {
+    'cdk.out/manifest.json': JSON.stringify(manifest),
+    'cdk.out/A.template.json': JSON.stringify({ Resources: { ...proxy('A', where), ...rest } }),
+    'cdk.out/B.template.json': JSON.stringify({ Resources: proxy('B', where) }),
+    'cdk.out/asset.1/app.mjs': APP,
+  }
+
+  test('functions of a stack are in its region', async () => {
+    const { functions } = await detect(files)
+    expect(functions.map(({ options, environment }) => [options['region'], environment['R']])).toEqual([
+      ['eu-west-1', 'eu-west-1'],
+      [undefined, 'us-east-1'],
+    ])
+  })
+
+  test('an OPTIONS method that only mocks is what its path answers to preflight requests', async () => {
+    expect(optionsOf(await detect(files), 'OPTIONS /items')).toMatchObject({
+      preflight: true,
+      cors: {
+        allowOrigins: ['https://a.example', 'https://b.example'],
+        allowMethods: ['OPTIONS', 'PUT'],
+        allowHeaders: ['Content-Type', 'X-A'],
+        maxAge: 60,
+      },
+    })
+  })
+})
+
+test('rules of several load balancers are asked as one’s, because they share a port here', async () => {
+  const rule = (listenerArn: string, host: string): string =>
+    `{ alb: { listenerArn: ${listenerArn}, priority: 1, conditions: { path: '/*', host: ${host} } } }`
+  const { routes } = await detect({
+    'app.mjs': APP,
+    'serverless.yml': `provider: { name: aws, runtime: nodejs20.x }
+functions:
+  a: { handler: app.handler, events: [ ${rule('one', 'a.example')} ] }
+  b: { handler: app.handler, events: [ ${rule('two', 'b.example')} ] }
+`,
+  })
+  const names = routes.map(({ options }) => (options as RouteOptions).listener?.name)
+  expect(names).toHaveLength(2)
+  expect(new Set(names).size).toBe(1)
 })

@@ -8,7 +8,7 @@ import { foundIn, type ApiParts, type Changes, type Queries } from './api-parts.
 import { isVersion, type FoundFunction } from './functions.ts'
 import type { Input } from './input.ts'
 import { page } from './paging.ts'
-import { entryOf, type AliasState } from './state.ts'
+import { entryOf, withoutQualifier, type AliasState } from './state.ts'
 
 const NAME = /^(?!\d+$)[a-zA-Z0-9-_]{1,128}$/
 const VERSION_NAME = /^(\$LATEST|\d+)$/
@@ -75,10 +75,9 @@ export function aliasChanges(parts: ApiParts): Changes {
     },
     DeleteAlias: async (call) => {
       const found = foundIn(parts, call)
-      await functions.keep(found.name, (kept) => {
-        const { [call.parameters[1] ?? '']: _gone, ...aliases } = kept.aliases
-        return { ...kept, aliases }
-      })
+      const name = call.parameters[1] ?? ''
+      if (functions.alias(found.name, name, found.served) === undefined) return
+      await functions.keep(found.name, (kept) => withoutQualifier(kept, name))
       await parts.deployments.provision(found)
     },
   }

@@ -8,13 +8,11 @@ import type { AbsolutePath } from '../../../core/place.ts'
 import { readFolderLayer } from '../layers/folder-layer.ts'
 import { layerKind, type Layer } from '../layers/layer.ts'
 import { writeEntries } from '../layers/merge.ts'
+import { UNPACKED_MAX } from '../limits.ts'
 import { invalidParameter } from './api-error.ts'
 import type { CodeState } from './state.ts'
 import { apiFolder, makePrivateFolder } from './state-store.ts'
 import { unzip, ZipFault } from './unzip.ts'
-
-/** Lambda's own. */
-const LIMITS = { bytesMax: 262_144_000, entriesMax: 200_000 }
 
 const SETTLED_MS = 600_000
 
@@ -42,7 +40,7 @@ export class CodeStore {
     const code = { folder: hash.copy().digest('hex'), sha256: hash.digest('base64'), bytes: bytes.length }
     if (await exists(this.pathOf(code))) return code
     await this.#make(async (folder) => {
-      await unzip(bytes, folder, LIMITS)
+      await unzip(bytes, folder, UNPACKED_MAX)
       return code.folder
     }).catch((error: unknown) => {
       throw error instanceof ZipFault ? invalidParameter(error.message) : error
@@ -89,13 +87,21 @@ export class CodeStore {
     )
   }
 
+  /** The project's package.json ends here: what format a file has does not depend on where it is unpacked. Runtimes may be reading it. */
+  async #endPackage(): Promise<void> {
+    const file = join(this.#folder, 'package.json')
+    if (await exists(file)) return
+    const unfinished = join(this.#folder, `${UNFINISHED}${randomUUID()}`)
+    await writeFile(unfinished, '{}\n')
+    await rename(unfinished, file)
+  }
+
   /** `fill` gives the name of the folder it has filled. */
   async #make(fill: (folder: string) => Promise<string>): Promise<string> {
     await makePrivateFolder(this.#parent)
     const unfinished = join(this.#folder, `${UNFINISHED}${randomUUID()}`)
     await mkdir(unfinished, { recursive: true })
-    // The project's package.json ends here: what format a file has does not depend on where it is unpacked.
-    await writeFile(join(this.#folder, 'package.json'), '{}\n')
+    await this.#endPackage()
     try {
       const name = await fill(unfinished)
       await rename(unfinished, join(this.#folder, name)).catch(async (error: unknown) => {

@@ -8,7 +8,7 @@ import { notFound } from './api-error.ts'
 import type { CodeStore } from './code-store.ts'
 import { Reservations } from './concurrency.ts'
 import type { FoundFunction, Functions } from './functions.ts'
-import type { OwnConfiguration, StoredConfig, VersionState } from './state.ts'
+import { withoutQualifier, type OwnConfiguration, type StoredConfig, type VersionState } from './state.ts'
 import { movable, versionConfig, withoutCode } from './version-config.ts'
 
 /** Puts into force what the API says of functions, and the versions that it has published. */
@@ -106,10 +106,7 @@ export class Deployments {
 
   async unpublish(name: string, number: string): Promise<void> {
     const served = this.functions.served(name)
-    await this.functions.keep(name, (kept) => {
-      const { [number]: _gone, ...versions } = kept.versions
-      return { ...kept, versions }
-    })
+    await this.functions.keep(name, (kept) => withoutQualifier(kept, number))
     await this.#unserve(`${served?.config.name ?? name}:${number}`)
   }
 

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url'
 
 import { VERSION } from '../definition.ts'
+import { UNPACKED_MAX } from '../limits.ts'
 import { awsNameOf } from '../service/function-settings.ts'
 import { queried, type ApiCall } from './api-call.ts'
 import { foundIn, type ApiParts, type Queries } from './api-parts.ts'
@@ -84,7 +85,7 @@ function accountSettings({ deployments }: ApiParts): object {
   return {
     AccountLimit: {
       TotalCodeSize: 80_530_636_800,
-      CodeSizeUnzipped: 262_144_000,
+      CodeSizeUnzipped: UNPACKED_MAX.bytesMax,
       CodeSizeZipped: 52_428_800,
       ConcurrentExecutions: ACCOUNT_CONCURRENCY,
       UnreservedConcurrentExecutions: ACCOUNT_CONCURRENCY - reserved,

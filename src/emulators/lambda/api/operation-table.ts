@@ -77,7 +77,7 @@ export function openOperations(parts: ApiParts, background: Background, urls: Ur
     const end = target.indexOf('?')
     const path = end === -1 ? target : target.slice(0, end)
     const matched = matchOperation(method, path)
-    if (matched === undefined) throw unknownOperation(method, path)
+    if (matched === undefined) throw unknownOperation(exchange, path)
     exchange.context.note({ operation: matched.name })
     const query = new URLSearchParams(end === -1 ? '' : target.slice(end + 1))
     await perform(matched.name, { ...exchange, parameters: matched.parameters, query })
@@ -94,11 +94,16 @@ function notThere(name: string): ApiError {
   return new ApiError(501, 'NotImplementedException', { Type: 'User', message: `flexi has no ${name}` })
 }
 
-function unknownOperation(method: string, path: string): ApiError {
+/** A client of another service names what it wants in a field; its path is but a slash. */
+function unknownOperation(
+  { incoming, context }: Pick<ApiCall, 'incoming' | 'context'>,
+  path: string,
+): ApiError {
+  const asked = incoming.headers['x-amz-target'] ?? `${context.raw.method} ${path}`
   return new ApiError(404, 'UnknownOperationException', {
     // Where clients of services with another protocol look for the type.
     __type: 'UnknownOperationException',
     Type: 'User',
-    message: `${method} ${path} is no operation of an API that answers here`,
+    message: `flexi has no ${String(asked)}: Lambda, SQS, SNS and EventBridge answer here`,
   })
 }

@@ -51,6 +51,24 @@ export const NOTHING_KEPT: FunctionState = {
   policies: {},
 }
 
+/** A version or an alias goes, with all that was said of it. */
+export function withoutQualifier(kept: FunctionState, gone: string): FunctionState {
+  return {
+    ...kept,
+    versions: others(kept.versions, gone),
+    aliases: others(kept.aliases, gone),
+    urls: others(kept.urls, gone),
+    provisioned: others(kept.provisioned, gone),
+    eventInvoke: others(kept.eventInvoke, gone),
+    policies: others(kept.policies, gone),
+  }
+}
+
+function others<T>(record: Readonly<Record<string, T>>, gone: string): Readonly<Record<string, T>> {
+  const { [gone]: _gone, ...rest } = record
+  return rest
+}
+
 /** What of a FunctionConfig does not follow from where its code is. */
 export interface StoredConfig {
   readonly environment: Readonly<Record<string, string>>

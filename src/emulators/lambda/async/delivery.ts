@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto'
-
 import { errorMessage, FlexiError } from '../../../core/errors.ts'
 import type { Logger } from '../../../core/log.ts'
 import type { TargetMessage, Targets } from '../service/service.ts'
 import type { EventSettings, Outcome } from './async-event.ts'
 import type { Clock } from '../sources/clock.ts'
-import { putObject } from './object-store.ts'
+import { datedKey, putObject } from './object-store.ts'
 import { deadLetter, invocationRecord } from './record.ts'
 
 export interface DeliveryOptions {
@@ -85,7 +83,7 @@ function sendRecord(
     service === 's3'
       ? putObject({
           bucket: arn.split(':').slice(5).join(':'),
-          key: objectKey(outcome, time),
+          key: datedKey(`aws/lambda/async/${outcome.event.function}`, time),
           body,
           environment: options.environment,
         })
@@ -104,13 +102,6 @@ function targetMessage(
     detailType: `Lambda Function Invocation Result - ${about.isSuccess ? 'Success' : 'Failure'}`,
     resources: [about.arn, about.functionArn],
   }
-}
-
-/** `aws/lambda/async/hello/2026/11/21/2026-11-21T14.05.09-<uuid>` */
-function objectKey({ event }: Outcome, time: number): string {
-  const [day = '', second = ''] = new Date(time).toISOString().slice(0, 19).split('T')
-  const name = `${day}T${second.replaceAll(':', '.')}-${randomUUID()}`
-  return `aws/lambda/async/${event.function}/${day.replaceAll('-', '/')}/${name}`
 }
 
 async function send(

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+
 import { errorMessage, FlexiError } from '../../../core/errors.ts'
 import { firstSet, region } from '../definition.ts'
 
@@ -42,6 +44,12 @@ export async function putObject({ bucket, key, body, environment }: PutObjectOpt
     const [, code = ''] = /<Code>([^<]*)</.exec(await answer.text()) ?? []
     unreachable(endpoint, `${answer.status} ${code}`.trim())
   }
+}
+
+/** `aws/lambda/async/hello` → `aws/lambda/async/hello/2026/11/21/2026-11-21T14.05.09-<uuid>`: as Lambda names what it puts. */
+export function datedKey(folder: string, time: number): string {
+  const [day = '', second = ''] = new Date(time).toISOString().slice(0, 19).split('T')
+  return `${folder}/${day.replaceAll('-', '/')}/${day}T${second.replaceAll(':', '.')}-${randomUUID()}`
 }
 
 function unreachable(endpoint: string, reason: string): never {

@@ -5,7 +5,7 @@ import type { DetectOptions } from '../../../core/function.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { region } from '../definition.ts'
 import { completed } from './additions.ts'
-import { functionName, merge, noFindings, sayOnce, type Findings } from './findings.ts'
+import { functionName, inRegion, merge, noFindings, sayOnce, type Findings } from './findings.ts'
 import { openTemplate } from './intrinsics.ts'
 import { ordered } from './routes.ts'
 import { addResources } from './sam.ts'
@@ -22,12 +22,12 @@ export async function readCloudAssembly(
   const findings = noFindings()
   findings.files.push(manifest)
   const folder = dirname(manifest)
-  for (const { type, file, directory } of await artifactsOf(manifest)) {
+  for (const { type, file, directory, region: said } of await artifactsOf(manifest)) {
     if (type === 'cdk:cloud-assembly' && directory !== undefined && depth < ASSEMBLIES_DEEP) {
       const inner = join(folder, directory, 'manifest.json') as AbsolutePath
       merge(findings, await readCloudAssembly(inner, options, depth + 1))
     } else if (type === 'aws:cloudformation:stack' && file !== undefined)
-      await readStack(join(folder, file) as AbsolutePath, findings, options)
+      await readStack(join(folder, file) as AbsolutePath, findings, { ...options, region: said })
   }
   return completed({ ...findings, routes: ordered(findings.routes) })
 }
@@ -39,6 +39,7 @@ interface Artifact {
   readonly type: string
   readonly file: string | undefined
   readonly directory: string | undefined
+  readonly region: string | undefined
 }
 
 async function artifactsOf(manifest: AbsolutePath): Promise<Artifact[]> {
@@ -50,10 +51,21 @@ async function artifactsOf(manifest: AbsolutePath): Promise<Artifact[]> {
     type: textAt(artifact.get('type')) ?? '',
     file: textAt(artifact.at('properties', 'templateFile')),
     directory: textAt(artifact.at('properties', 'directoryName')),
+    region: regionIn(textAt(artifact.get('environment'))),
   }))
 }
 
-async function readStack(file: AbsolutePath, findings: Findings, options: DetectOptions): Promise<void> {
+/** `aws://ACCOUNT/REGION`; a stack that may go anywhere says `unknown-region`. */
+function regionIn(environment: string | undefined): string | undefined {
+  const said = environment?.split('/').at(-1)
+  return said === undefined || said.startsWith('unknown') ? undefined : said
+}
+
+async function readStack(
+  file: AbsolutePath,
+  findings: Findings,
+  options: DetectOptions & { readonly region: string | undefined },
+): Promise<void> {
   const text = await readFile(file, 'utf8').catch(() => '')
   if (!text.includes('AWS::Lambda::Function') && !text.includes('AWS::Serverless::Function')) return
   findings.files.push(file)
@@ -61,9 +73,10 @@ async function readStack(file: AbsolutePath, findings: Findings, options: Detect
   const { root, faults } = parse(file, text)
   findings.faults.push(...faults)
   if (root === undefined) return
+  const first = findings.functions.length
   const template = openTemplate({
     root,
-    region: region(options.environment),
+    region: options.region ?? region(options.environment),
     stackName: stackName(file),
     parameters: new Map(),
     names: constructNames(root),
@@ -72,6 +85,13 @@ async function readStack(file: AbsolutePath, findings: Findings, options: Detect
   })
   addResources(template, findings, { file, parse, skips: (id) => OF_CDK.test(id) })
   warnOfResources(root, findings)
+  if (options.region !== undefined) placeFrom(first, findings, options.region)
+}
+
+/** The functions of one stack are where that stack is. */
+function placeFrom(first: number, findings: Findings, where: string): void {
+  const own = { ...findings, functions: findings.functions.slice(first) }
+  findings.functions.splice(first, own.functions.length, ...inRegion(own, where).functions)
 }
 
 function stackName(file: string): string {

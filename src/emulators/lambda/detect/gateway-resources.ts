@@ -3,7 +3,8 @@ import { corsOf } from './api-settings.ts'
 import type { Findings } from './findings.ts'
 import { settled, textOf, textsOf, valueOf } from './intrinsics.ts'
 import { functionMeant } from './references.ts'
-import { addApiRoute, apiRoute, formatOf, splitRouteKey } from './routes.ts'
+import { mockedCors } from './mock-preflight.ts'
+import { addApiRoute, addRestPreflight, apiRoute, formatOf, splitRouteKey } from './routes.ts'
 import { apiKeys } from './sam-api.ts'
 import { resourcesOf, type Template } from './template.ts'
 import { methodValidation } from './validation.ts'
@@ -63,9 +64,12 @@ function addMethod(context: Context): void {
   const { resource, template, findings } = context
   const property = (name: string): string | undefined => textOf(resource.at('Properties', name), template)
   const integration = resource.at('Properties', 'Integration')
-  // Preflight answers and the like are made by API Gateway alone.
-  if (textOf(integration?.get('Type'), template) === 'MOCK') return
   const path = pathOf(property('ResourceId') ?? '', template)
+  // Preflight answers and the like are made by API Gateway alone.
+  if (textOf(integration?.get('Type'), template) === 'MOCK') {
+    addMocked(context, path)
+    return
+  }
   const method = property('HttpMethod') ?? 'ANY'
   const name = functionMeant(textOf(integration?.get('Uri'), template), template)
   if (!isKnown(name, context, `${method} ${path}`)) return
@@ -88,6 +92,16 @@ function addMethod(context: Context): void {
     },
   })
   addApiRoute(findings.routes, rule)
+}
+
+function addMocked({ resource, template, findings }: Context, path: string): void {
+  const cors = mockedCors(settled(resource.get('Properties'), template), template)
+  const [any] = findings.functions
+  if (cors === undefined || any === undefined) return
+  const apiId = textOf(resource.at('Properties', 'RestApiId'), template)
+  const options = { apiId, stage: stageOf(apiId, template) }
+  const api = { functionName: any.name, frontEnd: 'rest-api', method: 'OPTIONS', path } as const
+  addRestPreflight(findings.routes, apiRoute({ ...api, origin: resource.place, options }), cors)
 }
 
 function keysOf({ resource, template, findings }: Context): Pick<RouteOptions, 'apiKeyRequired' | 'apiKeys'> {

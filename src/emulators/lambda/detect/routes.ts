@@ -59,7 +59,7 @@ export function addApiRoute(routes: RouteRule[], rule: LambdaRoute, restCors?: C
 }
 
 /** The methods of a path share its OPTIONS, which allows what any of them does. Where none is named, those of the path are. */
-function addRestPreflight(routes: RouteRule[], rule: LambdaRoute, said: CorsOptions): void {
+export function addRestPreflight(routes: RouteRule[], rule: LambdaRoute, said: CorsOptions): void {
   const method = rule.matcher.kind === 'template' ? rule.matcher.method : undefined
   const own = { ...said, allowMethods: said.allowMethods ?? preflightMethods(method) }
   const pattern = `OPTIONS ${rule.options.resource ?? '/'}`

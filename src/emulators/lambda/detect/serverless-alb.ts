@@ -8,6 +8,9 @@ import type { Value, ValueMap } from './value.ts'
 import { expanded } from './variables.ts'
 import { faultAt, type YamlNode } from './yaml-file.ts'
 
+/** All listeners of a service share the server's port here, so their rules are asked as one's. */
+const HERE = 'load balancers'
+
 /** Conditions that a route cannot look at. */
 const UNSEEN = ['host', 'header', 'query', 'ip'] as const
 
@@ -53,7 +56,7 @@ function addRule({ name, service }: EventContext, event: YamlNode, settings: Val
     origin: event.place,
     options: {
       ...optionsOf(settings),
-      listener: { name: listenerOf(settings), priority, conditions: withoutNone({ ...conditions, ip }) },
+      listener: { name: HERE, priority, conditions: withoutNone({ ...conditions, ip }) },
     } satisfies RouteOptions,
   })
 }

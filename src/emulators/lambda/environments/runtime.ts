@@ -38,6 +38,10 @@ export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProc
   )
   // What shares the API may outlive the runtime, and closes it then.
   const close = (): void => (options.before === undefined ? api.close() : undefined)
+  const ended = (): void => {
+    alive = false
+    close()
+  }
   const start = async (): Promise<Child> => {
     const address = await api.listen()
     await options.before?.(address, api)
@@ -46,10 +50,7 @@ export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProc
       environment: { ...options.environment, AWS_LAMBDA_RUNTIME_API: address },
       onLine: (stream, text) => process_.events?.printed({ stream, level: undefined, text, format: 'text' }),
     })
-    void child.exited.then(() => {
-      alive = false
-      close()
-    })
+    void child.exited.then(ended)
     return child
   }
   const dispose = async (): Promise<void> => {
@@ -69,6 +70,8 @@ export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProc
     dispose,
     [Symbol.asyncDispose]: dispose,
   }
+  // A spare may have nobody yet who waits for it.
+  process_.started.catch(ended)
   return process_
 }
 

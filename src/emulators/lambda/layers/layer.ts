@@ -27,9 +27,6 @@ export interface Layer {
   readonly origin: Place
 }
 
-/** What Lambda takes of a function and its layers unpacked. */
-export const UNPACKED_BYTES_MAX = 262_144_000
-
 const ARN = /^arn:aws[\w-]*:lambda:/
 
 /** The layers of a function that can be here, and the ARNs of those that cannot. */

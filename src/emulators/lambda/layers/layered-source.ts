@@ -5,7 +5,7 @@ import type { Code, FunctionConfig, FunctionSource, Instance, PackagedFile } fro
 import type { AbsolutePath, Revision } from '../../../core/place.ts'
 import type { Definition } from '../definition.ts'
 import { layersOf, type Layer } from './layer.ts'
-import { holdMerge, mergeLayers, type Merged } from './merge.ts'
+import { heldMerges, mergeLayers, type Merged } from './merge.ts'
 import { mapOptPaths, readOpt, type Opt } from './opt.ts'
 
 interface LayeredOptions {
@@ -116,7 +116,7 @@ class LayeredSource implements FunctionSource {
     const merged = await this.#merge()
     this.#outside = merged.watched
     if (newest !== undefined && merged.directory === newest.opt.directory) return newest
-    const release = holdMerge(merged.directory)
+    const release = heldMerges.hold(merged.directory)
     const opt = await readOpt(merged.directory)
     const held = { opt, release, source: this.#options.open(withLayers(this.#options.definition, opt)) }
     if (this.#isCancelled) held.source.cancel?.()

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join, sep } from 'node:path'
 
 import type { AbsolutePath } from '../../../core/place.ts'
+import { HeldFolders } from '../held-folders.ts'
 import { readFolderLayer, type FolderLayer } from './folder-layer.ts'
 import { layerKind, layerSetKey, type Layer, type LayerEntries } from './layer.ts'
 import { placeScripts } from './opt-scripts.ts'
@@ -25,18 +26,8 @@ const KEPT = 3
 const WRITES_AT_ONCE = 16
 const HALF_MS = 600_000
 
-/** Merges that functions of this process run from, and how many do. */
-const inUse = new Map<string, number>()
-
-/** Whatever is merged since, this one stays until what is returned is called, once. */
-export function holdMerge(directory: string): () => void {
-  inUse.set(directory, (inUse.get(directory) ?? 0) + 1)
-  return () => {
-    const left = (inUse.get(directory) ?? 1) - 1
-    if (left > 0) inUse.set(directory, left)
-    else inUse.delete(directory)
-  }
-}
+/** Merges that functions run from, whoever has the same layers. */
+export const heldMerges = new HeldFolders()
 
 /**
  * Makes one folder of the layers; of two files of the same name the later layer's counts. The folder is named after what is in it:
@@ -168,7 +159,7 @@ async function dropOld(root: string, set: string): Promise<void> {
   const whole = aged.filter(({ name }) => !name.includes('.')).toSorted((a, b) => b.usedAt - a.usedAt)
   // Half of a merge is left behind by a process that was killed.
   const broken = aged.filter(({ name, usedAt }) => name.includes('.') && Date.now() - usedAt > HALF_MS)
-  const unused = whole.slice(KEPT).filter(({ name }) => !inUse.has(join(root, name)))
+  const unused = whole.slice(KEPT).filter(({ name }) => !heldMerges.has(join(root, name)))
   await Promise.all(
     [...unused, ...broken].map(({ name }) => rm(join(root, name), { recursive: true, force: true })),
   )

@@ -5,13 +5,13 @@ import { pipeline } from 'node:stream/promises'
 import type { Entry, ZipFile } from 'yauzl'
 
 import { errorMessage, FlexiError } from '../../../core/errors.ts'
-import { layerFault, UNPACKED_BYTES_MAX, type Layer, type LayerEntries, type LayerEntry } from './layer.ts'
+import { UNPACKED_MAX } from '../limits.ts'
+import { layerFault, type Layer, type LayerEntries, type LayerEntry } from './layer.ts'
 
 export interface ZipLayer extends AsyncDisposable {
   readonly entries: LayerEntries
 }
 
-const ENTRIES_MAX = 200_000
 const LINK_BYTES_MAX = 4096
 
 const TYPE_BITS = 0o170000
@@ -29,7 +29,7 @@ export async function readZipLayer(layer: Layer): Promise<ZipLayer> {
     let bytes = 0
     for (const entry of await listEntries(zip, layer)) {
       bytes += entry.uncompressedSize
-      if (bytes > UNPACKED_BYTES_MAX) throw tooLarge(layer)
+      if (bytes > UNPACKED_MAX.bytesMax) throw tooLarge(layer)
       const path = posix.normalize(entry.fileName).replace(/\/$/, '')
       if (path !== '.') entries.set(path, await layerEntry(layer, zip, entry))
     }
@@ -49,7 +49,7 @@ export async function readZipLayer(layer: Layer): Promise<ZipLayer> {
 function tooLarge(layer: Layer): FlexiError {
   return layerFault(
     layer,
-    `has more than ${UNPACKED_BYTES_MAX} bytes unpacked, which Lambda refuses`,
+    `has more than ${UNPACKED_MAX.bytesMax} bytes unpacked, which Lambda refuses`,
     'Leave out what is not needed when it runs.',
   )
 }
@@ -69,7 +69,7 @@ async function listEntries(zip: ZipFile, layer: Layer): Promise<readonly Entry[]
   try {
     for await (const entry of zip.eachEntry()) {
       found.push(entry)
-      if (found.length > ENTRIES_MAX) throw tooLarge(layer)
+      if (found.length > UNPACKED_MAX.entriesMax) throw tooLarge(layer)
     }
     return found
   } catch (error) {

@@ -87,6 +87,7 @@ function roomProblems({
   return tooMany
     ? [
         {
+          option: 'provisionedConcurrency',
           message: `"provisionedConcurrency" ${provisionedConcurrency} is more than "reservedConcurrency" ${reservedConcurrency}`,
           hint: 'Reserve as many as are provisioned, or more.',
         },

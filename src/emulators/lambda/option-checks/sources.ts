@@ -143,7 +143,13 @@ async function problemsOfSource(source: Source, path: string): Promise<Problem[]
   const kind = typeof type === 'string' && Object.hasOwn(KINDS, type) ? KINDS[type] : undefined
   if (kind === undefined) {
     const hint = `Write ${Object.keys(KINDS).join(', ')}.`
-    return [{ option: `${path}type`, message: `"${path}type" cannot be ${JSON.stringify(type) ?? 'missing'}`, hint }]
+    return [
+      {
+        option: `${path}type`,
+        message: `"${path}type" cannot be ${JSON.stringify(type) ?? 'missing'}`,
+        hint,
+      },
+    ]
   }
   const own = problemsOf(source, { ...kind, path })
   const more = own.length > 0 ? [] : (kind.together?.(source, path) ?? [])
@@ -156,7 +162,9 @@ async function scheduleProblems({ expression, timezone }: Source, path: string):
   const fault = scheduleFault(expression, typeof timezone === 'string' ? timezone : undefined)
   if (fault === undefined) return []
   const hint = 'Write rate(5 minutes), cron(0 10 * * ? *) or at(2030-01-31T10:00:00).'
-  return [{ option: `${path}expression`, message: `"${path}expression" cannot be "${expression}": ${fault}`, hint }]
+  return [
+    { option: `${path}expression`, message: `"${path}expression" cannot be "${expression}": ${fault}`, hint },
+  ]
 }
 
 function queueProblems({ queue, batchSize, window }: Source, path: string): readonly Problem[] {
@@ -207,6 +215,12 @@ function streamProblems(source: Source, path: string): readonly Problem[] {
 
 function busProblems({ input, inputPath }: Source, path: string): readonly Problem[] {
   return input !== undefined && inputPath !== undefined
-    ? [{ message: `"${path}input" and "inputPath" exclude each other`, hint: 'Keep one of them.' }]
+    ? [
+        {
+          option: `${path}inputPath`,
+          message: `"${path}input" and "inputPath" exclude each other`,
+          hint: 'Keep one of them.',
+        },
+      ]
     : []
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { readFile, rm } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -43,14 +43,14 @@ async function updatedCode(cloud: Cloud, name: string, code: Files, more: object
   return answer
 }
 
-/** Notes each event with the variant that took it; the first one waits. */
+/** Notes each event with the variant that took it; one with a gate waits until that is there. */
 const VARIANTS: Files = {
   'handler.py': `import os, time
 variant = os.environ["FUNCTION_VARIANT"]
 def handler(event, context):
     prefix = event["request_prefix"]
-    if prefix.endswith("sleep"):
-        time.sleep(2)
+    while "gate" in event and not os.path.exists(event["gate"]):
+        time.sleep(0.02)
     if "file" in event:
         with open(event["file"], "a") as file:
             file.write(prefix + "--" + variant + "\\n")
@@ -125,14 +125,18 @@ def handler_two(event, context):
     needs: PYTHON,
     run: async (cloud, name) => {
       await cloud.create(name, VARIANTS, { Environment: variant(1) })
-      const before = cloud.invoke(name, { request_prefix: '1-sleep' })
+      const gate = join(tmpdir(), `flexi-test-${randomUUID()}`)
+      const before = cloud.invoke(name, { request_prefix: '1-sleep', gate })
       const update = new UpdateFunctionConfigurationCommand({ FunctionName: name, Environment: variant(2) })
       await until('it has begun', () => cloud.printed(name).some((line) => line.startsWith('START')))
       await cloud.lambda.send(update)
       await cloud.updated(name)
       const { Payload } = await cloud.invoke(name, { request_prefix: '2-after' })
       expect(Payload).toMatchObject({ function_variant: 'variant-2' })
-      return { invoke_response_before: await before }
+      await writeFile(gate, '')
+      const invoke_response_before = await before
+      await rm(gate)
+      return { invoke_response_before }
     },
   },
   'TestLambdaVersions::test_async_invoke_queue_upon_function_update': {
@@ -141,8 +145,9 @@ def handler_two(event, context):
       const file = join(tmpdir(), `flexi-test-${randomUUID()}`)
       const lines = async (): Promise<readonly string[]> =>
         (await readFile(file, 'utf8').catch(() => '')).trim().split('\n').sort()
+      const gate = `${file}-gate`
       const send = (prefix: string): Promise<Answer> =>
-        cloud.invoke(name, { request_prefix: prefix, file }, { InvocationType: 'Event' })
+        cloud.invoke(name, { request_prefix: prefix, file, gate }, { InvocationType: 'Event' })
       const numbered = (from: number, to: number, word: string): string[] =>
         Array.from(
           { length: to - from + 1 },
@@ -158,9 +163,10 @@ def handler_two(event, context):
       await cloud.lambda.send(new UpdateFunctionConfigurationCommand(update))
       await cloud.updated(name)
       for (const prefix of numbered(11, 15, 'after')) await send(prefix)
+      await writeFile(gate, '')
       await until('all have run', async () => (await lines()).length === 15)
       const history = await lines()
-      await rm(file)
+      await Promise.all([rm(file), rm(gate)])
       return { async_invoke_history_sorted: history }
     },
   },

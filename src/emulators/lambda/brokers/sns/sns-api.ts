@@ -11,6 +11,11 @@ const ACTIONS: Readonly<Record<string, SnsAction>> = { ...TOPIC_ACTIONS, ...SUBS
 /** @throws BrokerError. */
 export function runSns(name: string, call: SnsCall): XmlObject | undefined {
   const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined
-  if (action === undefined) throw new BrokerError('InvalidAction', `flexi's topics have no action ${name}.`)
+  // A form does not say whose it is: STS, IAM and CloudFormation are asked in the same way.
+  if (action === undefined)
+    throw new BrokerError(
+      'InvalidAction',
+      `flexi has no ${name}: Lambda, SQS, SNS and EventBridge answer here.`,
+    )
   return action(call)
 }

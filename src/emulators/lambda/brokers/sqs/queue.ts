@@ -7,7 +7,7 @@ import { DueList } from './due-list.ts'
 import { md5 } from './md5.ts'
 import type { StoredMessage } from './message.ts'
 import type { MoveTask } from './move-tasks.ts'
-import { checkMessage } from './new-message.ts'
+import { checkMessage, messageBytes } from './new-message.ts'
 import { checkAttributes, initialAttributes, settingsOfQueue, type QueueSettings } from './queue-settings.ts'
 import { queueFull } from './sqs-errors.ts'
 import { FifoShelf, StandardShelf, type Shelf } from './shelf.ts'
@@ -30,7 +30,7 @@ export const HELD_MAX = 120_000
 
 /** What one queue may hold in memory, about: one that nobody reads does not take all there is. */
 const BYTES_MAX = 256 * 1024 * 1024
-/** Of a message without its body. */
+/** Of a message without its body and attributes. */
 const MESSAGE_BYTES = 512
 
 /** One queue, in memory. It has one timer, and that only while somebody waits for a message. */
@@ -270,8 +270,8 @@ export class Queue {
   }
 }
 
-function bytesOf({ body }: StoredMessage): number {
-  return body.length + MESSAGE_BYTES
+function bytesOf(message: StoredMessage): number {
+  return messageBytes(message) + MESSAGE_BYTES
 }
 
 function seconds(ms: number): string {

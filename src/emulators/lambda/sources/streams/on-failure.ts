@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto'
-
-import { putObject } from '../../async/object-store.ts'
+import { datedKey, putObject } from '../../async/object-store.ts'
 import { failureRecord, type Failure } from './failure-record.ts'
 import type { StreamContext } from './stream-context.ts'
 
@@ -18,12 +16,8 @@ export async function tellFailure(
   const bucket = /^arn:[^:]+:s3:::(.+)$/.exec(arn)?.[1]
   const body = failureRecord(failure, { withEvent: bucket !== undefined })
   if (bucket === undefined) await targets.send(arn, { body })
-  else await putObject({ bucket, key: objectKey(failure, uuid), body, environment })
-}
-
-/** `aws/lambda/UUID/SHARD/2026/11/21/2026-11-21T10.00.00-UUID` */
-function objectKey({ shard, now }: Failure, uuid: string): string {
-  const [date = '', time = ''] = new Date(now).toISOString().slice(0, 19).split('T')
-  const day = date.replaceAll('-', '/')
-  return `aws/lambda/${uuid}/${shard}/${day}/${date}T${time.replaceAll(':', '.')}-${randomUUID()}`
+  else {
+    const key = datedKey(`aws/lambda/${uuid}/${failure.shard}`, failure.now)
+    await putObject({ bucket, key, body, environment })
+  }
 }

@@ -124,10 +124,11 @@ export class ShardReader {
   /** True at the end of the shard. */
   async #take({ records, next }: Read): Promise<boolean> {
     const { accepts, clock, signal } = this.#context
-    this.#progress.add(records)
+    const ours = records.filter(({ arrival }) => arrival >= this.#since)
+    this.#progress.add(ours)
     const filtered: StreamRecord[] = []
-    for (const record of records) {
-      if (record.arrival >= this.#since && accepts(record.content)) this.#laneOf(record).push(record)
+    for (const record of ours) {
+      if (accepts(record.content)) this.#laneOf(record).push(record)
       else filtered.push(record)
     }
     if (filtered.length > 0) this.#progress.done(filtered)
