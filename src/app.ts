@@ -37,6 +37,8 @@ export interface AppOptions {
   readonly inspectPort?: number | undefined
   /** Instances wait for a debugger, and stop at the first line of the user's code. */
   readonly breakAtStart?: boolean | undefined
+  /** Functions have the cloud credentials of `environment`. */
+  readonly passCredentials?: boolean | undefined
   /** Serves a folder with nothing in it: its functions come through a provider's API. */
   readonly mayBeEmpty?: boolean | undefined
   /** Default `/_flexi`; false reserves no path and no host name. */
@@ -133,12 +135,13 @@ function settingsOf({ port, host, environment }: AppOptions, project: Project): 
 
 /** What functions are told by flags and environment. */
 function functionSettings(options: AppOptions, { threads, responsePreallocationKb }: Settings) {
-  const { directory, mode, inspectPort, breakAtStart, only } = options
+  const { directory, mode, inspectPort, breakAtStart, passCredentials, only } = options
   return {
     directory,
     mode,
     inspectPort,
     breakAtStart,
+    passCredentials,
     lazy: only !== undefined,
     threads,
     preallocationKb: responsePreallocationKb,

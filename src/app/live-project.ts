@@ -31,6 +31,7 @@ export interface LiveProjectOptions {
   /** Of the first function; each further one has the next. */
   readonly inspectPort?: number | undefined
   readonly breakAtStart?: boolean | undefined
+  readonly passCredentials?: boolean | undefined
   readonly log: Logger
   /** When the project that is opened began to be read, in ms since the epoch. */
   readonly readAt: number

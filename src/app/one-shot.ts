@@ -20,6 +20,8 @@ interface OneShotOptions {
   readonly configFile?: AbsolutePath | undefined
   readonly envFile?: AbsolutePath | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** Functions have the cloud credentials of `environment`. */
+  readonly passCredentials?: boolean | undefined
 }
 
 export interface BuildReport {
@@ -128,6 +130,7 @@ function openSource(
     threads: settings.threads,
     preallocationKb: settings.responsePreallocationKb,
     origin: () => undefined,
+    passCredentials: options.passCredentials,
     log: eventLogger('warn', onEvent),
     onEvent,
   })

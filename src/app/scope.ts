@@ -11,6 +11,7 @@ export interface ScopeOptions {
   readonly preallocationKb: number
   readonly origin: () => string | undefined
   readonly breakAtStart?: boolean | undefined
+  readonly passCredentials?: boolean | undefined
   /** `/_flexi`; false or undefined when nothing is reserved. */
   readonly controlPrefix?: string | false | undefined
   readonly log: Logger
@@ -26,6 +27,7 @@ export function functionScope(name: string, options: ScopeOptions, inspectPort?:
     preallocationKb: options.preallocationKb,
     inspectPort,
     breakAtStart: options.breakAtStart,
+    passCredentials: options.passCredentials,
     endpoints() {
       const origin = options.origin()
       return { origin, control: controlOf(origin, options.controlPrefix) }

@@ -25,6 +25,8 @@ export class ServedFunctions implements AsyncDisposable {
   readonly #served = new Map<string, ServedFunction>()
   /** Functions of a new set, while they are built for the first time. */
   #arriving: readonly ServedFunction[] = []
+  /** Functions that are gone, while they finish what they run. */
+  readonly #leaving = new Set<ServedFunction>()
 
   constructor(open: (config: FunctionConfig) => Promise<ServedFunction>) {
     this.#open = open
@@ -70,7 +72,7 @@ export class ServedFunctions implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await disposeAll(this.all())
+    await disposeAll([...this.all(), ...this.#leaving])
   }
 
   #prepared(
@@ -84,6 +86,7 @@ export class ServedFunctions implements AsyncDisposable {
     const removed = this.all().filter(
       ({ name }) => !wanted.has(name) || added.some((served) => served.name === name),
     )
+    const retire = (served: ServedFunction): Promise<void> => this.#retire(served)
     return {
       enter: () => {
         for (const served of removed) this.#served.delete(served.name)
@@ -96,9 +99,21 @@ export class ServedFunctions implements AsyncDisposable {
       },
       async finish() {
         await Promise.all(changes.map((change) => change.apply()))
-        await disposeAll(removed)
+        await Promise.all(removed.map(retire))
       },
     }
+  }
+
+  /** At once where nothing runs; otherwise later, and nobody waits for it. */
+  async #retire(served: ServedFunction): Promise<void> {
+    if (served.pool.state().inFlight === 0) return await served[Symbol.asyncDispose]()
+    this.#leaving.add(served)
+    const end = async (): Promise<void> => {
+      await served.pool.drain()
+      await served[Symbol.asyncDispose]()
+      this.#leaving.delete(served)
+    }
+    void end()
   }
 
   /** @throws FlexiError FLEXI_SHUTTING_DOWN when a newer set came meanwhile. */

@@ -4,7 +4,7 @@ import * as Flags from '@oclif/core/flags'
 import type { AccessRecord } from '../core/events.ts'
 import { LOG_LEVELS, type LogLevel } from '../core/log.ts'
 import type { DevOutput } from './dev-session.ts'
-import { optionalFile, projectArgs, projectDirectory, projectFlags } from './options.ts'
+import { credentialsFlag, optionalFile, projectArgs, projectDirectory, projectFlags } from './options.ts'
 
 const INSPECT_PORT = '9229'
 const LOG_FORMATS = ['pretty', 'json', 'flexilib'] as const
@@ -68,6 +68,7 @@ export default class Dev extends Command {
       helpValue: 'FILE',
       summary: 'Read the environment of the functions from this file too.',
     }),
+    'aws-credentials': credentialsFlag,
     empty: Flags.boolean({
       summary: 'Serve a folder with nothing in it: its Lambda functions come through the API.',
     }),
@@ -102,6 +103,7 @@ export default class Dev extends Command {
       environment: process.env,
       watch: flags.watch,
       inspectPort: flags.inspect ?? flags['inspect-brk'],
+      passCredentials: flags['aws-credentials'],
       breakAtStart: flags['inspect-brk'] !== undefined,
       mayBeEmpty: flags.empty,
       controlPrefix: flags['control-prefix'],

@@ -7,7 +7,7 @@ import type { DevEvent } from '../core/events.ts'
 import { DevScreen } from '../terminal/dev-screen.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { FlexiCommand } from './flexi-command.ts'
-import { assignments, optionalFile, projectDirectory, projectFlags } from './options.ts'
+import { assignments, credentialsFlag, optionalFile, projectDirectory, projectFlags } from './options.ts'
 import { payloadOf } from './payload.ts'
 
 interface InvokeJson {
@@ -82,6 +82,7 @@ export default class Invoke extends FlexiCommand {
       helpValue: 'SECONDS',
       summary: 'Wait no longer. Default: what the function is configured with.',
     }),
+    'aws-credentials': credentialsFlag,
     log: Flags.boolean({ char: 'l', summary: 'Also print what the platform logs (START, END, REPORT).' }),
   }
 
@@ -105,6 +106,7 @@ export default class Invoke extends FlexiCommand {
         if (flags.log || !isPlatformLine(event)) screen.show(event)
       },
       configFile: optionalFile(flags.config),
+      passCredentials: flags['aws-credentials'],
       timeoutMs: flags.timeout === undefined ? undefined : flags.timeout * 1000,
     }).finally(() => screen.flush())
     if (result.functionError !== undefined) process.exitCode = ERROR_CODES.FLEXI_FUNCTION_ERROR.exit

@@ -20,6 +20,11 @@ export const projectFlags = {
   }),
 }
 
+/** Nothing of the shell reaches functions unasked, least of all what opens an account. */
+export const credentialsFlag = Flags.boolean({
+  summary: "Give Lambda functions this shell's AWS credentials: keys, or AWS_PROFILE.",
+})
+
 /** @throws FlexiError FLEXI_NO_INPUT when there is no such folder. */
 export function projectDirectory(dir: string): AbsolutePath {
   const directory = resolve(dir)

@@ -99,9 +99,9 @@ function nothingToServe({ directory, only }: ReadProjectOptions, files: readonly
       hint: 'Write one, for example with the line "/ = http://127.0.0.1:3000".',
     })
   const looked =
-    'flexi.jsonc, flexi.json, proxy.ini, wrangler.jsonc|json|toml, template.yaml|yml and serverless.yml'
+    'flexi.jsonc, flexi.json, proxy.ini, wrangler.jsonc|json|toml, template.yaml|yml, serverless.yml, cdk.out and a Terraform plan.json'
   return new FlexiError('FLEXI_NO_INPUT', `nothing to serve in ${directory}: looked for ${looked}`, {
-    hint: 'Start a project with "flexi new", or name the folder of one.',
+    hint: 'Start a project with "flexi new", name the folder of one, or begin empty with "flexi dev --empty".',
   })
 }
 

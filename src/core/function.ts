@@ -66,6 +66,8 @@ export interface FunctionScope {
   readonly inspectPort?: number | undefined
   /** An instance waits for a debugger, and stops at the first line of the user's code. */
   readonly breakAtStart?: boolean | undefined
+  /** The credentials of the person at the keyboard reach functions; without, they have some that open nothing. */
+  readonly passCredentials?: boolean | undefined
   /** Addresses known once the server listens. Read at each start of an instance, not before. */
   endpoints(): {
     readonly origin: string | undefined

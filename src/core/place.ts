@@ -38,11 +38,26 @@ export function formatFault(fault: Fault): string {
   const lines = [`${file}:${line}:${column}  ${fault.message}`]
   if (fault.text !== undefined) {
     const gutter = String(line)
-    const caret = fault.text.slice(0, column - 1).replace(/[^\t]/g, ' ')
-    lines.push(`  ${gutter} | ${fault.text}`, `  ${' '.repeat(gutter.length)} | ${caret}^`)
+    const shown = partAround(fault.text, column)
+    const caret = shown.text.slice(0, shown.column - 1).replace(/[^\t]/g, ' ')
+    lines.push(`  ${gutter} | ${shown.text}`, `  ${' '.repeat(gutter.length)} | ${caret}^`)
   }
   if (fault.hint !== undefined) lines.push(`  ${fault.hint}`)
   return lines.join('\n')
+}
+
+const LINE_MAX = 240
+
+/** What is shown of a line, and the column in that: a bundle has lines of megabytes, of which people want to see what is around the place. */
+export function partAround(text: string, column: number): { readonly text: string; readonly column: number } {
+  if (text.length <= LINE_MAX) return { text, column }
+  const from = Math.max(0, Math.min(column - 1 - LINE_MAX / 2, text.length - LINE_MAX))
+  const before = from === 0 ? '' : '…'
+  const after = from + LINE_MAX === text.length ? '' : '…'
+  return {
+    text: `${before}${text.slice(from, from + LINE_MAX)}${after}`,
+    column: column - from + before.length,
+  }
 }
 
 /** The place of a character offset in a text, for parsers that report offsets. */

@@ -141,6 +141,12 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     this.#rejectAll(error)
   }
 
+  /** Resolves when nothing runs or waits here, or at the limit. Nothing new may come meanwhile. */
+  async drain(): Promise<void> {
+    const generations = [...this.#draining, ...(this.#current === undefined ? [] : [this.#current])]
+    await Promise.all(generations.map((generation) => generation.drain(this.#limits.drainMs)))
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true
     await this.#replacing

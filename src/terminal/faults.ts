@@ -2,7 +2,7 @@ import { isAbsolute, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import type { FunctionFault } from '../core/function.ts'
-import type { Fault } from '../core/place.ts'
+import { partAround, type Fault } from '../core/place.ts'
 import { nameColour, type Paint } from './paint.ts'
 import { printable, printableOutput } from './printable.ts'
 
@@ -21,9 +21,10 @@ export function faultLines(fault: Fault, style: FaultStyle): string[] {
   const lines = [`${paint.cyan(place)}  ${mark(printable(fault.message))}`]
   if (fault.text !== undefined) {
     const gutter = String(line)
-    const caret = fault.text.slice(0, column - 1).replace(/[^\t]/g, ' ')
+    const shown = partAround(fault.text, column)
+    const caret = shown.text.slice(0, shown.column - 1).replace(/[^\t]/g, ' ')
     lines.push(
-      `${paint.dim(`  ${gutter} |`)} ${printableOutput(fault.text, false)}`,
+      `${paint.dim(`  ${gutter} |`)} ${printableOutput(shown.text, false)}`,
       `${paint.dim(`  ${' '.repeat(gutter.length)} |`)} ${caret}${mark('^')}`,
     )
   }

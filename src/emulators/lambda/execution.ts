@@ -175,9 +175,7 @@ export class Execution {
     if (this.#ended) return
     const { definition } = this.#options
     const id = this.#current?.id
-    const failure = this.#outOfMemory
-      ? memoryFailure(definition, id, exit)
-      : exitFailure(definition, id, exit)
+    const failure = (this.#outOfMemory ? memoryFailure : exitFailure)(definition, id, exit)
     if (!this.#break(failure)) {
       const kind = this.#outOfMemory ? 'memory' : 'init'
       if (this.#initMs === undefined) this.#failInit({ ...failure, fault: { ...failure.fault, kind } })
@@ -286,6 +284,8 @@ export class Execution {
   #end(error: Error | undefined): void {
     if (this.#ended) return
     this.#ended = true
+    const waiting = this.#current?.outcome === undefined ? this.#current : undefined
+    if (waiting !== undefined) this.#break(exitFailure(this.#options.definition, waiting.id, GONE))
     this.#timeLimit.stop()
     this.#ahead.handBack()
     this.#meter?.stop()

@@ -11,7 +11,7 @@ import type {
 } from '../../core/function.ts'
 import { wantedProcessorMs } from '../../instances/demand.ts'
 import { discard } from '../../forward/request-body.ts'
-import { arnAsked, type Definition } from './definition.ts'
+import { arnAsked, functionRegion, type Definition } from './definition.ts'
 import type { Execution } from './execution.ts'
 import type { Caller, Settled } from './settled.ts'
 import { routeOptions, type FrontEnd, type FrontEndRequest } from './front-ends/front-end.ts'
@@ -54,10 +54,12 @@ interface HttpExchange {
 export class LambdaInstance implements Instance {
   readonly #execution: Execution
   readonly #definition: Definition
+  readonly #region: string
 
   constructor(execution: Execution, definition: Definition) {
     this.#execution = execution
     this.#definition = definition
+    this.#region = functionRegion(definition, process.env)
   }
 
   get closed(): Promise<Error | undefined> {
@@ -119,7 +121,8 @@ export class LambdaInstance implements Instance {
       const options = routeOptions(context)
       const passage = passageOf(context)
       const streams = passage?.streams ?? options?.streams
-      const request: FrontEndRequest = { context, httpVersion, body, trace, functionName, passage }
+      const region = this.#region
+      const request: FrontEndRequest = { context, httpVersion, body, trace, functionName, region, passage }
       const event = frontEnd.event(request)
       // An event has the limit of an invocation, and Base64 makes a body a third larger.
       if (isLarger(event, SIX_MIB)) throw tooLarge(SIX_MIB)

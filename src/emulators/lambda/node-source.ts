@@ -3,6 +3,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import { openBundle, type Bundle, type BundleResult } from '../../build/bundle.ts'
+import type { FlexiError } from '../../core/errors.ts'
 import type { Code, FunctionSource, PackagedFile } from '../../core/function.ts'
 import type { AbsolutePath, Revision } from '../../core/place.ts'
 import { createStandby, type Standby } from '../../instances/standby.ts'
@@ -12,7 +13,7 @@ import { nodeEnvironment, startNodeProcess, type NodeProcess } from './environme
 import type { Environment } from './environments/environment.ts'
 import { Execution } from './execution.ts'
 import { mayHaveExtensions } from './extensions/may-have-extensions.ts'
-import { missingHandler } from './handler-fault.ts'
+import { handlerHasCome, missingHandler } from './handler-fault.ts'
 import { DEFAULT_EXPORT_PATH, findHandlerFile, splitHandler, type HandlerFile } from './handler-file.ts'
 import { LambdaInstance } from './instance.ts'
 import { moduleFormat, type ModuleFormat } from './module-format.ts'
@@ -43,6 +44,8 @@ export class NodeSource implements FunctionSource {
   #bundle: Bundle | undefined
   #bundledFile: string | undefined
   #missing: readonly AbsolutePath[] = []
+  /** Of the last build, where it found no handler. */
+  #failure: FlexiError | undefined
   #builds = 0
   #written: string[] = []
   /** The file of the code that started last. It may be asked for another environment. */
@@ -90,6 +93,10 @@ export class NodeSource implements FunctionSource {
     return [...(this.#bundle?.watched() ?? []), ...this.#missing]
   }
 
+  async lackedIsThere(): Promise<boolean> {
+    return handlerHasCome(this.#definition, this.#failure, false)
+  }
+
   cancel(): void {
     for (const environment of this.#debugged) void environment.kill()
   }
@@ -112,8 +119,10 @@ export class NodeSource implements FunctionSource {
     const found = entry ?? findHandlerFile(options.handler, taskRoot)
     if (found === undefined || found.language === 'python') {
       this.#missing = [join(taskRoot, dirname(options.handler)) as AbsolutePath]
-      throw missingHandler(this.#definition)
+      this.#failure = missingHandler(this.#definition)
+      throw this.#failure
     }
+    this.#failure = undefined
     const exportPath =
       entry === undefined ? found.exportPath : splitHandler(options.handler, false).exportPath
     this.#handler = { ...found, exportPath: exportPath === '' ? DEFAULT_EXPORT_PATH : exportPath }

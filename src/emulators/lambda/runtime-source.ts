@@ -16,6 +16,7 @@ import type { Environment } from './environments/environment.ts'
 import { Execution } from './execution.ts'
 import { mayHaveExtensions } from './extensions/may-have-extensions.ts'
 import { packageFolder } from './folder-package.ts'
+import { handlerHasCome } from './handler-fault.ts'
 import { LambdaInstance } from './instance.ts'
 import { prepareProgram } from './programs/prepare.ts'
 import type { Program } from './programs/program.ts'
@@ -30,6 +31,8 @@ export class RuntimeSource implements FunctionSource {
   #standbyFor = ''
   #watched: readonly AbsolutePath[]
   #builds = 0
+  /** Why the last build failed, where nothing could be prepared. */
+  #failure: unknown
   #spareTimer: NodeJS.Timeout | undefined
   #isExtended = false
 
@@ -42,7 +45,7 @@ export class RuntimeSource implements FunctionSource {
     this.#builds += 1
     if (this.#builds > 1 && !this.#isExtended) this.#standby?.prepare()
     const definition = this.#definition
-    const program = await prepareProgram(definition)
+    const program = await this.#prepare()
     this.#watched = [...program.inputs, definition.taskRoot]
     const hash = createHash('sha256').update(JSON.stringify([definition.options, definition.environment]))
     const contents = await Promise.all(program.inputs.map((file) => readFile(file)))
@@ -60,6 +63,10 @@ export class RuntimeSource implements FunctionSource {
     return this.#watched
   }
 
+  async lackedIsThere(): Promise<boolean> {
+    return handlerHasCome(this.#definition, this.#failure, true)
+  }
+
   async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
     return packageFolder(this.#definition.taskRoot, directory)
   }
@@ -67,6 +74,16 @@ export class RuntimeSource implements FunctionSource {
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#spareTimer)
     await this.#standby?.[Symbol.asyncDispose]()
+  }
+
+  async #prepare(): Promise<Program> {
+    try {
+      this.#failure = undefined
+      return await prepareProgram(this.#definition)
+    } catch (error) {
+      this.#failure = error
+      throw error
+    }
   }
 
   async #start(program: Program): Promise<LambdaInstance> {

@@ -32,7 +32,7 @@ export function functionVariables({ definition, runtime, host }: VariableOptions
     AWS_XRAY_DAEMON_ADDRESS: '127.0.0.1:2000',
     FLEXI: '1',
     ...runtimeVariables(runtime, taskRoot),
-    ...credentials(host),
+    ...credentials(definition.scope.passCredentials === true ? host : {}),
     ...definition.environment,
     ...localWrapper(definition),
     PWD: taskRoot,

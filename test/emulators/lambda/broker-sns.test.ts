@@ -539,3 +539,13 @@ describe('topics', () => {
     ])
   })
 })
+
+test('who asks STS who it is hears of the account that every ARN here has', async () => {
+  await using host = await hosted()
+  const ask = async (action: string): Promise<string> => {
+    const body = new URLSearchParams({ Action: action, Version: '2011-06-15' })
+    return (await fetch(host.endpoint, { method: 'POST', body })).text()
+  }
+  expect(await ask('GetCallerIdentity')).toContain('<Account>123456789012</Account>')
+  expect(await ask('AssumeRole')).toContain('<Code>InvalidAction</Code>')
+})

@@ -183,14 +183,16 @@ describe('a SAM template', () => {
     ])
   })
 
-  test('a handler without a file is a fault at its line, which says what there is', async () => {
+  test('a handler without a file is a warning at its line, which says what there is: the others are served', async () => {
     const found = await detect({
       'template.yml':
         'Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: src\n      Handler: ap.handler\n',
       'src/app.ts': APP,
     })
-    expect(errors(found)).toEqual([
+    expect(found.functions.map(({ name }) => name)).toEqual(['F'])
+    expect(found.faults).toEqual([
       {
+        severity: 'warning',
         place: { file: `${found.directory}/template.yml`, line: 6, column: 16 },
         text: '      Handler: ap.handler',
         message: `no file for the handler "ap.handler" in ${found.directory}/src`,

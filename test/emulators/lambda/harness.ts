@@ -36,11 +36,11 @@ interface Invoked extends InvokeResult {
   readonly value: unknown
 }
 
+export type FunctionSetup = Partial<FunctionConfig> &
+  Pick<FunctionScope, 'passCredentials'> & { readonly handler: string }
+
 /** A function made of these files, built, behind a pool. */
-export async function openFunction(
-  files: Files,
-  config: Partial<FunctionConfig> & { readonly handler: string },
-): Promise<Opened> {
+export async function openFunction(files: Files, config: FunctionSetup): Promise<Opened> {
   const opened = await prepareFunction(files, config)
   try {
     await opened.build()
@@ -54,7 +54,7 @@ export async function openFunction(
 /** The same, not built yet. */
 export async function prepareFunction(
   files: Files,
-  { handler, ...config }: Partial<FunctionConfig> & { readonly handler: string },
+  { handler, passCredentials, ...config }: FunctionSetup,
 ): Promise<Opened> {
   const directory = await temporaryFolder(files)
   const faults: FunctionFault[] = []
@@ -64,6 +64,7 @@ export async function prepareFunction(
     mode: 'dev',
     stateDirectory: join(directory, '.flexi') as AbsolutePath,
     threads: 1,
+    passCredentials,
     endpoints: () => ({ origin: 'http://127.0.0.1:8069', control: 'http://127.0.0.1:8069/_flexi' }),
     output: (line) => lines.push(line),
     report: (fault) => faults.push(fault),
@@ -165,5 +166,6 @@ export function frontEndRequest({
     body: body === undefined ? undefined : Buffer.from(body),
     trace: 'Root=1-643eccfa-2c6028925c2b249524664087',
     functionName: 'tested',
+    region: 'us-east-1',
   }
 }

@@ -1,7 +1,7 @@
 import { chmod, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 
 import { openFunction, prepareFunction, type Opened } from './harness.ts'
 
@@ -281,6 +281,18 @@ describe('what a handler is given', () => {
     expect(cwd).toBe(opened.directory)
     expect(zone).toBe(0)
     delete process.env['FLEXI_TEST_SECRET']
+  })
+
+  test.each([
+    [undefined, 'flexi'],
+    [true, 'mine'],
+  ])('credentials of the shell reach a function only when asked (%s)', async (passCredentials, expected) => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'mine')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    await using opened = await open('export const handler = async () => process.env.AWS_ACCESS_KEY_ID', {
+      passCredentials,
+    })
+    expect((await opened.invoke()).value).toBe(expected)
   })
 
   test('AWS_LAMBDA_EXEC_WRAPPER starts the runtime, and one that cannot run is Runtime.ExitError', async () => {

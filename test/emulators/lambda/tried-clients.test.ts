@@ -1,7 +1,11 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
 import { CreateFunctionCommand, InvokeCommand } from '@aws-sdk/client-lambda'
 import { afterEach, expect, test, vi } from 'vitest'
 
 import { json, serveProject } from './api-project.ts'
+import { openFunction } from './harness.ts'
 import { zipOf } from './zip.ts'
 
 afterEach(() => {
@@ -92,6 +96,45 @@ test('a service that is not here is told apart from those that are', async () =>
   expect(await post(form, 'Action=GetCallerIdentity&Version=2011-06-15')).toContain(
     `flexi has no GetCallerIdentity: ${here}`,
   )
+})
+
+test('a function that is taken out of its file answers who waits for it, and is gone for the next', async () => {
+  const code = `exports.handler = async ({ ms = 0 }) => {
+    if (ms > 0) console.log('begun')
+    return new Promise((done) => setTimeout(done, ms, 'done'))
+  }`
+  await using project = await serveProject(
+    { slow: { handler: 'a.handler' }, other: { handler: 'a.handler' } },
+    { 'a.js': code },
+  )
+  const invoke = (Payload: string) =>
+    project.client.send(new InvokeCommand({ FunctionName: 'slow', Payload }))
+  expect(json((await invoke('{}')).Payload)).toBe('done')
+  const waiting = invoke('{"ms":600}')
+  await expect
+    .poll(() => project.events)
+    .toContainEqual(expect.objectContaining({ event: 'log', text: 'begun' }))
+  const functions = { other: { provider: 'lambda', handler: 'a.handler' } }
+  await writeFile(join(project.directory, 'flexi.jsonc'), JSON.stringify({ functions }))
+  await project.app.restart()
+  await expect(invoke('{}')).rejects.toMatchObject({ name: 'ResourceNotFoundException' })
+  expect(json((await waiting).Payload)).toBe('done')
+})
+
+test('an environment that is ended answers who waits for it, because nobody else would', async () => {
+  await using opened = await openFunction(
+    {
+      'app.js': `exports.handler = () => new Promise(() => { setInterval(() => {}, 1000); console.log('begun') })`,
+    },
+    { handler: 'app.handler' },
+  )
+  const waiting = opened.invoke()
+  await expect.poll(() => opened.lines).toContainEqual(expect.objectContaining({ text: 'begun' }))
+  await opened.pool[Symbol.asyncDispose]()
+  expect(await waiting).toMatchObject({
+    functionError: 'Unhandled',
+    value: { errorType: 'Runtime.ExitError' },
+  })
 })
 
 function made(FunctionName: string) {

@@ -88,7 +88,7 @@ export function checkRuntime(
   return undefined
 }
 
-/** Does the handler lead to a file? A fault says what there is instead. */
+/** Does the handler lead to a file? A warning says what there is instead: a build may make it yet, and the function fails alone. */
 export function checkHandler(
   {
     handler,
@@ -106,7 +106,7 @@ export function checkHandler(
   const near = filesNear(handler, directory)
   const hint =
     near.length === 0 ? `There is no code in that folder.` : `There is: ${near.slice(0, 8).join(', ')}.`
-  return faultAt(node, `no file for the handler "${handler}" in ${directory}`, { hint })
+  return faultAt(node, `no file for the handler "${handler}" in ${directory}`, { severity: 'warning', hint })
 }
 
 /** Warns of what is there and is not emulated. @param messages what to say, by key. */

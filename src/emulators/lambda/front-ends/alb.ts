@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 
-import { ACCOUNT_ID, region } from '../definition.ts'
+import { ACCOUNT_ID } from '../definition.ts'
 import {
   isFraming,
   isRecord,
@@ -51,7 +51,7 @@ function albEvent(request: FrontEndRequest): string {
   const values = rawQueryValues(query)
   const isMulti = options?.multiValueHeaders === true
   return JSON.stringify({
-    requestContext: { elb: { targetGroupArn: options?.targetGroupArn ?? groupArn(request.functionName) } },
+    requestContext: { elb: { targetGroupArn: options?.targetGroupArn ?? groupArn(request) } },
     httpMethod: context.raw.method,
     path,
     ...(isMulti
@@ -69,9 +69,9 @@ function groupOptions({ context, passage }: FrontEndRequest): RouteOptions | und
 
 type Lists = ReadonlyMap<string, readonly string[]>
 
-function groupArn(functionName: string): string {
+function groupArn({ functionName, region }: FrontEndRequest): string {
   const name = functionName.replaceAll('_', '-').slice(0, 32)
-  return `arn:aws:elasticloadbalancing:${region({})}:${ACCOUNT_ID}:targetgroup/${name}/0123456789abcdef`
+  return `arn:aws:elasticloadbalancing:${region}:${ACCOUNT_ID}:targetgroup/${name}/0123456789abcdef`
 }
 
 function lastOf(lists: Lists): Record<string, string> {

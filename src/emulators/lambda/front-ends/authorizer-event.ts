@@ -1,15 +1,16 @@
-import { ACCOUNT_ID, region } from '../definition.ts'
+import { ACCOUNT_ID } from '../definition.ts'
 import { format1Object } from './format-1.ts'
 import { splitTarget, type FrontEndRequest } from './front-end.ts'
 import { httpApiEvent2 } from './http-api.ts'
 import type { RouteOptions } from './route-options.ts'
 
 /** `arn:aws:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/PATH`, which policies name. */
-export function methodArn({ context, functionName }: FrontEndRequest, options: RouteOptions): string {
+export function methodArn(request: FrontEndRequest, options: RouteOptions): string {
+  const { context, functionName, region } = request
   const stage = options.stage ?? (options.frontEnd === 'rest-api' ? 'Prod' : '$default')
   const path = splitTarget(context.raw.target).path.replace(/^\/+/, '')
   const api = options.apiId ?? functionName
-  return `arn:aws:execute-api:${region({})}:${ACCOUNT_ID}:${api}/${stage}/${context.raw.method}/${path}`
+  return `arn:aws:execute-api:${region}:${ACCOUNT_ID}:${api}/${stage}/${context.raw.method}/${path}`
 }
 
 /** What a TOKEN authorizer is given. */

@@ -14,6 +14,8 @@ export interface FrontEndRequest {
   /** X-Ray's header value. */
   readonly trace: string
   readonly functionName: string
+  /** Where its function is, and so its API: `eu-west-1`. */
+  readonly region: string
   /** What was learnt of the request before it came here. */
   readonly passage?: Passage | undefined
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RequestContext, SocketFetcher } from '../../../core/fetcher.ts'
 import type { FunctionAddress, GuardHost } from '../../../core/function.ts'
 import { discard } from '../../../forward/request-body.ts'
+import { functionRegion } from '../definition.ts'
 import { traceOf } from '../trace.ts'
 import { authorizerAnswer, type Authorizer, type Verdict } from './authorizer.ts'
 import { openCors, type Cors } from './cors.ts'
@@ -41,6 +42,7 @@ export function openGuards(host: GuardHost): OpenGuard {
     const guard = new Guard({
       options,
       functionName: address.config.name,
+      region: functionRegion(address.config, process.env),
       cors: options.cors === undefined ? undefined : openCors(options.cors),
       authorizer: options.authorizer === undefined ? undefined : authorizerOf(options.authorizer, options),
     })
@@ -64,6 +66,7 @@ function openAuthorizer(options: AuthorizerOptions, route: RouteOptions, host: G
 interface GuardParts {
   readonly options: RouteOptions
   readonly functionName: string
+  readonly region: string
   readonly cors: Cors | undefined
   readonly authorizer: Authorizer | undefined
 }
@@ -84,7 +87,7 @@ class Guard {
 
   /** False when the request was answered here. */
   async lets({ incoming, outgoing, context }: Exchange): Promise<boolean> {
-    const { options, functionName, cors, authorizer } = this.#parts
+    const { options, functionName, region, cors, authorizer } = this.#parts
     const frontEnd = frontEndOf(context)
     const origin = fieldOf(context.raw.fields, 'origin')
     const passage: Passage = { corsFields: cors?.fields(origin) }
@@ -94,6 +97,7 @@ class Guard {
       body: undefined,
       trace: traceOf(context),
       functionName,
+      region,
       passage,
     }
     const answer = (refusal: HttpAnswer): false => {

@@ -15,19 +15,20 @@ const WAIT_MS = 29_000
 
 /** Asks the authorizer of `$connect`. Its answers are not remembered: each connection asks once. Never rejects. */
 export async function authorizeConnect(
-  { options, host }: ServedApi,
+  api: ServedApi,
   client: Client,
   {
     authorizer,
     context,
   }: { readonly authorizer: RequestAuthorizerOptions; readonly context: RequestContext },
 ): Promise<Verdict> {
+  const { options, host } = api
   const route = { stage: options.stage, stageVariables: options.stageVariables, routeKey: '$connect' }
   const sources = (authorizer.identitySources ?? []).map(parseIdentitySource)
   if (sources.some((source) => identityOf(source, { context }, route) === undefined))
     return { kind: 'refused', why: 'unauthorized' }
-  const decision = await decide(host, authorizer.function, authorizerEvent(options, client, context))
-  const verdict = verdictOf(decision, connectArn(options))
+  const decision = await decide(host, authorizer.function, authorizerEvent(api, client, context))
+  const verdict = verdictOf(decision, connectArn(api))
   if (decision.kind === 'broken' || verdict === undefined) {
     const message = decision.kind === 'broken' ? decision.message : 'its policy is none'
     host.log.warn('authorizer.fail', {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 
 import type { RequestContext } from '../../../core/fetcher.ts'
-import { ACCOUNT_ID, region } from '../definition.ts'
+import { ACCOUNT_ID } from '../definition.ts'
 import { allOf, fieldLists, lastOf } from '../front-ends/format-1.ts'
 import { queryValues, requestTime, splitTarget } from '../front-ends/front-end.ts'
 import type { Authorized } from '../front-ends/passage.ts'
@@ -22,6 +22,12 @@ export interface Client {
 }
 
 type Api = Pick<WebSocketOptions, 'apiId' | 'stage' | 'stageVariables'>
+
+interface LocatedApi {
+  readonly options: Api
+  /** `eu-west-1` */
+  readonly region: string
+}
 
 /** An event and the id that answers about it name. */
 export interface WebSocketEvent {
@@ -108,13 +114,17 @@ export interface Ending {
 }
 
 /** What the authorizer of `$connect` is given: its event, with maps for what is not there. */
-export function authorizerEvent(api: Api, client: Client, context: RequestContext): object {
+export function authorizerEvent(
+  { options: api, region }: LocatedApi,
+  client: Client,
+  context: RequestContext,
+): object {
   const requestId = newId()
   const { query } = splitTarget(context.raw.target)
   const values = queryValues(query)
   return {
     type: 'REQUEST',
-    methodArn: connectArn(api),
+    methodArn: connectArn({ options: api, region }),
     ...requestPart(context),
     queryStringParameters: lastOf(values) ?? {},
     multiValueQueryStringParameters: allOf(values) ?? {},
@@ -124,8 +134,8 @@ export function authorizerEvent(api: Api, client: Client, context: RequestContex
 }
 
 /** What policies of authorizers name. */
-export function connectArn({ apiId, stage }: Api): string {
-  return `arn:aws:execute-api:${region({})}:${ACCOUNT_ID}:${apiId}/${stage}/$connect`
+export function connectArn({ options: { apiId, stage }, region }: LocatedApi): string {
+  return `arn:aws:execute-api:${region}:${ACCOUNT_ID}:${apiId}/${stage}/$connect`
 }
 
 function requestPart(context: RequestContext): object {

@@ -11,6 +11,8 @@ import type { WebSocketOptions, WebSocketRoute } from '../front-ends/route-optio
 export interface ServedApi {
   options: WebSocketOptions
   host: GuardHost
+  /** Where its functions are. */
+  region: string
 }
 
 /** What came of asking the function of a route. */

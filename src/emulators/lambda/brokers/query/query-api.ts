@@ -10,6 +10,7 @@ import { queueUrls, runSqs, type SqsApiOptions } from '../sqs/sqs-api.ts'
 import { sendQueryAnswer, sendQueryError } from './query-answer.ts'
 import { parseForm, textOf, type FormNode } from './query-form.ts'
 import { SQS_NAMESPACE, sqsInput, sqsResult } from './sqs-query.ts'
+import { runSts, STS_NAMESPACE, STS_VERSION } from './sts.ts'
 import { content } from './xml.ts'
 
 const BODY_BYTES_MAX = 24 * 1024 * 1024
@@ -36,6 +37,10 @@ export function openQueryApi(options: QueryApiOptions): SocketFetcher {
       const body = await readBody(incoming, BODY_BYTES_MAX)
       const form = parseForm(body === undefined ? query : `${body.toString()}&${query}`)
       const request = { form, incoming, context }
+      if (textOf(form, 'Version') === STS_VERSION) {
+        answerSts(request, outgoing)
+        return
+      }
       const isSqs = path !== '/' || textOf(form, 'Version') === SQS_VERSION
       if (isSqs) await answerSqs(options, request, { outgoing, path })
       else answerSns(options, request, outgoing)
@@ -46,6 +51,18 @@ export function openQueryApi(options: QueryApiOptions): SocketFetcher {
 function cut(target: string): readonly [path: string, query: string] {
   const end = target.indexOf('?')
   return end === -1 ? [target, ''] : [target.slice(0, end), target.slice(end + 1)]
+}
+
+function answerSts(request: QueryRequest, outgoing: ServerResponse): void {
+  const { form, context } = request
+  try {
+    const action = actionOf(form)
+    context.note({ operation: action })
+    const result = content(runSts(action))
+    sendQueryAnswer(outgoing, { namespace: STS_NAMESPACE, requestId: context.id, action, result })
+  } catch (error) {
+    refuse(error, request, { outgoing, namespace: STS_NAMESPACE })
+  }
 }
 
 function answerSns(
