@@ -3,7 +3,6 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import { openBundle, type Bundle, type BundleResult } from '../../build/bundle.ts'
-import type { FlexiError } from '../../core/errors.ts'
 import type { Code, FunctionSource, PackagedFile } from '../../core/function.ts'
 import type { AbsolutePath, Revision } from '../../core/place.ts'
 import { createStandby, type Standby } from '../../instances/standby.ts'
@@ -44,8 +43,8 @@ export class NodeSource implements FunctionSource {
   #bundle: Bundle | undefined
   #bundledFile: string | undefined
   #missing: readonly AbsolutePath[] = []
-  /** Of the last build, where it found no handler. */
-  #failure: FlexiError | undefined
+  /** Of the last build that came to an end. */
+  #failure: unknown
   #builds = 0
   #written: string[] = []
   /** The file of the code that started last. It may be asked for another environment. */
@@ -65,6 +64,17 @@ export class NodeSource implements FunctionSource {
   }
 
   async build(): Promise<Code> {
+    try {
+      const code = await this.#build()
+      this.#failure = undefined
+      return code
+    } catch (error) {
+      this.#failure = error
+      throw error
+    }
+  }
+
+  async #build(): Promise<Code> {
     this.#builds += 1
     this.#prepareSpare()
     const handler = this.#findHandler()
@@ -119,10 +129,8 @@ export class NodeSource implements FunctionSource {
     const found = entry ?? findHandlerFile(options.handler, taskRoot)
     if (found === undefined || found.language === 'python') {
       this.#missing = [join(taskRoot, dirname(options.handler)) as AbsolutePath]
-      this.#failure = missingHandler(this.#definition)
-      throw this.#failure
+      throw missingHandler(this.#definition)
     }
-    this.#failure = undefined
     const exportPath =
       entry === undefined ? found.exportPath : splitHandler(options.handler, false).exportPath
     this.#handler = { ...found, exportPath: exportPath === '' ? DEFAULT_EXPORT_PATH : exportPath }

@@ -31,7 +31,7 @@ export class RuntimeSource implements FunctionSource {
   #standbyFor = ''
   #watched: readonly AbsolutePath[]
   #builds = 0
-  /** Why the last build failed, where nothing could be prepared. */
+  /** Of the last preparation that came to an end. */
   #failure: unknown
   #spareTimer: NodeJS.Timeout | undefined
   #isExtended = false
@@ -78,8 +78,9 @@ export class RuntimeSource implements FunctionSource {
 
   async #prepare(): Promise<Program> {
     try {
+      const program = await prepareProgram(this.#definition)
       this.#failure = undefined
-      return await prepareProgram(this.#definition)
+      return program
     } catch (error) {
       this.#failure = error
       throw error

@@ -440,6 +440,6 @@ describe('code', () => {
       'template.json':
         '{\n\t"Resources": {\n\t\t"F": {\n\t\t\t"Type": "AWS::Serverless::Function",\n\t\t\t"Properties": { "Handler": "none.handler" }\n\t\t}\n\t}\n}\n',
     })
-    expect(errors(found)).toMatchObject([{ place: { line: 5, column: 31 } }])
+    expect(found.faults).toMatchObject([{ severity: 'warning', place: { line: 5, column: 31 } }])
   })
 })

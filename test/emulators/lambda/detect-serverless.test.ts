@@ -108,7 +108,9 @@ describe('functions', () => {
       expect(found.functions.map(({ name }) => name)).toEqual(names)
       // A fault in such a file has its place there.
       if (names.includes('b'))
-        expect(errors(found)).toMatchObject([{ place: { file: `${found.directory}/fns.yml`, line: 3 } }])
+        expect(found.faults).toMatchObject([
+          { severity: 'warning', place: { file: `${found.directory}/fns.yml`, line: 3 } },
+        ])
     }
   })
 

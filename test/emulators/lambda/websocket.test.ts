@@ -80,6 +80,7 @@ const CHAT: Api = {
     fail: { function: 'fail' },
     odd: { function: 'odd' },
     nothing: { function: 'nothing' },
+    nobody: { function: 'nobody' },
   },
 }
 
@@ -383,6 +384,20 @@ describe('an authorizer', () => {
 })
 
 describe('messages', () => {
+  test('that no function could be run for are told once a second, with their number', async () => {
+    await using caller = await Caller.open(`${served.url}/dev`)
+    const told = (): string[] => served.api.warnings.filter((one) => one.startsWith('nobody was not run'))
+    for (let count = 0; count < 50; count += 1) caller.say({ action: 'nobody' })
+    await expect.poll(() => caller.heard).toHaveLength(50)
+    expect(told()[0]).toBe('nobody was not run: no function is called nobody')
+    expect(told().length).toBeLessThan(10)
+    const next = (): string | undefined => {
+      caller.say({ action: 'nobody' })
+      return told().at(-1)
+    }
+    await expect.poll(next, { timeout: 5_000 }).toMatch(/ \(and \d+ more since the last such line\)$/)
+  })
+
   test('a message that names no route goes to $default, as text', async () => {
     await using caller = await Caller.open(`${served.url}/dev`)
     const id = await caller.id()

@@ -1,4 +1,5 @@
 import type { GuardHost, PlaceGuard } from '../../../core/function.ts'
+import { functionRegion } from '../definition.ts'
 import type { OpenWebSocketApi } from '../web-sockets/web-socket-api.ts'
 import type { OpenGuard } from './guards.ts'
 import { guardedOptions, isGuarded, isWebSocketOptions } from './route-options.ts'
@@ -13,7 +14,7 @@ export function placeGuards(host: GuardHost): PlaceGuard {
       webSockets ??= import('../web-sockets/web-socket-api.ts').then(({ openWebSockets }) =>
         openWebSockets(host),
       )
-      return (await webSockets)(options)
+      return (await webSockets)(options, functionRegion(address.config, process.env))
     }
     if (!isGuarded(guardedOptions(address))) return undefined
     opening ??= import('./guards.ts').then(({ openGuards }) => openGuards(host))

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 
 import { errorMessage } from '../../../core/errors.ts'
 import type { GuardHost, InvokeResult } from '../../../core/function.ts'
+import { Seldom } from '../../../core/seldom.ts'
 import { proxyResult } from '../front-ends/format-1-answer.ts'
 import { statusCode } from '../front-ends/front-end.ts'
 import { fieldOf } from '../front-ends/identity.ts'
@@ -13,6 +14,8 @@ export interface ServedApi {
   host: GuardHost
   /** Where its functions are. */
   region: string
+  /** By function: calls that it could not be run for. */
+  readonly failures: Map<string, Seldom>
 }
 
 /** What came of asking the function of a route. */
@@ -32,11 +35,8 @@ export type RouteOutcome =
 const WAIT_MS = 29_000
 
 /** Runs the function of a route. Never rejects: what is wrong is told in the log, and the client hears of it in the cloud's words. */
-export async function callRoute(
-  { host }: ServedApi,
-  route: WebSocketRoute,
-  event: object,
-): Promise<RouteOutcome> {
+export async function callRoute(api: ServedApi, route: WebSocketRoute, event: object): Promise<RouteOutcome> {
+  const { host } = api
   const waitMs = route.timeoutMs ?? WAIT_MS
   const limit = new AbortController()
   let timer: NodeJS.Timeout | undefined
@@ -59,11 +59,24 @@ export async function callRoute(
     if (result === 'late') return { kind: 'timed-out' }
     return outcomeOf(result) ?? malformed(host, route, result)
   } catch (error) {
-    host.log.warn('websocket.invoke', { message: `${route.function} was not run: ${errorMessage(error)}` })
+    tellFailure(api, route, error)
     return { kind: 'failed' }
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Clients send on while a function is overloaded or broken: that is no line a message. */
+function tellFailure(
+  { host, failures }: ServedApi,
+  { function: name }: WebSocketRoute,
+  error: unknown,
+): void {
+  const seldom = failures.get(name) ?? new Seldom()
+  failures.set(name, seldom)
+  const ending = seldom.ending()
+  if (ending === undefined) return
+  host.log.warn('websocket.invoke', { message: `${name} was not run: ${errorMessage(error)}${ending}` })
 }
 
 /** Undefined for what is no result of a proxy integration. */

@@ -6,13 +6,14 @@ import type { WebSocketOptions } from '../front-ends/route-options.ts'
 import { shakeHands } from './handshake.ts'
 import { webSocketsOf } from './web-sockets.ts'
 
-export type OpenWebSocketApi = (options: WebSocketOptions) => SocketFetcher
+/** @param region `eu-west-1`: where its functions are. */
+export type OpenWebSocketApi = (options: WebSocketOptions, region: string) => SocketFetcher
 
 /** WebSocket APIs of one table of routes: what answers at their addresses. */
 export function openWebSockets(host: GuardHost): OpenWebSocketApi {
   const webSockets = webSocketsOf(host.app)
-  return (options) => {
-    const api = webSockets.adopt(options, host)
+  return (options, region) => {
+    const api = webSockets.adopt({ options, host, region })
     return {
       async handle(incoming, outgoing, context) {
         const { path } = splitTarget(context.raw.target)

@@ -1,6 +1,4 @@
 import type { SocketFetcher } from '../../../core/fetcher.ts'
-import type { GuardHost } from '../../../core/function.ts'
-import type { WebSocketOptions } from '../front-ends/route-options.ts'
 import type { Client, Ending } from './events.ts'
 import { managementOf } from './management.ts'
 import type { ServedApi } from './route-call.ts'
@@ -22,7 +20,7 @@ export interface WebSockets {
   /** API Gateway's Management API: `POST`, `GET` and `DELETE` of `[/STAGE]/@connections/ID`. */
   readonly management: SocketFetcher
   /** The API of these routes. From now on connections that it already has are served by them too. */
-  adopt(options: WebSocketOptions, host: GuardHost): ServedApi
+  adopt(api: Omit<ServedApi, 'failures'>): ServedApi
 }
 
 /** What a client is told when its time is over, or the server's. */
@@ -47,14 +45,14 @@ function openWebSockets(): WebSockets {
   return {
     connections,
     management: managementOf(connections),
-    adopt(options, host) {
-      const key = JSON.stringify([options.apiId, options.stage])
-      const api = apis.get(key) ?? { options, host }
-      api.options = options
-      api.host = host
+    adopt(newest) {
+      const { apiId, stage } = newest.options
+      const key = JSON.stringify([apiId, stage])
+      const api = apis.get(key) ?? { ...newest, failures: new Map() }
+      Object.assign(api, newest)
       apis.set(key, api)
       if (closing === undefined) {
-        closing = host.closing
+        closing = newest.host.closing
         closing?.addEventListener('abort', closeAll)
       }
       return api
