@@ -341,7 +341,8 @@ suite('any request', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom('GET', 'POST', 'PATCH', 'PROPFIND'),
-        characters("abc/%20?=&;:@!$'()*+,~.é\xff".replaceAll(/[^\x21-\x7e]/g, '')),
+        // A NUL in a path is refused before any function sees it.
+        characters("abc/%20?=&;:@!$'()*+,~.").filter((path) => !path.includes('%00')),
         fc.array(field, { maxLength: 40 }),
         fc.uint8Array({ maxLength: 5000 }),
         async (method, path, fields, content) => {
