@@ -294,7 +294,7 @@ export class LiveProject implements AsyncDisposable {
       directory,
       onEvent,
       lazy,
-      scope: functionScope(config.name, this.#options, this.#inspectPortOf(config.name)),
+      scope: functionScope(config.name, { ...this.#options, app: this }, this.#inspectPortOf(config.name)),
     })
   }
 }

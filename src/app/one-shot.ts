@@ -42,7 +42,7 @@ export async function buildProject(
     const directory = join(options.outDirectory, config.name) as AbsolutePath
     await rm(directory, { recursive: true, force: true })
     await mkdir(directory, { recursive: true })
-    await using source = await openSource(config, options)
+    await using source = await openSource(config, { ...options, app: {} })
     const files = await source.package(directory)
     reports.push({
       name: config.name,
@@ -71,7 +71,9 @@ export async function invokeFunction(options: InvokeOptions): Promise<InvokeResu
   const project = await readProject({ ...options, emulators })
   const config = project.functions.find(({ name }) => name === options.name)
   if (config === undefined) throw unknownFunction(options.name, project.functions)
-  await using source = await openSource(config, options, options.onEvent)
+  const app = {}
+  await using _neighbours = await openNeighbours(config, project.functions, { ...options, app })
+  await using source = await openSource(config, { ...options, app }, options.onEvent)
   await using pool = new Pool({ name: config.name, log: silentLogger })
   await pool.replace(await source.build())
   const asked = options.request ?? (await defaultRequest(pool, options.payload))
@@ -118,13 +120,35 @@ async function inTime<Value>(
   }
 }
 
+/** What the function may be bound to. One that is at fault is missed by whoever asks for it. */
+async function openNeighbours(
+  config: FunctionConfig,
+  functions: readonly FunctionConfig[],
+  options: SourceOptions & Pick<InvokeOptions, 'onEvent'>,
+): Promise<AsyncDisposable> {
+  const others =
+    emulatorOf(config.provider).connected === true
+      ? functions.filter(({ name, provider }) => provider === config.provider && name !== config.name)
+      : []
+  const opened = await Promise.allSettled(others.map((other) => openSource(other, options, options.onEvent)))
+  const sources = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  return {
+    async [Symbol.asyncDispose]() {
+      await Promise.all(sources.map((source) => source[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+type SourceOptions = OneShotOptions & { readonly app: object }
+
 function openSource(
   config: FunctionConfig,
-  options: OneShotOptions,
+  options: SourceOptions,
   onEvent: (event: DevEvent) => void = () => undefined,
 ) {
   const settings = readServerSettings({ flags: {}, environment: options.environment, project: {} })
   const scope = functionScope(config.name, {
+    app: options.app,
     directory: options.directory,
     mode: 'serve',
     threads: settings.threads,

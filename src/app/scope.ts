@@ -5,6 +5,8 @@ import { createLogger, type Logger, type LogLevel, type LogRecord } from '../cor
 import type { AbsolutePath } from '../core/place.ts'
 
 export interface ScopeOptions {
+  /** What all functions of one running application have in common. */
+  readonly app: object
   readonly directory: AbsolutePath
   readonly mode: 'dev' | 'serve'
   readonly threads: number
@@ -21,6 +23,7 @@ export interface ScopeOptions {
 export function functionScope(name: string, options: ScopeOptions, inspectPort?: number): FunctionScope {
   return {
     log: options.log.child({ function: name }),
+    app: options.app,
     mode: options.mode,
     stateDirectory: stateDirectoryOf(options.directory),
     threads: options.threads,

@@ -54,6 +54,8 @@ export interface FunctionFault {
 /** What a function is given for as long as it is part of the project. */
 export interface FunctionScope {
   readonly log: Logger
+  /** The same object for every function of one running application, and `ApiHost.app`: a key for what they have in common. */
+  readonly app: object
   /** `dev` rebuilds and explains; `serve` runs what is there. */
   readonly mode: 'dev' | 'serve'
   /** `.flexi/` of the project: builds and state. Made on demand by who writes there. */
@@ -278,6 +280,8 @@ export interface FixedAnswer {
 /** How one provider runs functions. The registry's values. */
 export interface Emulator {
   readonly name: string
+  /** Its functions may be bound to each other: one that is run by itself needs the sources of the others open. Default false. */
+  readonly connected?: boolean | undefined
   readonly api?: ProviderApi | undefined
   /** Called once a route table: what its guards remember ends with it. */
   openGuards?(host: GuardHost): PlaceGuard

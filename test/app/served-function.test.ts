@@ -73,6 +73,7 @@ const config = (timeoutMs: number): FunctionConfig => ({
 async function open(workshop: Workshop): Promise<ServedFunction> {
   const scope: FunctionScope = {
     log: silentLogger,
+    app: {},
     mode: 'dev',
     stateDirectory: directory,
     threads: 1,

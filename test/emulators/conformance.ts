@@ -77,6 +77,7 @@ export async function serveFunction(
   let origin: string | undefined
   const scope: FunctionScope = {
     log: silentLogger,
+    app: {},
     mode: 'dev',
     stateDirectory: join(directory, '.flexi') as AbsolutePath,
     threads: 2,

@@ -1,15 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { ServerResponse } from 'node:http'
 
-import { errorMessage } from '../../core/errors.ts'
 import type { RequestContext } from '../../core/fetcher.ts'
 import type { FunctionFault, Instance } from '../../core/function.ts'
-import { createDispatcher, forward, UpstreamError, type ForwardTarget } from '../../forward/forward.ts'
-import { forwardUpgrade } from '../../forward/upgrade.ts'
+import { UpstreamError } from '../../forward/forward.ts'
 import { watchMemory } from '../../instances/memory.ts'
-import { answerWith, statusOf, upgradeAnswer, type AnswerKind } from './answers.ts'
-import { edgeFields, TRUSTED_FIELDS } from './edge-fields.ts'
-import { createFaultCatcher, ThrownError, type Flight } from './fault-catcher.ts'
+import { answerWith, statusOf, type AnswerKind } from './answers.ts'
+import { ThrownError, type Flight } from './fault-catcher.ts'
+import { openRelay } from './relay.ts'
 import type { Runtime } from './runtime.ts'
 import { LimitError, probeRuntime, startWatchdog } from './watchdog.ts'
 
@@ -34,52 +31,28 @@ const HANDLER_PATH = /^\/cdn-cgi\/(?:handler|mf)\//
 /** A running worker: requests go straight to its socket. */
 export async function openInstance(options: InstanceOptions): Promise<Instance> {
   const { runtime, faultField } = options
-  const flights = new Set<Flight>()
-  const [direct, entry] = await Promise.all([openDispatcher(runtime.origin), openDispatcher(runtime.entry)])
-  const worker = createFaultCatcher({ dispatcher: direct, faultField, flights })
-  const end = watchEnd(options, flights)
-  const disconnect = (): Promise<unknown> => Promise.all([direct.destroy(), entry.destroy()])
+  const [worker, entry] = await Promise.all([
+    openRelay({ origin: runtime.origin, faultField }),
+    openRelay({ origin: runtime.entry, faultField }),
+  ])
+  const end = watchEnd(options, worker.flights)
+  const disconnect = (): Promise<unknown> => Promise.all([worker.close(), entry.close()])
   void runtime.ended.then(disconnect)
-  const targetOf = (incoming: IncomingMessage, context: RequestContext): ForwardTarget => {
-    const isHandler = HANDLER_PATH.test(context.raw.target)
-    return {
-      dispatcher: isHandler ? entry : worker,
-      origin: (isHandler ? runtime.entry : runtime.origin).origin,
-      ...fieldRules(incoming, context),
-      // The watchdog knows better than a timer whether silence is an error.
-      headersMs: 0,
-      bodyMs: 0,
-    }
-  }
   return {
     closed: end.closed,
     async handle(incoming, outgoing, context) {
       try {
-        await forward(targetOf(incoming, context), { incoming, outgoing, context })
+        const relay = HANDLER_PATH.test(context.raw.target) ? entry : worker
+        await relay.handle(incoming, outgoing, context)
       } catch (error) {
         await answerFailure(error, { outgoing, context }, { options, end })
       }
     },
-    upgrade(incoming, socket, head, context) {
-      relayUpgrade(runtime, { incoming, socket, head, context }, fieldRules(incoming, context))
-    },
+    upgrade: (incoming, socket, head, context) => worker.upgrade(incoming, socket, head, context),
     async [Symbol.asyncDispose]() {
       end.stop()
       await Promise.all([runtime.dispose(), disconnect()])
     },
-  }
-}
-
-const openDispatcher = (url: URL): ReturnType<typeof createDispatcher> => createDispatcher(url.origin)
-
-type FieldRules = Pick<ForwardTarget, 'host' | 'forwarded' | 'fields' | 'dropped'>
-
-function fieldRules(incoming: IncomingMessage, context: RequestContext): FieldRules {
-  return {
-    host: 'keep',
-    forwarded: false,
-    fields: edgeFields(context, incoming.headers['accept-encoding']),
-    dropped: TRUSTED_FIELDS,
   }
 }
 
@@ -176,16 +149,4 @@ async function isEnded(closed: Promise<unknown>): Promise<boolean> {
   const ended = await Promise.race([closed.then(() => true), late])
   clearTimeout(timer)
   return ended
-}
-
-function relayUpgrade(
-  runtime: Runtime,
-  exchange: { incoming: IncomingMessage; socket: Duplex; head: Buffer; context: RequestContext },
-  rules: FieldRules,
-): void {
-  const target = { host: runtime.origin.hostname, port: Number(runtime.origin.port) }
-  forwardUpgrade(target, exchange, rules).catch((error: unknown) => {
-    exchange.context.log.warn('upgrade.fail', { error: errorMessage(error) })
-    if (!exchange.socket.destroyed) exchange.socket.end(upgradeAnswer('ended'))
-  })
 }

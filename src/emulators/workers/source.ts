@@ -10,6 +10,7 @@ import type {
 } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
 import { findConfig } from './detect.ts'
+import { groupsOf, type BuiltWorker, type Groups, type Member } from './groups/groups.ts'
 import { loadMiniflare } from './miniflare.ts'
 import { createSettingsReader, hash, programEntry, type Settings, type SettingsReader } from './settings.ts'
 import { openWorkerBundle, type Program, type WorkerBundle } from './worker-bundle.ts'
@@ -28,8 +29,8 @@ export async function openSource(config: FunctionConfig, scope: FunctionScope): 
     })
   }
   const settings = createSettingsReader({ file, env, config })
-  await settings.read()
-  return new WorkerSource(config, scope, settings)
+  const first = await settings.read()
+  return new WorkerSource(config, scope, { reader: settings, first })
 }
 
 interface Options {
@@ -53,25 +54,63 @@ function checkOptions({ name, origin, options }: FunctionConfig): Options {
   return options as Options
 }
 
-class WorkerSource implements FunctionSource {
-  readonly #config: FunctionConfig
-  readonly #scope: FunctionScope
+class WorkerSource implements FunctionSource, Member {
+  readonly config: FunctionConfig
+  readonly scope: FunctionScope
+  readonly #groups: Groups
+  readonly #membership: Disposable
   readonly #settings: SettingsReader
   readonly #told = new Set<string>()
   #bundle: { readonly key: string; readonly bundle: WorkerBundle } | undefined
 
-  constructor(config: FunctionConfig, scope: FunctionScope, settings: SettingsReader) {
-    this.#config = config
-    this.#scope = scope
-    this.#settings = settings
+  /** Of the last `read()`. */
+  #current: Settings
+  #built: BuiltWorker | undefined
+  #building: Promise<BuiltWorker> | undefined
+
+  constructor(
+    config: FunctionConfig,
+    scope: FunctionScope,
+    settings: { readonly reader: SettingsReader; readonly first: Settings },
+  ) {
+    this.config = config
+    this.scope = scope
+    this.#settings = settings.reader
+    this.#current = settings.first
+    this.#groups = groupsOf(scope.app)
+    this.#membership = this.#groups.join(this)
+  }
+
+  settings(): Settings {
+    return this.#current
+  }
+
+  async built(): Promise<BuiltWorker> {
+    return this.#built ?? (await (this.#building ?? this.#build()))
   }
 
   async build(): Promise<Code> {
+    const built = await this.#build()
+    this.#warn(built.settings, built.program)
+    return workerCode({ scope: this.scope, ...built, start: () => this.#groups.start(this, built) })
+  }
+
+  async #build(): Promise<BuiltWorker> {
+    const building = this.#buildOnce()
+    this.#building = building
+    try {
+      this.#built = await building
+      return this.#built
+    } finally {
+      if (this.#building === building) this.#building = undefined
+    }
+  }
+
+  async #buildOnce(): Promise<BuiltWorker> {
     const settings = await this.#settings.read()
+    this.#current = settings
     const bundle = await this.#openBundle(settings)
-    const program = await bundle?.build()
-    this.#warn(settings, program)
-    return workerCode({ config: this.#config, scope: this.#scope, settings, program })
+    return { settings, program: await bundle?.build() }
   }
 
   watched(): readonly AbsolutePath[] {
@@ -80,10 +119,11 @@ class WorkerSource implements FunctionSource {
 
   async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
     const { packageWorker } = await import('./package.ts')
-    return packageWorker(await this.#settings.read(), { directory, project: this.#config.directory })
+    return packageWorker(await this.#settings.read(), { directory, project: this.config.directory })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#membership[Symbol.dispose]()
     await this.#bundle?.bundle[Symbol.asyncDispose]()
   }
 
@@ -124,12 +164,12 @@ class WorkerSource implements FunctionSource {
   #warn(settings: Settings, program: Program | undefined): void {
     const faults = [...settings.configuration.warnings, ...(program?.warnings ?? [])].map(
       ({ place, message }) =>
-        `${relative(this.#config.directory, place.file)}:${place.line}:${place.column}  ${message}`,
+        `${relative(this.config.directory, place.file)}:${place.line}:${place.column}  ${message}`,
     )
     for (const text of [...faults, ...settings.warnings]) {
       if (this.#told.has(text)) continue
       this.#told.add(text)
-      this.#scope.output({ stream: 'platform', level: 'warn', text })
+      this.scope.output({ stream: 'platform', level: 'warn', text })
     }
   }
 }

@@ -21,12 +21,16 @@ import { unavailableStubs } from './unavailable.ts'
 import type { Program } from './worker-bundle.ts'
 import { stateFolder } from './workerd.ts'
 
-export interface WorkerCodeOptions {
+export interface StartOptions {
   readonly config: FunctionConfig
   readonly scope: FunctionScope
   readonly settings: Settings
   /** Undefined for a worker that serves assets only. */
   readonly program: Program | undefined
+}
+
+export interface WorkerCodeOptions extends Pick<StartOptions, 'scope' | 'settings' | 'program'> {
+  start(): Promise<Instance>
 }
 
 /** Cloudflare's default for CPU time on its paid plan. */
@@ -37,8 +41,7 @@ const ISOLATE_MB = 128
 const RUNTIME_MB = 640
 
 /** One revision of a worker. */
-export function workerCode(options: WorkerCodeOptions): Code {
-  const { scope, settings, program } = options
+export function workerCode({ scope, settings, program, start }: WorkerCodeOptions): Code {
   return {
     revision: hash(settings.fingerprint, program?.hash ?? '') as Revision,
     concurrency: Infinity,
@@ -46,11 +49,12 @@ export function workerCode(options: WorkerCodeOptions): Code {
     upgrades: true,
     // A debugger's port can be listened to once.
     exclusive: settings.bindings.exclusive || scope.inspectPort !== undefined,
-    start: () => startWorker(options),
+    start,
   }
 }
 
-async function startWorker(options: WorkerCodeOptions): Promise<Instance> {
+/** A runtime for this worker alone. */
+export async function startAlone(options: StartOptions): Promise<Instance> {
   const { config, scope, settings, program } = options
   const token = randomBytes(8).toString('hex')
   const names: FacadeNames = { faultField: `flexi-fault-${token}`, logMark: `flexi-fault-${token} ` }

@@ -61,6 +61,7 @@ export async function prepareFunction(
   const lines: OutputLine[] = []
   const scope: FunctionScope = {
     log: silentLogger,
+    app: {},
     mode: 'dev',
     stateDirectory: join(directory, '.flexi') as AbsolutePath,
     threads: 1,

@@ -130,6 +130,7 @@ async function openPool(name: string, { directory, faults, config: more }: PoolP
   }
   const scope: FunctionScope = {
     log: silentLogger,
+    app: {},
     mode: 'serve',
     stateDirectory: join(directory, '.flexi') as AbsolutePath,
     threads: 1,

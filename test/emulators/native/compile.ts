@@ -74,6 +74,7 @@ export async function temporaryFolder(): Promise<AsyncDisposable & { readonly pa
 export function scopeOf(directory: AbsolutePath, lines: OutputLine[] = []): FunctionScope {
   return {
     log: silentLogger,
+    app: {},
     mode: 'dev',
     stateDirectory: join(directory, '.flexi') as AbsolutePath,
     threads: 2,

@@ -24,6 +24,7 @@ afterEach(async () => rm(directory, { recursive: true, force: true }))
 
 const scope = (): FunctionScope => ({
   log: silentLogger,
+  app: {},
   mode: 'dev',
   stateDirectory: join(directory, '.flexi') as AbsolutePath,
   threads: 1,
