@@ -15,7 +15,7 @@ import { SERVERS } from './lib/servers.js'
 const USAGE = `npm run bench -- [options] [name…]
 
 Names    ${Object.keys(SCENARIOS).join(', ')}, all (default: all)
-         proxy and native mean all that begin with them
+         proxy, native and workers mean all that begin with them
 
 --quick          short rounds, for a look; numbers to keep need the long ones
 --install        install the peers that are no dependency of flexi (wrangler, serverless-offline) into bench/peers

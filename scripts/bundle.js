@@ -1,7 +1,7 @@
 // Makes the command line start fast: one file of all code it needs (dist/cli.cjs), and its help as text (dist/help.json).
 // Runs after tsc, which wrote dist/**; children and the public API keep using those files.
 import { createHash } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -18,6 +18,7 @@ const EXTERNAL = [
   'miniflare',
   'workerd',
   'undici',
+  'unenv',
   'prom-client',
   'reflect-metadata',
   '@peculiar/x509',
@@ -182,10 +183,10 @@ async function writeBundle({ outputFiles, metafile }) {
   const body = code.replace(/\n\/\/# sourceMappingURL=.*\s*$/, '')
   const hash = createHash('sha256').update(body).digest('hex').slice(0, 16)
   const head = `// ${hash}\n(function (require, flexiPlace) { const module = { exports: {} }, { exports } = module\n`
-  await writeFile(
-    join(dist, 'cli.cjs'),
-    `${head}${body}\nreturn module.exports })\n//# sourceMappingURL=cli.cjs.map\n`,
-  )
+  // At once: a command that starts meanwhile must not find half of it.
+  const draft = join(dist, `cli.cjs.${process.pid}`)
+  await writeFile(draft, `${head}${body}\nreturn module.exports })\n//# sourceMappingURL=cli.cjs.map\n`)
+  await rename(draft, join(dist, 'cli.cjs'))
   // Two lines stand before the first one of the map.
   const shifted = JSON.parse(map.text)
   await writeFile(
@@ -216,7 +217,8 @@ async function writeHelp() {
   const config = await Config.load({ root, pjson })
   const { COMMANDS } = await import(join(dist, 'commands/index.js'))
   const texts = { '--version': `${config.userAgent}\n` }
-  for (const id of ['', ...Object.keys(COMMANDS)]) {
+  // Of what is one word: bin/run.js looks for nothing else here.
+  for (const id of ['', ...Object.keys(COMMANDS).filter((name) => !name.includes(':'))]) {
     let text = ''
     class Captured extends Help {
       log(...lines) {

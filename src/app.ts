@@ -4,17 +4,19 @@ import { silentLogger, type LogLevel } from './core/log.ts'
 import type { AbsolutePath } from './core/place.ts'
 import type { Project } from './core/project.ts'
 import { flexilibAnswers } from './app/flexilib.ts'
+import { openFunctionPorts, type FunctionPorts } from './app/function-ports.ts'
 import { openHttps, type AppHttps } from './app/https.ts'
 import { LiveProject } from './app/live-project.ts'
 import { openMetricsPage } from './app/metrics-page.ts'
 import { openProviderApis, type ProviderApis } from './app/provider-apis.ts'
 import { controlOf, eventLogger } from './app/scope.ts'
+import { announceServer } from './app/running.ts'
 import { restartReminder } from './app/server-changes.ts'
 import { errorEvent } from './app/served-function.ts'
 import { readProject, type ReadProjectOptions } from './config/project.ts'
 import { readServerSettings } from './config/settings.ts'
 import { emulators } from './emulators/registry.ts'
-import { openGateway, type Gateway } from './gateway/gateway.ts'
+import { openGateway, type Gateway, type GatewayOptions } from './gateway/gateway.ts'
 
 export { flexilibLine } from './gateway/access-log.ts'
 export { buildProject, invokeFunction, type InvokeOptions } from './app/one-shot.ts'
@@ -91,27 +93,29 @@ export async function startApp(options: AppOptions): Promise<App> {
   })
   const control = (): string | undefined => controlOf(origin, controlPrefix)
   const apis = openProviderApis({ ...options, emulators, live, log, control })
+  const serving: Omit<GatewayOptions, 'table'> = {
+    ...listening(options, settings, project),
+    controlPrefix,
+    tls: https?.certificates,
+    log,
+    ...(options.only === undefined ? {} : flexilibAnswers(log)),
+    onAccess: (record) => onEvent(requestEvent(record)),
+  }
+  const ports = openFunctionPorts({ live, log, gateway: serving })
   let gateway: Gateway | undefined
   try {
-    gateway = await openGateway({
-      ...listening(options, settings, project),
-      controlPrefix,
-      mounts: apis.mounts,
-      tls: https?.certificates,
-      table: await live.bind(),
-      log,
-      ...(options.only === undefined ? {} : flexilibAnswers(log)),
-      onAccess: (record) => onEvent(requestEvent(record)),
-    })
+    gateway = await openGateway({ ...serving, mounts: apis.mounts, table: await live.bind() })
     origin = gateway.url
     live.attach(gateway)
     metrics.serve(gateway, live)
-    await startServing(options, live, apis)
+    await startServing(options, live, { apis, ports })
+    const note = await announceServer(options.directory, control())
     warnOfOtherPort(options, settings, gateway.url)
     onEvent(readyEvent(live, gateway.url, { ...options, api: apiUrl(options, apis, control()) }))
     await https?.introduce(gateway.url)
-    return appOf(live, gateway, onEvent, { apis, https })
+    return appOf(live, gateway, onEvent, { apis, https, ports, note })
   } catch (error) {
+    await ports[Symbol.asyncDispose]()
     await gateway?.[Symbol.asyncDispose]()
     await apis[Symbol.asyncDispose]()
     await live[Symbol.asyncDispose]()
@@ -120,9 +124,14 @@ export async function startApp(options: AppOptions): Promise<App> {
   }
 }
 
-async function startServing({ watch }: AppOptions, live: LiveProject, apis: ProviderApis): Promise<void> {
+async function startServing(
+  { watch }: AppOptions,
+  live: LiveProject,
+  { apis, ports }: { readonly apis: ProviderApis; readonly ports: FunctionPorts },
+): Promise<void> {
   await live.start()
-  await apis.start()
+  live.onAdopted(() => void ports.update())
+  await Promise.all([apis.start(), ports.update()])
   // Watched before it says ready: whoever saves from then on is heard.
   if (watch !== false) await live.watch({ configuration: watch === true })
 }
@@ -248,11 +257,19 @@ function readyEvent(
   }
 }
 
+interface Around {
+  readonly apis: ProviderApis
+  readonly https: AppHttps | undefined
+  readonly ports: FunctionPorts
+  /** By which other commands find this server. */
+  readonly note: AsyncDisposable
+}
+
 function appOf(
   live: LiveProject,
   gateway: Gateway,
   onEvent: AppOptions['onEvent'],
-  { apis, https }: { readonly apis: ProviderApis; readonly https: AppHttps | undefined },
+  { apis, https, ports, note }: Around,
 ): App {
   return {
     url: gateway.url,
@@ -270,8 +287,9 @@ function appOf(
       onEvent({ event: 'closing' })
       live.announceClosing()
       apis.announceClosing()
+      await note[Symbol.asyncDispose]()
       // The gateway first: it drains what the pools still serve.
-      await gateway[Symbol.asyncDispose]()
+      await Promise.all([gateway[Symbol.asyncDispose](), ports[Symbol.asyncDispose]()])
       await apis[Symbol.asyncDispose]()
       await live[Symbol.asyncDispose]()
       https?.[Symbol.dispose]()

@@ -28,6 +28,11 @@ export async function timeEveryRequest(url, seconds) {
   return runClient('one-connection.js', [url, seconds])
 }
 
+/** The same over several connections at once. Returns `{ requests, requestsPerSecond, failures, p50Ms, p99Ms, p999Ms, maxMs }`. */
+export async function timeManyRequests(url, { connections, seconds }) {
+  return runClient('many-connections.js', [url, seconds, connections])
+}
+
 async function driveWithWrk(url, { connections, seconds, core, closing = false }) {
   const fields = closing ? ['-H', 'Connection: close'] : []
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...fields, url]

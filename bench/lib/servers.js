@@ -90,6 +90,13 @@ export const SERVERS = {
     prepare: () => scratchCopy('workers', app('workers')),
     save: saveWorker,
   },
+  'flexi-workers-bound': {
+    ...flexi,
+    label: 'flexi dev, Worker with KV, D1 and a Durable Object',
+    body: TEXT_BODY,
+    prepare: () => scratchCopy('workers-bound', app('workers-bound')),
+    save: saveBoundWorker,
+  },
   'flexi-native': {
     ...flexi,
     label: 'flexi dev, native library (C)',
@@ -130,31 +137,14 @@ export const SERVERS = {
       cwd: folder,
     }),
   },
-  'wrangler-dev': {
-    label: 'wrangler dev 4.86.0',
-    body: TEXT_BODY,
-    missing: () => missingPeer('wrangler'),
-    prepare: () => scratchCopy('wrangler', app('workers')),
-    start: ({ folder, port }) => ({
-      command: peerProgram('wrangler'),
-      args: ['dev', '--ip', '127.0.0.1', '--port', String(port), '--show-interactive-dev-session=false'],
-      cwd: folder,
-      // Its logs and its registry of running Workers belong to this run, not to the user's home.
-      env: { WRANGLER_SEND_METRICS: 'false', XDG_CONFIG_HOME: join(folder, '.home') },
-    }),
-    save: saveWorker,
+  'wrangler-dev': { ...wrangler('workers'), label: 'wrangler dev 4.86.0', save: saveWorker },
+  'wrangler-dev-bound': {
+    ...wrangler('workers-bound'),
+    label: 'wrangler dev 4.86.0, the same bindings',
+    save: saveBoundWorker,
   },
-  miniflare: {
-    label: 'miniflare alone',
-    body: TEXT_BODY,
-    missing: () => undefined,
-    prepare: () => scratchCopy('miniflare', app('workers')),
-    start: ({ folder, port }) => ({
-      command: process.execPath,
-      args: [join(app('plain'), 'miniflare.js'), String(port), folder],
-      cwd: folder,
-    }),
-  },
+  miniflare: { ...miniflare(), label: 'miniflare alone' },
+  'miniflare-direct': { ...miniflare('direct'), label: 'miniflare, the Worker’s own socket' },
   workerd: {
     label: 'workerd alone',
     body: TEXT_BODY,
@@ -174,6 +164,34 @@ export const SERVERS = {
   'nginx-json': nginx(LAMBDA_BODY),
   ...PROXIES,
   ...RUNTIMES,
+}
+
+function wrangler(project) {
+  return {
+    body: TEXT_BODY,
+    missing: () => missingPeer('wrangler'),
+    prepare: () => scratchCopy(`wrangler-${project}`, app(project)),
+    start: ({ folder, port }) => ({
+      command: peerProgram('wrangler'),
+      args: ['dev', '--ip', '127.0.0.1', '--port', String(port), '--show-interactive-dev-session=false'],
+      cwd: folder,
+      // Its logs and its registry of running Workers belong to this run, not to the user's home.
+      env: { WRANGLER_SEND_METRICS: 'false', XDG_CONFIG_HOME: join(folder, '.home') },
+    }),
+  }
+}
+
+function miniflare(...flags) {
+  return {
+    body: TEXT_BODY,
+    missing: () => undefined,
+    prepare: () => scratchCopy('miniflare', app('workers')),
+    start: ({ folder, port }) => ({
+      command: process.execPath,
+      args: [join(app('plain'), 'miniflare.js'), String(port), folder, ...flags],
+      cwd: folder,
+    }),
+  }
 }
 
 function missingPeer(program) {
@@ -225,5 +243,11 @@ function saveHandler(file, name, n) {
 function saveWorker(folder, n) {
   const code = `export default {\n  fetch() {\n    return new Response('${TEXT_BODY} ${n}')\n  },\n}\n`
   writeFileSync(join(folder, 'src', 'index.js'), code)
+  return `${TEXT_BODY} ${n}`
+}
+
+function saveBoundWorker(folder, n) {
+  const source = readFileSync(join(app('workers-bound'), 'src', 'index.js'), 'utf8')
+  writeFileSync(join(folder, 'src', 'index.js'), source.replace(`'${TEXT_BODY}'`, `'${TEXT_BODY} ${n}'`))
   return `${TEXT_BODY} ${n}`
 }

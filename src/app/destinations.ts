@@ -103,6 +103,7 @@ function matchedPrefix(matcher: RouteMatcher): string {
       return matcher.path
     case 'field':
       return matcher.pathPrefix ?? '/'
+    case 'host':
     case 'template':
       return '/'
   }

@@ -60,7 +60,7 @@ export class LiveProject implements AsyncDisposable {
   #watchesConfiguration = false
   readonly #turns = new Turns()
   readonly #inspectPortOf: (name: string) => number | undefined
-  #whenAdopted: () => void = () => undefined
+  readonly #adoptions = new Set<() => void>()
 
   private constructor(project: Project, options: LiveProjectOptions) {
     this.#declared = project
@@ -68,11 +68,9 @@ export class LiveProject implements AsyncDisposable {
     this.#options = options
     this.#inspectPortOf = inspectPorts(options.inspectPort)
     this.#functions = new ServedFunctions((config) => this.#openFunction(config))
-    this.#destinations = openDestinations(this.#functions.byName, {
-      log: options.log,
-      app: this,
-      closing: this.#closing.signal,
-    })
+    const { log } = options
+    const closing = this.#closing.signal
+    this.#destinations = openDestinations(this.#functions.byName, { log, app: this, closing })
   }
 
   /** @throws FlexiError FLEXI_CONFIG with the faults of every function. */
@@ -127,9 +125,10 @@ export class LiveProject implements AsyncDisposable {
       )
   }
 
-  /** Calls back whenever other functions, or other configurations, are in force. */
-  onAdopted(listener: () => void): void {
-    this.#whenAdopted = listener
+  /** Calls back whenever other functions, or other configurations, are in force, until the result is called. */
+  onAdopted(listener: () => void): () => boolean {
+    this.#adoptions.add(listener)
+    return () => this.#adoptions.delete(listener)
   }
 
   /** For metrics: how every server is that a route forwards to. */
@@ -284,7 +283,7 @@ export class LiveProject implements AsyncDisposable {
     this.#overlays.keep(declared.functions)
     await set.finish()
     this.#destinations.keep(project.routes)
-    this.#whenAdopted()
+    for (const adopted of this.#adoptions) adopted()
   }
 
   #openFunction(config: FunctionConfig): Promise<ServedFunction> {

@@ -63,6 +63,8 @@ export interface InvokeOptions extends OneShotOptions {
   readonly request?:
     | { readonly method: string; readonly path: string; readonly fields: Readonly<Record<string, string>> }
     | undefined
+  /** An event of one of a provider's sources; providers that do not tell them from others are given `payload` alone. */
+  readonly event?: { readonly source: string; readonly provider: string; readonly value: unknown } | undefined
   readonly onEvent: (event: DevEvent) => void
 }
 
@@ -71,17 +73,35 @@ export async function invokeFunction(options: InvokeOptions): Promise<InvokeResu
   const project = await readProject({ ...options, emulators })
   const config = project.functions.find(({ name }) => name === options.name)
   if (config === undefined) throw unknownFunction(options.name, project.functions)
+  const runOwn = ownWay(config, options.event)
   const app = {}
   await using _neighbours = await openNeighbours(config, project.functions, { ...options, app })
   await using source = await openSource(config, { ...options, app }, options.onEvent)
   await using pool = new Pool({ name: config.name, log: silentLogger })
   await pool.replace(await source.build())
+  if (runOwn !== undefined) return await inTime(runOwn(app), config.name, options.timeoutMs)
   const asked = options.request ?? (await defaultRequest(pool, options.payload))
   const answer =
     asked === undefined
       ? invokeByEvent(pool, config, options)
       : invokeByHttp(pool, { ...options, request: asked })
   return await inTime(answer, config.name, options.timeoutMs)
+}
+
+/** How an event goes its provider's own way. @throws FlexiError FLEXI_USAGE when the function is another provider's. */
+function ownWay(
+  { name, provider }: FunctionConfig,
+  event: InvokeOptions['event'],
+): ((app: object) => Promise<InvokeResult>) | undefined {
+  const run = event === undefined ? undefined : emulatorOf(event.provider).runEvent
+  if (event === undefined || run === undefined) return undefined
+  if (event.provider === provider)
+    return (app) => run({ app, name, source: event.source, event: event.value })
+  throw new FlexiError(
+    'FLEXI_USAGE',
+    `${event.source} is an event of ${event.provider}, and ${name} is a function of ${provider}`,
+    { hint: '"flexi events" lists the sources of each.' },
+  )
 }
 
 async function invokeByEvent(

@@ -32,18 +32,19 @@ export function openProviderApis(options: ProviderApisOptions): ProviderApis {
   const apis = Object.values(options.emulators).flatMap(({ name, api }) =>
     api === undefined ? [] : [new MountedApi(api, hostOf(name, options, closing.signal))],
   )
+  let forget = (): unknown => undefined
   const wake = async (): Promise<void> => void (await Promise.all(apis.map((api) => api.wake())))
   return {
     mounts: new Map(apis.map((api) => [api.mount, api])),
     async start() {
       if (options.control() === undefined) return
       // Before anything is opened: what comes into force meanwhile is told as well.
-      options.live.onAdopted(() => void wake())
+      forget = options.live.onAdopted(() => void wake())
       await wake()
     },
     announceClosing: () => closing.abort(),
     async [Symbol.asyncDispose]() {
-      options.live.onAdopted(() => undefined)
+      forget()
       await Promise.all(apis.map((api) => api[Symbol.asyncDispose]()))
     },
   }

@@ -72,9 +72,10 @@ export function summariseFunctions(
   base: { readonly url: string; readonly control: string | undefined },
 ): FunctionSummary[] {
   const listed = functions.filter(({ name }) => !name.includes(':'))
-  return listed.map(({ name, provider }) => ({
+  return listed.map(({ name, provider, port }) => ({
     name,
     provider,
+    ...(port === undefined ? {} : { port }),
     url: base.control === undefined ? `${base.url}/` : `${base.control}/f/${name}/`,
   }))
 }

@@ -37,9 +37,11 @@ export default class Events extends FlexiCommand {
     const { listEvents, sampleEvent } = await import('../app/events.ts')
     if (args.source === undefined) {
       const sources = listEvents()
-      const rows = sources.map(({ source, description }) => [source, description])
+      const rows = sources.map(({ source, provider, description }) => [source, provider, description])
       const paint = paintFor(process.stdout, process.env)
-      this.print(table(['SOURCE', 'WHAT IT SENDS'], rows, { paint, indent: 0, columns: [paint.cyan] }))
+      this.print(
+        table(['SOURCE', 'PROVIDER', 'WHAT IT SENDS'], rows, { paint, indent: 0, columns: [paint.cyan] }),
+      )
       return sources
     }
     const event = sampleEvent(args.source, overrides)

@@ -1,20 +1,65 @@
 import Build from './build.ts'
 import Check from './check.ts'
+import { D1MigrationsApply, D1MigrationsCreate, D1MigrationsList } from './d1-migrations.ts'
+import { D1Databases, D1Execute, D1Export } from './d1.ts'
 import Dev from './dev.ts'
 import Events from './events.ts'
 import Invoke from './invoke.ts'
+import { KvBulkDelete, KvBulkGet, KvBulkPut } from './kv-bulk.ts'
+import { KvDelete, KvGet, KvList, KvNamespaces, KvPut } from './kv.ts'
 import New from './new.ts'
 import Proxy from './proxy.ts'
+import { QueuesInfo, QueuesList, QueuesSend } from './queues.ts'
+import { R2Buckets, R2Delete, R2Get, R2Head, R2List, R2Put } from './r2.ts'
+import { SecretsStoreDelete, SecretsStoreList, SecretsStoreSet } from './secrets-store.ts'
 import Trust from './trust.ts'
+import Types from './types.ts'
 
 /** Every verb of the command line. A table instead of a folder search, so that the bundle holds them all and nothing else. */
 export const COMMANDS = {
   build: Build,
   check: Check,
+  'd1:databases': D1Databases,
+  'd1:execute': D1Execute,
+  'd1:export': D1Export,
+  'd1:migrations:apply': D1MigrationsApply,
+  'd1:migrations:create': D1MigrationsCreate,
+  'd1:migrations:list': D1MigrationsList,
   dev: Dev,
   events: Events,
   invoke: Invoke,
+  'kv:bulk:delete': KvBulkDelete,
+  'kv:bulk:get': KvBulkGet,
+  'kv:bulk:put': KvBulkPut,
+  'kv:delete': KvDelete,
+  'kv:get': KvGet,
+  'kv:list': KvList,
+  'kv:namespaces': KvNamespaces,
+  'kv:put': KvPut,
   new: New,
   proxy: Proxy,
+  'queues:info': QueuesInfo,
+  'queues:list': QueuesList,
+  'queues:send': QueuesSend,
+  'r2:buckets': R2Buckets,
+  'r2:delete': R2Delete,
+  'r2:get': R2Get,
+  'r2:head': R2Head,
+  'r2:list': R2List,
+  'r2:put': R2Put,
+  'secrets-store:delete': SecretsStoreDelete,
+  'secrets-store:list': SecretsStoreList,
+  'secrets-store:set': SecretsStoreSet,
   trust: Trust,
+  types: Types,
+}
+
+/** The commands that this process may be asked for. oclif goes through all flags of all that it is given before it runs one. */
+export const ASKED = named(process.argv[2])
+
+function named(word: string | undefined): Partial<typeof COMMANDS> {
+  const entries = Object.entries(COMMANDS).filter(([id, { hiddenAliases }]) =>
+    [id, ...hiddenAliases].some((name) => name === word || name.startsWith(`${word}:`)),
+  )
+  return entries.length === 0 ? COMMANDS : Object.fromEntries(entries)
 }

@@ -7,7 +7,8 @@ import type { DevEvent } from '../core/events.ts'
 import { DevScreen } from '../terminal/dev-screen.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { FlexiCommand } from './flexi-command.ts'
-import { assignments, credentialsFlag, optionalFile, projectDirectory, projectFlags } from './options.ts'
+import { eventOf, jsonOrText } from './invoke-event.ts'
+import { credentialsFlag, optionalFile, projectDirectory, projectFlags } from './options.ts'
 import { payloadOf } from './payload.ts'
 
 interface InvokeJson {
@@ -19,7 +20,7 @@ interface InvokeJson {
 
 export default class Invoke extends FlexiCommand {
   static override readonly summary = 'Run a function once, without a server, and print what it returns.'
-  static override readonly description = `A Lambda function gets the payload as its event. A Worker or a native library gets it as the body of a request, which --method, --path and --header complete. What the function prints goes to stderr, what it returns to stdout; the exit code is 1 when it failed.`
+  static override readonly description = `A Lambda function gets the payload as its event. A Worker or a native library gets it as the body of a request, which --method, --path and --header complete; with --event cron, queue or email another handler of it runs, and the outcome is printed. What the function prints goes to stderr, what it returns to stdout; the exit code is 1 when it failed.`
   static override readonly examples = [
     { description: 'With an empty event', command: '<%= config.bin %> <%= command.id %> hello' },
     {
@@ -35,6 +36,14 @@ export default class Invoke extends FlexiCommand {
       command: '<%= config.bin %> <%= command.id %> --event aws:sqs --set body=hello worker',
     },
     {
+      description: 'The scheduled handler of a Worker',
+      command: '<%= config.bin %> <%= command.id %> --event cron --set "cron=0 7 * * *" edge',
+    },
+    {
+      description: 'The queue handler, with two messages',
+      command: `<%= config.bin %> <%= command.id %> --event queue --set queue=orders --payload '[{"id":1},{"id":2}]' edge`,
+    },
+    {
       description: 'A Worker, as a request',
       command: '<%= config.bin %> <%= command.id %> --path /api/items?x=1 --header "Accept: text/plain" edge',
     },
@@ -48,8 +57,8 @@ export default class Invoke extends FlexiCommand {
     payload: Flags.string({
       char: 'p',
       helpValue: 'JSON|FILE|-',
-      summary: 'What the function gets: JSON text, a file, or - for standard input.',
-      exclusive: ['event'],
+      summary:
+        'What the function gets: JSON text, a file, or - for standard input. With --event queue the bodies, with --event email the message.',
     }),
     event: Flags.string({
       char: 'e',
@@ -90,9 +99,8 @@ export default class Invoke extends FlexiCommand {
     const { args, flags } = await this.parse(Invoke)
     const directory = projectDirectory(flags.dir)
     const { invokeFunction } = await import('../app.ts')
-    const { sampleEvent } = await import('../app/events.ts')
     const sample =
-      flags.event === undefined ? undefined : sampleEvent(flags.event, assignments('set', flags.set ?? []))
+      flags.event === undefined ? undefined : await eventOf({ ...flags, event: flags.event, set: flags.set })
     const screen = this.#screen(directory)
     const request = requestOf(flags)
     const result = await invokeFunction({
@@ -100,7 +108,10 @@ export default class Invoke extends FlexiCommand {
       environment: process.env,
       name: args.function,
       payload:
-        sample === undefined ? await payloadOf(flags.payload, request) : Buffer.from(JSON.stringify(sample)),
+        sample === undefined
+          ? await payloadOf(flags.payload, request)
+          : Buffer.from(JSON.stringify(sample.value)),
+      event: sample,
       request,
       onEvent: (event) => {
         if (flags.log || !isPlatformLine(event)) screen.show(event)
@@ -112,7 +123,7 @@ export default class Invoke extends FlexiCommand {
     if (result.functionError !== undefined) process.exitCode = ERROR_CODES.FLEXI_FUNCTION_ERROR.exit
     if (!this.jsonEnabled()) printPayload(result.payload)
     const { contentType, functionError, log } = result
-    return { payload: jsonOrText(result.payload), contentType, functionError, log }
+    return { payload: jsonOrText(new TextDecoder().decode(result.payload)), contentType, functionError, log }
   }
 
   /** What the function prints while it runs, on stderr. */
@@ -168,13 +179,4 @@ function isPlatformLine(event: DevEvent): boolean {
 function printPayload(payload: Uint8Array): void {
   process.stdout.write(payload)
   if (process.stdout.isTTY && payload.at(-1) !== 0x0a) process.stdout.write('\n')
-}
-
-function jsonOrText(payload: Uint8Array): unknown {
-  const text = new TextDecoder().decode(payload)
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
 }

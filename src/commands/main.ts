@@ -29,7 +29,7 @@ export async function main(argv: readonly string[], root: string): Promise<never
   settings.enableAutoTranspile = false
   try {
     const words = helpAsFlag(argv)
-    refuseUnknownCommand(words[0])
+    refuseUnknownCommand(words)
     await run(words, { root, pjson, userPlugins: false, devPlugins: false })
     await flush()
   } catch (error) {
@@ -50,12 +50,32 @@ function helpAsFlag(argv: readonly string[]): string[] {
   return argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv]
 }
 
-function refuseUnknownCommand(word: string | undefined): void {
-  if (word === undefined || word.startsWith('-')) return
-  const names = Object.keys(COMMANDS)
-  if (names.includes(word)) return
-  const near = closest(word, names)
-  throw new FlexiError('FLEXI_USAGE', `there is no command "${word}"`, {
-    hint: near === undefined ? 'Run "flexi --help" for the list.' : `Did you mean "flexi ${near}"?`,
+function refuseUnknownCommand(words: readonly string[]): void {
+  const flags = words.findIndex((word) => word.startsWith('-'))
+  const asked = words.slice(0, flags === -1 ? undefined : flags)
+  const ids = Object.entries(COMMANDS).flatMap(([id, command]) => [id, ...command.hiddenAliases])
+  const starts = asked.map((_, index) => asked.slice(0, index + 1).join(':'))
+  // A topic alone (`flexi kv`) prints its commands.
+  const isTopic = ids.some((id) => id.startsWith(`${asked.join(':')}:`))
+  if (asked.length === 0 || isTopic || starts.some((start) => ids.includes(start))) return
+  // What is wrong is the first word that no command goes on with.
+  const wrong = starts.find((start) => !ids.some((id) => id.startsWith(`${start}:`))) ?? asked.join(':')
+  const near = closest(wrong, namesLike(wrong, Object.keys(COMMANDS)))
+  throw new FlexiError('FLEXI_USAGE', `there is no command "${spaced(wrong)}"`, {
+    hint:
+      near === undefined ? `Run "${listOf(wrong)}" for the list.` : `Did you mean "flexi ${spaced(near)}"?`,
   })
+}
+
+const spaced = (id: string): string => id.replaceAll(':', ' ')
+
+/** Commands and topics of as many words. */
+function namesLike(wrong: string, ids: readonly string[]): readonly string[] {
+  const count = wrong.split(':').length
+  return [...new Set(ids.map((id) => id.split(':').slice(0, count).join(':')))]
+}
+
+/** `kv:gte` → `flexi kv --help` */
+function listOf(wrong: string): string {
+  return ['flexi', ...wrong.split(':').slice(0, -1), '--help'].join(' ')
 }

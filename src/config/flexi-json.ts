@@ -83,7 +83,7 @@ function declare(
   document: FunctionDocument,
   { source, directory }: { source: FlexiSource; directory: AbsolutePath },
 ): DeclaredFunction {
-  const { provider, timeout, memory, environment, env_file: envFile, ...options } = document
+  const { provider, timeout, memory, port, environment, env_file: envFile, ...options } = document
   const config: FunctionConfig = {
     name,
     provider,
@@ -92,6 +92,7 @@ function declare(
     placeOf: (option) => locate(source, ['functions', name, ...option]),
     environment: environment ?? {},
     timeoutMs: timeout === undefined ? undefined : timeout * 1000,
+    port,
     memoryMb: memory,
     options,
   }

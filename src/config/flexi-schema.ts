@@ -62,6 +62,12 @@ function functionSchema(z: typeof Zod) {
       .positive('must be a whole number of MB above 0')
       .optional()
       .describe('MB of memory.'),
+    port: z
+      .int('must be a port: 1 to 65535')
+      .min(1, 'must be a port: 1 to 65535')
+      .max(65_535, 'must be a port: 1 to 65535')
+      .optional()
+      .describe('A port of its own, besides its other addresses.'),
     environment: z
       .record(variable, z.string('must be a string'), 'must be an object of strings')
       .optional()
@@ -82,6 +88,10 @@ function providerKeys(z: typeof Zod) {
     ...lambdaKeys(z),
     config: text(z).optional().describe('workers: path of the wrangler file.'),
     env: text(z).optional().describe('workers: environment of the wrangler file.'),
+    crons: z.boolean().optional().describe('workers: false keeps crons from firing by the clock.'),
+    time_zone: text(z)
+      .optional()
+      .describe('workers: by whose clocks crons fire: "local" or "Europe/Berlin". Default UTC.'),
     library: text(z).optional().describe('native: path of the shared library.'),
     build: text(z).optional().describe('native: shell command that builds the library.'),
     watch: z

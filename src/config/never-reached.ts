@@ -49,6 +49,7 @@ function scopeOf(matcher: RouteMatcher): Scope | undefined {
         : { field: matcher, path: matcher.pathPrefix, whole: false }
     case 'path':
       return { field: matcher.field, path: matcher.path.replace(/\/$/, ''), whole: true }
+    case 'host':
     case 'template':
       return undefined
   }

@@ -7,6 +7,7 @@ import type { AbsolutePath, Fault } from '../core/place.ts'
 import type { Project } from '../core/project.ts'
 import type { RouteRule } from '../core/route.ts'
 import { bindRoutes } from './bind-routes.ts'
+import { exposures } from './exposures.ts'
 import { readEnvFile, readEnvFiles, withFlagEnvironment } from './env-file.ts'
 import { mergeFunctions, repeatedNames } from './merge-functions.ts'
 import { neverReached } from './never-reached.ts'
@@ -16,7 +17,7 @@ export type { ReadProjectOptions }
 
 /**
  * Reads all that a directory says it wants served, in one frozen whole: flexi.jsonc, proxy.ini and the providers' own files.
- * Routes come in the order proxy.ini, flexi.jsonc, providers. One function without any route is served at `/`.
+ * Routes come in the order proxy.ini, flexi.jsonc, providers, the functions' own. One function without any route is served at `/`.
  * @throws FlexiError FLEXI_CONFIG with the faults of all files; FLEXI_NO_INPUT when there is nothing to serve.
  */
 export async function readProject(options: ReadProjectOptions): Promise<Project> {
@@ -30,8 +31,10 @@ export async function readProject(options: ReadProjectOptions): Promise<Project>
   const { functions } = merged
   const mayDefine = (name: string): boolean => sources.mayDefine(name)
   const bound = await bindRoutes(drafts, { directory, emulators, functions, mayDefine })
+  const exposed = await exposures(bound.functions, emulators)
   const faults = [
     ...sources.faults,
+    ...exposed.faults,
     ...declared.faults,
     ...repeatedNames(functions),
     ...bound.faults,
@@ -40,13 +43,17 @@ export async function readProject(options: ReadProjectOptions): Promise<Project>
   const errors = faults.filter(({ severity }) => severity !== 'warning')
   if (errors.length > 0) throw configError(errors)
   const routes = [...bound.routes, ...merged.routes]
+  const last = routes.length > 0 ? exposed.routes : [...exposed.routes, ...rootRoute(exposed.functions)]
   if (bound.functions.length + routes.length === 0 && options.mayBeEmpty !== true)
     throw nothingToServe(options, sources.files)
   return freeze({
     directory,
-    functions: withFlagEnvironment(withTimeout(bound.functions, options), { ...inherited(options), ...flag }),
-    routes: routes.length > 0 ? routes : rootRoute(bound.functions),
-    files: unique([options.envFile ?? [], sources.files, declared.files].flat()),
+    functions: withFlagEnvironment(withTimeout(exposed.functions, options), {
+      ...inherited(options),
+      ...flag,
+    }),
+    routes: [...routes, ...last],
+    files: unique([options.envFile ?? [], sources.files, declared.files, exposed.files].flat()),
     faults,
     server: sources.flexi.server,
     resources: sources.resources,

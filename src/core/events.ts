@@ -7,6 +7,8 @@ export interface FunctionSummary {
   readonly provider: string
   /** The function's own address: `http://127.0.0.1:8069/_flexi/f/NAME/`. */
   readonly url: string
+  /** Of a server of its own. */
+  readonly port?: number | undefined
 }
 
 export interface RouteSummary {

@@ -5,9 +5,11 @@ import type { RequestContext, SocketFetcher } from './fetcher.ts'
 import type { InvokeContext, InvokeResult } from './invoke.ts'
 import type { Logger } from './log.ts'
 import type { AbsolutePath, Fault, Place, Revision } from './place.ts'
+import type { ProviderApi } from './provider-api.ts'
 import type { RouteRule } from './route.ts'
 
 export type { InvokeContext, InvokeResult, InvokeStream } from './invoke.ts'
+export type { ApiFunction, ApiHost, Limiter, OpenApi, ProviderApi } from './provider-api.ts'
 
 /** One function of a project, as its file says it. */
 export interface FunctionConfig {
@@ -24,6 +26,8 @@ export interface FunctionConfig {
   readonly environment: Readonly<Record<string, string>>
   readonly timeoutMs?: number | undefined
   readonly memoryMb?: number | undefined
+  /** Of a server of its own, which answers with this function alone; besides its other addresses. */
+  readonly port?: number | undefined
   /** What only the provider understands (`handler`, `config`, `library` …); it validates with its own schema. */
   readonly options: Readonly<Record<string, unknown>>
 }
@@ -162,86 +166,19 @@ export interface Detection {
   readonly resources?: readonly unknown[] | undefined
 }
 
+/** Where a function wants to be found, by files of its own. */
+export interface Exposure {
+  /** After all other routes of the project. */
+  readonly routes: readonly RouteRule[]
+  readonly port?: number | undefined
+  /** Besides those that its detection names: a change in one of them means a new project. */
+  readonly files: readonly AbsolutePath[]
+  readonly faults: readonly Fault[]
+}
+
 export interface DetectOptions {
   /** Values of the environment that configuration may name (`${env:STAGE}`), never read from process.env by the provider. */
   readonly environment: Readonly<Record<string, string | undefined>>
-}
-
-/** Decides whether one more may run at this moment; several functions may share one. */
-export interface Limiter {
-  /** False refuses; whoever was let in leaves once. */
-  enter(): boolean
-  leave(): void
-}
-
-/** A function that is being served, as its provider's own API sees it. */
-export interface ApiFunction {
-  readonly config: FunctionConfig
-  /** False for one that the API put there, or changed, itself. */
-  readonly declared: boolean
-  /** The function's own address. */
-  readonly url: string
-  /** Of the code in force; undefined until the first build is done. */
-  readonly revision: string | undefined
-  /** That can answer at this moment. */
-  readonly instances: number
-  /** None can, because the last one could not be started. */
-  readonly startFailed: boolean
-  /** As HTTP reaches it, without what addresses ask before. */
-  readonly fetcher: SocketFetcher
-  /** @throws FlexiError what keeps an instance from being had: FLEXI_QUEUE_FULL, FLEXI_THROTTLED, FLEXI_FUNCTION_INIT, FLEXI_BUILD … */
-  invoke(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
-  /** From now on whatever this turns away is FLEXI_THROTTLED, at once. Undefined takes it away. */
-  limit(limiter: Limiter | undefined): void
-  /** Writes what a deployment would ship into `directory`. @throws FlexiError FLEXI_BUILD. */
-  package(directory: AbsolutePath): Promise<readonly PackagedFile[]>
-}
-
-/** What a provider's own API is given. Every call tells what is served at that moment. */
-export interface ApiHost {
-  readonly log: Logger
-  /** Aborts when the server is about to stop: whoever lets requests wait answers them. */
-  readonly closing?: AbortSignal | undefined
-  /** The same object for all that one running application gives to a provider: a key for what is to live as long as that. */
-  readonly app: object
-  readonly mode: 'dev' | 'serve'
-  /** `.flexi/` of the project. Made on demand by who writes there. */
-  readonly stateDirectory: AbsolutePath
-  /** `http://127.0.0.1:8069/_flexi`; undefined until the server listens. */
-  control(): string | undefined
-  /** Of this provider alone, in the project's order; what `put` added comes last. */
-  functions(): readonly ApiFunction[]
-  find(name: string): ApiFunction | undefined
-  /** What the provider's files declare besides functions. */
-  resources(): readonly unknown[]
-  /**
-   * Serves a function that no file names, or another configuration of one that is served. Resolves once it is built and in force.
-   * What a file says counts again as soon as that file says something else. Nothing of it is kept over a restart.
-   * A name with a `:` (`hello:3`) is no host label, and not listed to people.
-   * @throws FlexiError FLEXI_CONFIG, FLEXI_BUILD, FLEXI_FUNCTION_INIT; nothing has changed then.
-   */
-  put(config: FunctionConfig): Promise<void>
-  /** Ends what `put` added; requests under way are finished. A function of the project's files is as they say again. */
-  remove(name: string): Promise<void>
-  /** Serves `/_flexi/f/NAME/` by something else than a function of that name; undefined takes it away. */
-  address(name: string, fetcher: SocketFetcher | undefined): void
-}
-
-/** A provider's API that runs. Disposing ends what it still has to do by itself. */
-export type OpenApi = SocketFetcher &
-  AsyncDisposable & {
-    /** Other functions, or other configurations of them, are in force now. */
-    changed?(): void
-  }
-
-/** The API a provider's SDKs talk to, below flexi's own paths; to programs of this machine alone. */
-export interface ProviderApi {
-  /** `aws` is `/_flexi/aws`, which is gone from the targets that it sees. */
-  readonly mount: string
-  /** Whether it has something to do that no request asks for (event sources, what it kept): it is opened at the start then. Cheap. */
-  wanted?(host: ApiHost): Promise<boolean>
-  /** Called at the first request at the latest. */
-  open(host: ApiHost): Promise<OpenApi>
 }
 
 /** An address under which a function is asked. */
@@ -277,18 +214,37 @@ export interface FixedAnswer {
   readonly fields?: readonly string[] | undefined
 }
 
+/** An event for a function that is running. */
+export interface ProviderEvent {
+  /** `FunctionScope.app` */
+  readonly app: object
+  /** The function's. */
+  readonly name: string
+  /** `workers:cron` */
+  readonly source: string
+  /** Plain data, as the source's sample has it. */
+  readonly event: unknown
+}
+
 /** How one provider runs functions. The registry's values. */
 export interface Emulator {
   readonly name: string
   /** Its functions may be bound to each other: one that is run by itself needs the sources of the others open. Default false. */
   readonly connected?: boolean | undefined
   readonly api?: ProviderApi | undefined
+  /**
+   * Runs a function with an event of one of the provider's sources (`workers:cron`) that `Instance.invoke` does not take.
+   * @throws FlexiError FLEXI_USAGE for a source that its functions have no handler for.
+   */
+  readonly runEvent?: ((event: ProviderEvent) => Promise<InvokeResult>) | undefined
   /** Called once a route table: what its guards remember ends with it. */
   openGuards?(host: GuardHost): PlaceGuard
   /** How an API that consists of these routes answers what none of them takes. Undefined where they are no API of this provider. */
   noRoute?(routes: readonly RouteRule[]): FixedAnswer | undefined
   /** Reads the provider's own files in the folder (wrangler.jsonc, template.yaml, serverless.yml). Cheap when there are none: no heavy import. */
   detect(directory: AbsolutePath, options: DetectOptions): Promise<Detection>
+  /** What a function's own files say about its addresses. Files that are at fault say nothing: `open` tells. */
+  exposure?(config: FunctionConfig): Promise<Exposure | undefined>
   /** Does a `proxy.ini` or route target name this provider's code by its shape (`./handler.ts`, `lib.so`, a folder with a wrangler file)? */
   recognise(target: string, directory: AbsolutePath): Promise<Readonly<Record<string, unknown>> | undefined>
   /** Validates `config.options`; nothing is built or started yet. @throws FlexiError FLEXI_CONFIG with `faults`. */

@@ -32,6 +32,17 @@ export type RouteMatcher =
       readonly method: string | undefined
       readonly segments: readonly TemplateSegment[] | undefined
     }
+  /** Cloudflare: `example.com/api/*`. The query is part of the path; `*` stands at the host's beginning and the path's end alone. */
+  | {
+      readonly kind: 'host'
+      /** Lower-case, without a port. */
+      readonly host: string
+      /** `host` is how names end, as `*` before it says. */
+      readonly isSuffix: boolean
+      readonly path: string
+      /** `path` is how targets begin. */
+      readonly isPrefix: boolean
+    }
 
 export type TemplateSegment =
   | { readonly kind: 'literal'; readonly text: string }

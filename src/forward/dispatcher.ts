@@ -1,9 +1,8 @@
-import type { Socket } from 'node:net'
-
 import type { Dispatcher } from 'undici'
 
 import { serverNameOf, tlsOptions, type ClientTls } from './client-tls.ts'
-import { errorCode } from './upstream-error.ts'
+import { HEAD_BYTES_MAX } from './http1-head.ts'
+import { readToTheEnd } from './read-to-the-end.ts'
 
 export type { Dispatcher } from 'undici'
 
@@ -20,8 +19,6 @@ export interface DispatcherOptions {
   readonly tls?: ClientTls | undefined
 }
 
-/** Longer than a browser's, because upstreams put tokens into their fields. */
-const HEAD_BYTES_MAX = 64 * 1024
 const CONNECT_MS = 10_000
 const KEEP_ALIVE_MS = 4_000
 
@@ -53,37 +50,4 @@ export async function createDispatcher(origin: string, options: DispatcherOption
       })
     },
   })
-}
-
-type Callback = (error?: Error | null) => void
-
-/**
- * An upstream may answer without reading the content and close: the rest of it then meets a reset connection, while the
- * answer still lies in the receive buffer. A failed write must not throw that answer away; the read that follows tells.
- */
-function readToTheEnd(socket: Socket): Socket {
-  const write = socket._write.bind(socket)
-  const writev = socket._writev?.bind(socket)
-  let last: Callback | undefined
-  let lenient: Callback = ignore
-  // A stream has one callback for all its writes.
-  const unlessCut = (callback: Callback): Callback => {
-    if (callback === last) return lenient
-    last = callback
-    lenient = (error) => callback(isCut(error) ? null : error)
-    return lenient
-  }
-  socket._write = (chunk: unknown, encoding, callback) => write(chunk, encoding, unlessCut(callback))
-  if (writev !== undefined) socket._writev = (chunks, callback) => writev(chunks, unlessCut(callback))
-  return socket
-}
-
-function isCut(error: Error | null | undefined): boolean {
-  if (error === undefined || error === null) return false
-  const code = errorCode(error)
-  return code === 'EPIPE' || code === 'ECONNRESET'
-}
-
-function ignore(): void {
-  // Nothing was written yet.
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 
 import type { RequestContext } from '../core/fetcher.ts'
 import { addClientFields, type Asked } from './client-fields.ts'
+import { NameSet } from './name-set.ts'
 import { REQUEST_ID, REQUEST_ID_KEY, sentRequestId } from './request-id.ts'
 import { fieldValue } from './request-line.ts'
 
@@ -17,20 +18,8 @@ export interface FieldRules {
   readonly fields?: readonly string[] | undefined
   /** Lower-case names that never reach the upstream. */
   readonly dropped?: readonly string[] | undefined
-}
-
-/** A set of lower-case names that answers most misses from the length alone, without lower-casing. */
-interface NameSet {
-  readonly lengths: number
-  readonly names: ReadonlySet<string>
-}
-
-function nameSet(...names: readonly string[]): NameSet {
-  return { lengths: names.reduce((mask, name) => mask | (1 << name.length), 0), names: new Set(names) }
-}
-
-function isIn(set: NameSet, name: string): boolean {
-  return name.length < 31 && (set.lengths & (1 << name.length)) !== 0 && set.names.has(name.toLowerCase())
+  /** The same, for who always drops the same ones. */
+  readonly never?: NameSet | undefined
 }
 
 /** RFC 9110 section 7.6.1, and what belongs to this connection by its own document. */
@@ -45,12 +34,12 @@ const HOP_NAMES = [
   'proxy-authorization',
   'http2-settings',
 ]
-const REQUEST_HOP = nameSet(...HOP_NAMES, 'trailer', 'expect')
-const RESPONSE_HOP = nameSet(...HOP_NAMES, 'trailer')
+const REQUEST_HOP = new NameSet(...HOP_NAMES, 'trailer', 'expect')
+const RESPONSE_HOP = new NameSet(...HOP_NAMES, 'trailer')
 /** Written anew for every request. */
 const REWRITTEN_NAMES = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'via']
-const REWRITTEN = nameSet(...REWRITTEN_NAMES)
-const ABOUT_CLIENT = nameSet(...REWRITTEN_NAMES, 'x-forwarded-port', 'x-forwarded-server', 'x-real-ip')
+const REWRITTEN = new NameSet(...REWRITTEN_NAMES)
+const ABOUT_CLIENT = new NameSet(...REWRITTEN_NAMES, 'x-forwarded-port', 'x-forwarded-server', 'x-real-ip')
 /** Naming these in Connection must not take away what frames and routes the message. */
 const NEVER_NAMED = new Set(['close', 'keep-alive', 'host', 'content-length', REQUEST_ID_KEY])
 
@@ -84,10 +73,11 @@ function addOwn(fields: string[], rules: FieldRules, asked: Asked): void {
 }
 
 function isHop(set: NameSet, name: string, named: ReadonlySet<string> | undefined): boolean {
-  return isIn(set, name) || (named !== undefined && named.has(name.toLowerCase()))
+  return set.has(name) || (named !== undefined && named.has(name.toLowerCase()))
 }
 
 function isReplaced(rules: FieldRules, name: string, asked: Asked): boolean {
+  if (rules.never?.has(name) === true) return true
   if (rules.forwarded && isAboutClient(name, asked)) return true
   if (rules.host !== 'keep' && name.length === 4 && name.toLowerCase() === 'host') return true
   return has(rules.dropped, name, 1) || has(rules.fields, name, 2)
@@ -97,11 +87,11 @@ function isReplaced(rules: FieldRules, name: string, asked: Asked): boolean {
 function isAboutClient(name: string, { incoming, context }: Asked): boolean {
   if (name.includes('_')) {
     const plain = name.replaceAll('_', '-')
-    return isIn(ABOUT_CLIENT, plain) || plain.toLowerCase() === REQUEST_ID_KEY
+    return ABOUT_CLIENT.has(plain) || plain.toLowerCase() === REQUEST_ID_KEY
   }
   if (name.length === REQUEST_ID_KEY.length && name.toLowerCase() === REQUEST_ID_KEY)
     return sentRequestId(incoming.headers) === undefined
-  return isIn(context.trustedPeer === undefined ? ABOUT_CLIENT : REWRITTEN, name)
+  return (context.trustedPeer === undefined ? ABOUT_CLIENT : REWRITTEN).has(name)
 }
 
 /** `step` 2 looks at the names of a name, value list only. */

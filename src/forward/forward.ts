@@ -8,11 +8,13 @@ import type { Dispatcher } from './dispatcher.ts'
 import { requestFields, responseFields, type FieldRules } from './fields.ts'
 import { addRequestId } from './request-id.ts'
 import { RequestBody } from './request-body.ts'
+import { IDEMPOTENT } from './request-line.ts'
 import { writeWhole, type AnswerHead } from './whole-answer.ts'
 import { upstreamPath, type PathRules } from './upstream-path.ts'
 import { errorCode, givenUp, upstreamError, wasReused, type UpstreamError } from './upstream-error.ts'
 
 export { createDispatcher, type Dispatcher } from './dispatcher.ts'
+export { IDEMPOTENT } from './request-line.ts'
 export { UpstreamError } from './upstream-error.ts'
 
 /** Where a request goes and what is changed on the way. */
@@ -66,8 +68,6 @@ interface DispatchOptions extends Dispatcher.DispatchOptions {
 const BODY_MS = 300_000
 const SWALLOWED_BYTES_MAX = 64 * 1024
 const OUT_OF_TIME = Object.assign(new Error('out of time'), { code: 'UND_ERR_HEADERS_TIMEOUT' })
-/** RFC 9110 section 9.2.2. */
-export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 /** One request under way. undici's older handler shape, because only it hands out fields as they came. */
 class Forwarding implements Dispatcher.DispatchHandler {

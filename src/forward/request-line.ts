@@ -33,3 +33,32 @@ export function fieldValue(fields: readonly string[], name: string): string | un
   }
   return undefined
 }
+
+/** RFC 9110 section 9.2.2. */
+export const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+const REQUEST_LINE = /^[\w!#$%&'*+.^`|~-]+ [\x21-\x7e\x80-\xff]+$/
+
+/** `GET /x`: nothing in it could end the line or begin another part of it. */
+export function isRequestLine(line: string): boolean {
+  return REQUEST_LINE.test(line)
+}
+
+/** Letters that a URL parser leaves as they are. */
+const PLAIN = /^\/[\w\-.~!$&'()*+,;=:@%/?]*$/
+/** A segment that means another one, or may: `/./`, `/../`, `/%2e`. */
+const DOTS = /\/(?:\.|%2e)/i
+
+/**
+ * The target as a URL parser writes it (WHATWG URL): dot segments resolved, signs that have no place in a URL percent-encoded. What servers
+ * see whose own parser knows no better; nearly always what was sent.
+ */
+export function plainTarget(target: string): string {
+  if (PLAIN.test(target) && !DOTS.test(target)) return target
+  if (target.charCodeAt(0) !== SLASH || !URL.canParse(ANY_HOST + target)) return target
+  const { pathname, href } = new URL(ANY_HOST + target)
+  // Newer editions of the standard encode it in paths, and Node 20 does not.
+  return pathname.replaceAll('^', '%5E') + href.slice(ANY_HOST.length + pathname.length)
+}
+
+const ANY_HOST = 'http://h'

@@ -22,6 +22,6 @@ export function localLabel(host: string): string | undefined {
 }
 
 /** Lower-case, without port. */
-function hostName(host: string): string {
+export function hostName(host: string): string {
   return host.replace(/:\d*$/, '').toLowerCase()
 }

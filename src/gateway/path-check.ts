@@ -60,6 +60,8 @@ function writtenPath(matcher: RouteMatcher): string {
       return matcher.pathPrefix ?? ''
     case 'path':
       return matcher.path.replace(/\/$/, '')
+    case 'host':
+      return matcher.path
     case 'template':
       return ''
   }

@@ -2,6 +2,7 @@ import type { Fetcher, RawRequest } from '../core/fetcher.ts'
 import type { FixedAnswer } from '../core/function.ts'
 import { CASELESS_FIELDS, type RouteMatcher, type RouteRule } from '../core/route.ts'
 import { fieldValue, originForm, pathOf } from '../forward/request-line.ts'
+import { hostName } from './hosts.ts'
 import { matchTemplate, type TemplateMatch } from './template.ts'
 
 /** A rule and what answers it. */
@@ -89,6 +90,8 @@ function matches(matcher: Exclude<RouteMatcher, { kind: 'template' }>, raw: RawR
       return (
         isBelow(matcher.path, raw.target) && (matcher.field === undefined || hasField(raw, matcher.field))
       )
+    case 'host':
+      return isAtHost(matcher, raw)
   }
 }
 
@@ -100,6 +103,16 @@ function startsField(raw: RawRequest, name: string, valuePrefix: string): boolea
 function hasField(raw: RawRequest, { name, valuePrefix }: { name: string; valuePrefix: string }): boolean {
   if (!CASELESS_FIELDS.has(name)) return startsField(raw, name, valuePrefix)
   return fieldValue(raw.fields, name)?.toLowerCase().startsWith(valuePrefix) === true
+}
+
+function isAtHost(
+  { host, isSuffix, path, isPrefix }: Extract<RouteMatcher, { kind: 'host' }>,
+  { target, fields }: RawRequest,
+): boolean {
+  const own = target.charCodeAt(0) === SLASH ? target : originForm(target)
+  if (isPrefix ? !own.startsWith(path) : own !== path) return false
+  const name = hostName(fieldValue(fields, 'host') ?? '')
+  return isSuffix ? name.endsWith(host) : name === host
 }
 
 /** `/api` and `/api/` take `/api`, `/api?x` and `/api/x`, not `/apix`. */

@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 
 const SAMPLE_MS = 50
@@ -16,18 +17,42 @@ export async function residentBytes(pid: number): Promise<number | undefined> {
 
 /** Calls `onExceeded` once when the process holds more than `bytesMax`; looks every 50 ms until stopped. */
 export function watchMemory(pid: number, bytesMax: number, onExceeded: (bytes: number) => void): () => void {
-  let stopped = false
+  const meter = openMeter(pid)
+  if (meter === undefined) return () => undefined
+  let file: number | undefined = meter
+  const stop = (): void => {
+    clearInterval(timer)
+    if (file !== undefined) closeSync(file)
+    file = undefined
+  }
   const timer = setInterval(() => {
-    void residentBytes(pid).then((bytes) => {
-      if (stopped || bytes === undefined || bytes <= bytesMax) return
-      stopped = true
-      clearInterval(timer)
-      onExceeded(bytes)
-    })
+    const bytes = file === undefined ? undefined : readMeter(file)
+    if (bytes === undefined || bytes <= bytesMax) return
+    stop()
+    onExceeded(bytes)
   }, SAMPLE_MS)
   timer.unref()
-  return () => {
-    stopped = true
-    clearInterval(timer)
+  return stop
+}
+
+function openMeter(pid: number): number | undefined {
+  try {
+    return openSync(`/proc/${pid}/statm`, 'r')
+  } catch {
+    // Not Linux, or the process is gone.
+    return undefined
+  }
+}
+
+const text = Buffer.alloc(128)
+
+/** One call of the system, which waits for no disk: twenty of them a second cost less than one read in the background. */
+function readMeter(file: number): number | undefined {
+  try {
+    const [, resident] = text.toString('latin1', 0, readSync(file, text, 0, text.length, 0)).split(' ')
+    return Number(resident) * PAGE_BYTES
+  } catch {
+    // ESRCH: the process is gone.
+    return undefined
   }
 }

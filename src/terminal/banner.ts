@@ -84,9 +84,10 @@ const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]'])
 const EVERYWHERE = new Set(['0.0.0.0', '[::]'])
 
 /** `NAME.localhost` is what people type; other addresses have no names below them, so the path form is shown there. */
-function ownUrl({ name, url }: FunctionSummary): string {
+function ownUrl({ name, url, port: own }: FunctionSummary): string {
   if (!URL.canParse(url)) return url
   const { protocol, hostname, port } = new URL(url)
+  if (own !== undefined) return `${protocol}//localhost:${own}/`
   if (!LOOPBACK.has(hostname) && !EVERYWHERE.has(hostname)) return url
   return `${protocol}//${name.toLowerCase()}.localhost${port === '' ? '' : `:${port}`}/`
 }

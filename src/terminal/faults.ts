@@ -62,7 +62,8 @@ function frameLines(frame: Fault, message: string, style: FaultStyle): string[] 
   return faultLines(repeated ? { ...frame, message: '' } : frame, style).map((line) => `  ${line.trimEnd()}`)
 }
 
-const FRAME = /^\s+at /
+/** Frames, and what caused it. */
+const FRAME = /^\s+at |^\[(?:cause|errors \d+)\]: /
 
 function stackLines(stack: string, style: FaultStyle): string[] {
   return stack

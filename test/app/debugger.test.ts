@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -73,6 +73,11 @@ class Debugger implements AsyncDisposable {
     client.send('Debugger.enable')
     client.send('Runtime.enable')
     return client
+  }
+
+  /** How many it knows. */
+  get scripts(): number {
+    return this.#scripts.size
   }
 
   /** The scripts in which it stood still. */
@@ -174,4 +179,49 @@ test('a folder with nothing in it is served where that was asked for', async () 
   opened.push(app)
   const listed = await fetch(`${app.url}/_flexi/aws/2015-03-31/functions/`)
   expect(await listed.json()).toMatchObject({ Functions: [] })
+})
+
+async function layWorkers(): Promise<void> {
+  await rm(join(directory, 'flexi.jsonc'))
+  const functions = {
+    one: { provider: 'workers', config: 'one/wrangler.json' },
+    two: { provider: 'workers', config: 'two/wrangler.json' },
+  }
+  await writeFile(
+    join(directory, 'flexi.jsonc'),
+    JSON.stringify({ functions, routes: [{ path: '/one', to: 'one' }] }),
+  )
+  for (const name of ['one', 'two']) {
+    await mkdir(join(directory, name))
+    await writeFile(
+      join(directory, name, 'wrangler.json'),
+      JSON.stringify({ name, main: 'index.ts', compatibility_date: '2026-01-01' }),
+    )
+    await writeFile(
+      join(directory, name, 'index.ts'),
+      `export default {\n  fetch(): Response {\n    debugger\n    return new Response('${name}')\n  },\n}\n`,
+    )
+  }
+}
+
+test('each worker has a port of its own, where it stops at its statements and goes on', async () => {
+  await layWorkers()
+  const port = await freePort()
+  const app = await serve(port)
+  await expect.poll(async () => (await fetch(`${app.url}/one`)).status, { timeout: 10_000 }).toBe(200)
+  const titles = async (at: number): Promise<string[]> => {
+    const listed = (await (await fetch(`http://127.0.0.1:${at}/json/list`)).json()) as { title: string }[]
+    return listed.map(({ title }) => title)
+  }
+  expect([await titles(port), await titles(port + 1)]).toEqual([
+    ['one (Cloudflare Worker)'],
+    ['two (Cloudflare Worker)'],
+  ])
+  const editor = await Debugger.attach(port)
+  await expect.poll(() => editor.scripts).toBeGreaterThan(0)
+  const answer = fetch(`${app.url}/one`)
+  await expect.poll(() => editor.pauses.length, { timeout: 10_000 }).toBe(1)
+  expect(editor.pauses[0]).toMatch(/\/code\/one\/index\.js$/)
+  editor.send('Debugger.resume')
+  expect(await (await answer).text()).toBe('one')
 })

@@ -167,7 +167,7 @@ describe('flexi events', () => {
   test('lists the sources, and prints the event of one with values of its own', async () => {
     const listed = await cli(['events'])
     expect(listed).toMatchObject({ exit: 0, stderr: '' })
-    expect(listed.stdout).toMatch(/^SOURCE +WHAT IT SENDS\n/)
+    expect(listed.stdout).toMatch(/^SOURCE +PROVIDER +WHAT IT SENDS\n/)
     const sources = JSON.parse((await cli(['events', '--json'])).stdout) as { source: string }[]
     expect(sources.map(({ source }) => source)).toContain('aws:sqs')
     const event = await cli(['events', '--set', 'body=from a test', 'aws:sqs'])

@@ -16,6 +16,8 @@ import { reload } from './reload.js'
 import { reloads } from './reloads.js'
 import { start } from './start.js'
 import { throughput } from './throughput.js'
+import { workers } from './workers.js'
+import { workersMemory, workersReload, workersStart } from './workers-loop.js'
 
 const LAMBDA = {
   rows: [
@@ -25,17 +27,6 @@ const LAMBDA = {
     ['hono-json', { atLeast: 0.22 }],
     ['node-http-json'],
     ['nginx-json'],
-  ],
-}
-const WORKERS = {
-  rows: [
-    ['flexi-workers'],
-    ['wrangler-dev', { atLeast: 5 }],
-    ['miniflare'],
-    ['workerd', { atLeast: 0.65 }],
-    ['hono'],
-    ['node-http'],
-    ['nginx'],
   ],
 }
 const NATIVE = {
@@ -133,8 +124,30 @@ export const SCENARIOS = {
   },
   workers: {
     title: 'Worker: one trivial fetch',
-    run: (context) => throughput(WORKERS, context),
-    notes: LOAD_NOTES,
+    run: workers,
+    notes: [
+      'all servers run at once, one is loaded at a time, in turn; medians of the rounds, ± half of what lies between the best and the worst',
+      'rates are the load tool’s; p50 and p99 are of every request, timed by a client of our own over 1 and over 32 connections in a closed loop, nothing corrected',
+      'CPU µs/req is the processor time of all processes of the server for one request at c=32; it moves less than the rate when the machine is shared',
+      'every server prints what it prints by default, into a file: flexi its access line of each request',
+    ],
+  },
+  'workers-start': {
+    title: 'Worker: spawn → first answer',
+    run: workersStart,
+    notes: ['seen by new connections 2 ms apart; the first run of each is not counted'],
+  },
+  'workers-reload': {
+    title: 'Worker: write → first answer of the new code',
+    run: workersReload,
+    notes: [
+      'one client asks every millisecond over one kept-alive connection; the time of the watcher, the build and the swap is in it',
+    ],
+  },
+  'workers-memory': {
+    title: 'Worker: memory of all processes',
+    run: workersMemory,
+    notes: ['RSS adds up VmRSS and counts shared pages once for each process; targets are of RSS, idle'],
   },
   native: {
     title: 'Native: one trivial C library',

@@ -6,8 +6,8 @@ import { count, ratio } from '../table.js'
 import { judge, targetText } from '../verdict.js'
 import { measureEach, ratioTo } from './line-up.js'
 
-const FULL = { idleSeconds: 5, loadSeconds: 5, restSeconds: 10 }
-const QUICK = { idleSeconds: 3, loadSeconds: 1, restSeconds: 2 }
+export const FULL = { idleSeconds: 5, loadSeconds: 5, restSeconds: 10 }
+export const QUICK = { idleSeconds: 3, loadSeconds: 1, restSeconds: 2 }
 const CONNECTIONS = 32
 const ROWS = [
   ['flexi-lambda', { atMost: 140 }],
@@ -24,10 +24,11 @@ export async function memory(context) {
   if (!canReadProcesses) context.note('memory is read from /proc: not measured on this system')
   const sizes = context.quick ? QUICK : FULL
   const ids = ROWS.map(([id]) => id)
-  return report(await measureEach(ids, context, (server) => measure(server, sizes, context)))
+  return report(await measureEach(ids, context, (server) => weigh(server, sizes, context)))
 }
 
-async function measure(server, sizes, { progress }) {
+/** `{ idle, loaded, rested }`: memory after its first answer and a rest, at the end of a load, and after another rest. */
+export async function weigh(server, sizes, { progress }) {
   progress(`${server.label}: idle, load, rest`)
   await sleep(sizes.idleSeconds * 1_000)
   const idle = memoryOf(server.pid)

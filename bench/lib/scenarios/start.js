@@ -19,11 +19,17 @@ const ROWS = [
 
 /** From before the spawn to the first 200, seen by new connections 2 ms apart. The first run of each warms the disk and is not counted. */
 export async function start(context) {
-  const runs = context.quick ? RUNS.quick : RUNS.full
-  const servers = prepareLineUp(
+  const { servers, times } = await timeStarts(
     ROWS.map(([id]) => id),
     context,
   )
+  return report(servers, times)
+}
+
+/** The times of several starts of each server, in turn, by its id; those that did not start are left out. */
+export async function timeStarts(ids, context) {
+  const runs = context.quick ? RUNS.quick : RUNS.full
+  const servers = prepareLineUp(ids, context)
   const times = new Map(servers.map(({ id }) => [id, []]))
   for (let run = 0; run <= runs; run += 1) {
     for (const server of servers.filter(({ id }) => times.has(id))) {
@@ -33,7 +39,7 @@ export async function start(context) {
       else if (run > 0) times.get(server.id).push(ms)
     }
   }
-  return report(servers, times)
+  return { servers, times }
 }
 
 async function timeOnce(server, { note }) {

@@ -1,3 +1,5 @@
+import { stripVTControlCharacters } from 'node:util'
+
 import type { Diagnostics } from '@cloudflare/workers-utils'
 import type { Node } from 'jsonc-parser'
 
@@ -19,7 +21,11 @@ export async function locateDiagnostics(
   diagnostics: Diagnostics,
   { file, text }: ConfigText,
 ): Promise<readonly Fault[]> {
-  const found = flatten(diagnostics, [])
+  // Some messages come in bold.
+  const found = flatten(diagnostics, []).map((one) => ({
+    ...one,
+    message: stripVTControlCharacters(one.message),
+  }))
   if (found.length === 0) return []
   const locate = await locatorOf(file, text)
   return found.map(({ message, severity, scope }) => {
@@ -60,13 +66,27 @@ interface Found {
 }
 
 function flatten(diagnostics: Diagnostics, scope: KeyPath): Found[] {
-  const [named] = keyPaths(diagnostics.description)
+  // What is a key is quoted there; the name of the file is not.
+  const [named] = diagnostics.description.includes('"') ? keyPaths(diagnostics.description) : []
   const here = named === undefined ? scope : [...scope, ...named]
   return [
-    ...diagnostics.errors.map((message) => ({ message, severity: 'error' as const, scope: here })),
-    ...diagnostics.warnings.map((message) => ({ message, severity: 'warning' as const, scope: here })),
+    ...diagnostics.errors
+      .flatMap(oneKeyEach)
+      .map((message) => ({ message, severity: 'error' as const, scope: here })),
+    ...diagnostics.warnings
+      .flatMap(oneKeyEach)
+      .map((message) => ({ message, severity: 'warning' as const, scope: here })),
     ...diagnostics.children.flatMap((child) => flatten(child, here)),
   ]
+}
+
+const UNEXPECTED = /Unexpected fields found in (\S+) field: (.+)/
+
+/** A message about several unknown keys is one about each, so that each is at its line. */
+function oneKeyEach(message: string): readonly string[] {
+  const [whole, parent, list] = UNEXPECTED.exec(message) ?? []
+  if (whole === undefined || list === undefined) return [message]
+  return list.split(',').map((key) => `Unexpected fields found in ${parent} field: ${key}`)
 }
 
 /** Everything in a message that may be a key: `"limits.cpu_ms"`, and `kv_namespaces[1]` with `"bindng"` in it. */
@@ -76,7 +96,9 @@ export function keyPaths(message: string): readonly KeyPath[] {
     const parent = unexpected[1] === 'top-level' ? [] : keyPath(unexpected[1])
     return [[...parent, unexpected[2]]]
   }
-  return [...message.matchAll(/"([\w$-]+(?:\.[\w$-]+|\[\d+\])*)"/g)].map((match) => keyPath(match[1] ?? ''))
+  const quoted = message.matchAll(/"([\w$-]+(?:\.[\w$-]+|\[\d+\])*)"/g)
+  const bare = message.matchAll(/(?<!["\w])([a-z]\w*(?:\.\w+|\[\d+\])+)/g)
+  return [...quoted, ...bare].map((match) => keyPath(match[1] ?? ''))
 }
 
 function keyPath(text: string): KeyPath {

@@ -1,35 +1,33 @@
+import { isOwn, type BindingInputs, type Mapped } from './bindings/inputs.ts'
 import type { Config } from './configuration.ts'
-import type { MiniflareBindings } from './miniflare.ts'
 
-/** The Durable Object classes of this worker: the bound ones, and those that only its migrations name. */
-export function durableObjects(config: Config): MiniflareBindings {
-  const classes = migratedClasses(config.migrations)
-  const own = config.durable_objects.bindings.filter((binding) => isOwn(config, binding))
+/** The Durable Object classes that this worker exports: the bound ones, and those that only its migrations or `exports` name. */
+export function durableObjects({ config }: BindingInputs): Mapped {
+  const classes = storedClasses(config)
+  const own = config.durable_objects.bindings.filter(({ script_name }) => isOwn(config, script_name))
   const bound = new Set(own.map(({ class_name }) => class_name))
   const unbound = [...classes].filter(([className]) => !bound.has(className))
   return {
-    durableObjects: Object.fromEntries(
-      own.map(({ name, class_name }) => [
-        name,
-        { className: class_name, useSQLite: classes.get(class_name) ?? false },
-      ]),
-    ),
-    additionalUnboundDurableObjects: unbound.map(([className, useSQLite]) => ({ className, useSQLite })),
+    options: {
+      durableObjects: Object.fromEntries(
+        own.map(({ name, class_name }) => [
+          name,
+          { className: class_name, useSQLite: classes.get(class_name) ?? false },
+        ]),
+      ),
+      additionalUnboundDurableObjects: unbound.map(([className, useSQLite]) => ({ className, useSQLite })),
+    },
+    warnings: containers(config),
   }
 }
 
-/** True for a class that this worker exports itself. */
-export function isOwn(
-  config: Config,
-  { script_name }: { readonly script_name?: string | undefined },
-): boolean {
-  return script_name === undefined || script_name === config.name
-}
-
-/** Class name → whether it is stored in SQLite, after all migrations. */
-function migratedClasses(migrations: Config['migrations']): ReadonlyMap<string, boolean> {
+/** Class name → whether it is stored in SQLite, as the worker that exports it says. */
+export function storedClasses(config: Config): ReadonlyMap<string, boolean> {
   const classes = new Map<string, boolean>()
-  for (const migration of migrations) migrate(classes, migration)
+  for (const migration of config.migrations) migrate(classes, migration)
+  for (const [name, exported] of Object.entries(config.exports ?? {}))
+    if (exported.type === 'durable-object' && 'storage' in exported)
+      classes.set(name, exported.storage === 'sqlite')
   return classes
 }
 
@@ -42,11 +40,18 @@ function migrate(
     deleted_classes = [],
   }: Config['migrations'][number],
 ): void {
-  for (const name of new_classes) classes.set(name, false)
-  for (const name of new_sqlite_classes) classes.set(name, true)
+  for (const name of deleted_classes) classes.delete(name)
   for (const { from, to } of renamed_classes) {
     classes.set(to, classes.get(from) ?? false)
     classes.delete(from)
   }
-  for (const name of deleted_classes) classes.delete(name)
+  for (const name of new_classes) classes.set(name, false)
+  for (const name of new_sqlite_classes) classes.set(name, true)
+}
+
+function containers({ containers: list = [] }: Config): readonly string[] {
+  return list.map(
+    ({ class_name }) =>
+      `the container of ${class_name} is not started, for which Docker would be needed: ctx.container is undefined in it`,
+  )
 }

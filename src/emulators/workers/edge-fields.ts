@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 
 import type { RequestContext } from '../../core/fetcher.ts'
+import { NameSet } from '../../forward/name-set.ts'
 import { REQUEST_CF, requestCfText } from './request-cf.ts'
 
 /** Fields that tell workerd and miniflare what to believe; a client's own would be taken at their word. */
@@ -35,10 +36,16 @@ export const TRUSTED_FIELDS: readonly string[] = [
 
 /**
  * What Cloudflare's edge adds to a request before a worker sees it (Cloudflare HTTP headers reference), and `request.cf`.
- * name, value, name, value …; they win over a client's fields of the same names.
+ * name, value, name, value …; they win over a client's fields of the same names (`EDGE_NAMES`).
  */
-export function edgeFields(context: RequestContext, acceptEncoding: string | undefined): readonly string[] {
-  const { clientAddress, protocol } = context
+export function edgeFields(context: Client, acceptEncoding: string | undefined): readonly string[] {
+  return [...constantFields(context, acceptEncoding), 'CF-Ray', rayId()]
+}
+
+function constantFields(
+  { clientAddress, protocol }: Client,
+  acceptEncoding: string | undefined,
+): readonly string[] {
   return [
     'MF-CF-Blob',
     requestCfText(acceptEncoding),
@@ -46,8 +53,6 @@ export function edgeFields(context: RequestContext, acceptEncoding: string | und
     clientAddress,
     'CF-IPCountry',
     REQUEST_CF.country,
-    'CF-Ray',
-    rayId(),
     'CF-Visitor',
     protocol === 'https' ? '{"scheme":"https"}' : '{"scheme":"http"}',
     'X-Forwarded-Proto',
@@ -55,6 +60,26 @@ export function edgeFields(context: RequestContext, acceptEncoding: string | und
     'X-Real-IP',
     clientAddress,
   ]
+}
+
+type Client = Pick<RequestContext, 'clientAddress' | 'protocol'>
+
+/** Fields of a client that never reach a worker: what is trusted, and what is written anew. */
+export const EDGE_NAMES = new NameSet(...TRUSTED_FIELDS, 'x-forwarded-proto', 'x-real-ip')
+
+/** The lines that were written last: mostly the next request's as well, but for its ray. */
+let last = { address: '', protocol: '', acceptEncoding: undefined as string | undefined, text: '' }
+
+/** `edgeFields` as lines of a head, each with its CRLF. */
+export function edgeLines(context: Client, acceptEncoding: string | undefined): string {
+  const { clientAddress: address, protocol } = context
+  if (last.address !== address || last.protocol !== protocol || last.acceptEncoding !== acceptEncoding) {
+    const fields = constantFields(context, acceptEncoding)
+    let text = ''
+    for (let i = 0; i + 1 < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`
+    last = { address, protocol, acceptEncoding, text }
+  }
+  return `${last.text}CF-Ray: ${rayId()}\r\n`
 }
 
 /** `8a1b2c3d4e5f6071-AMS`. Sixteen digits are drawn from a pool, because a call to the generator per request would show. */

@@ -1,9 +1,15 @@
+import { CONSOLE_NAME, consoleModule, type ConsoleMark } from './console-module.ts'
+import { TELLING_SOURCE } from './facade-telling.ts'
+import { WRAPPING_SOURCE } from './facade-wrapping.ts'
+
 /** Names that only this start of a worker knows, so that no program meets them by accident. */
 export interface FacadeNames {
   /** Response field that marks a failure of the program; its body is a ThrownRecord. */
   readonly faultField: string
   /** What a log line starts with that carries a ThrownRecord. */
   readonly logMark: string
+  /** What marks the lines that the worker prints. */
+  readonly console: ConsoleMark
 }
 
 /** What the facade tells about a value that was thrown. */
@@ -12,109 +18,118 @@ export interface ThrownRecord {
   readonly message: string
   readonly stack?: string | undefined
   readonly cause?: ThrownRecord | undefined
-  /** Where it was caught when it was not a request: `scheduled`, `unhandled rejection`. */
+  /** Of an AggregateError, the first ones. */
+  readonly errors?: readonly ThrownRecord[] | undefined
+  /** Where it was caught when it was not a request: `scheduled`, `Counter.alarm`, `unhandled rejection`. */
   readonly source?: string | undefined
+  /** One record may be told by a line and by an answer. */
+  readonly id?: string | undefined
+}
+
+/** workerd answered in the program's place and did not say why in its answer: its log does. */
+export const BARE_RECORD: ThrownRecord = {
+  name: 'Error',
+  message: 'The runtime answered in place of the worker.',
 }
 
 export const FACADE_NAME = 'flexi-facade.mjs'
+/** The default entrypoint once more: a binding to this name leads past the worker's assets. */
+export const SELF_ENTRYPOINT = 'flexiSelf'
+/** The default entrypoint as other workers call it: what it throws is theirs to catch. */
+export const CALLED_ENTRYPOINT = 'flexiCalled'
+
+export interface FacadeOptions {
+  /** The program's own module. */
+  readonly program: string
+  /** What it exports, where that is known. */
+  readonly exports: readonly string[]
+  readonly names: FacadeNames
+  /** Stops a debugger where the program's own code begins. */
+  readonly breakAtStart?: boolean | undefined
+}
 
 /**
- * A module around the program's own, which stays as it was built: throws become responses that tell name, message and stack, and a
- * request's content is read to its end even when the program did not, because workerd resets the connection under the answer otherwise.
+ * A module around the program's own, which stays as it was built: throws become responses that tell name, message and stack, or lines where
+ * there is no request; and a request's content is read to its end even when the program did not, because workerd resets the connection
+ * under the answer otherwise.
  */
-export function facadeModule(program: string, { faultField, logMark }: FacadeNames): string {
-  return `import * as program from ${JSON.stringify(`./${program}`)}
-export * from ${JSON.stringify(`./${program}`)}
-const FIELD = ${JSON.stringify(faultField)}
-const MARK = ${JSON.stringify(logMark)}
-${FACADE}`
+export function facadeModule({ program, exports, names, breakAtStart = false }: FacadeOptions): string {
+  const path = JSON.stringify(`./${program}`)
+  const entrypoints = exports
+    .filter(
+      (name) =>
+        name !== 'default' &&
+        name !== SELF_ENTRYPOINT &&
+        name !== CALLED_ENTRYPOINT &&
+        /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name),
+    )
+    .map(
+      (name, at) =>
+        `const entrypoint${at} = wrapExport(program.${name}, '${name}')\nexport { entrypoint${at} as ${name} }`,
+    )
+  return `import ${JSON.stringify(`./${CONSOLE_NAME}`)}
+import { DurableObject, WorkerEntrypoint, WorkflowEntrypoint } from 'cloudflare:workers'
+import * as program from ${path}
+export * from ${path}
+${constants(names, breakAtStart)}
+${TELLING_SOURCE}
+${WRAPPING_SOURCE}
+export { wrapped as default, wrapped as ${SELF_ENTRYPOINT}, called as ${CALLED_ENTRYPOINT} }
+${entrypoints.join('\n')}
+`
 }
 
-const FACADE = `
-const worker = program.default
-const write = console.error
-
-function describe(error, depth = 0) {
-  if (typeof error !== 'object' || error === null || typeof error.stack !== 'string')
-    return { name: error === null ? 'null' : typeof error, message: String(error) }
-  const cause = error.cause === undefined || depth > 3 ? undefined : describe(error.cause, depth + 1)
-  return { name: String(error.name), message: String(error.message), stack: error.stack, cause }
+/** What the sources of ours need to know. */
+function constants(names: FacadeNames, breakAtStart: boolean): string {
+  return `const FIELD = ${JSON.stringify(names.faultField)}
+const MARK = ${JSON.stringify(names.logMark)}
+const TOKEN = ${JSON.stringify(names.console.token)}
+const BREAKS = ${breakAtStart}`
 }
 
-function tell(source, error) {
-  write(MARK + JSON.stringify({ ...describe(error), source }))
+/** A program that listens for events, with the same around it; `lines` is how many come before its own. */
+export function facadeScript(
+  code: string,
+  { names, breakAtStart = false }: Pick<FacadeOptions, 'names' | 'breakAtStart'>,
+): { readonly script: string; readonly lines: number } {
+  const before = `(() => {
+{
+${consoleModule(names.console)}}
+${constants(names, breakAtStart)}
+${TELLING_SOURCE}
+${LISTENING_SOURCE}
+})()
+`
+  return { script: before + code, lines: before.split('\n').length - 1 }
 }
 
-function failed(request, error) {
-  if (request.headers.has('upgrade')) {
-    tell('fetch', error)
-    return new Response('error code: 1101', { status: 500 })
-  }
-  const headers = { [FIELD]: '1', 'content-type': 'application/json' }
-  return new Response(JSON.stringify(describe(error)), { status: 500, headers })
-}
+/** Wraps the listeners that the program adds after this. */
+const LISTENING_SOURCE = `
+const add = addEventListener
 
-async function drain(request) {
-  if (request.body === null || request.bodyUsed || request.body.locked) return
-  try {
-    const reader = request.body.getReader()
-    while (!(await reader.read()).done);
-  } catch {}
-}
-
-async function answer(request, call) {
-  try {
-    const response = await call()
-    if (!(response instanceof Response))
-      throw new TypeError('The fetch handler returned ' + (response === null ? 'null' : typeof response) + ' and not a Response.')
-    return response
-  } catch (error) {
-    return failed(request, error)
-  } finally {
-    await drain(request)
-  }
-}
-
-async function event(name, call) {
-  try {
-    return await call()
-  } catch (error) {
-    tell(name, error)
-    throw error
-  }
-}
-
-function wrapObject() {
-  const handlers = {}
-  for (const name of ['scheduled', 'queue', 'email', 'tail', 'tailStream', 'trace', 'test', 'connect'])
-    if (typeof worker[name] === 'function') handlers[name] = (...rest) => event(name, () => worker[name](...rest))
-  if (typeof worker.fetch === 'function')
-    handlers.fetch = (request, env, ctx) => answer(request, () => worker.fetch(request, env, ctx))
-  return handlers
-}
-
-function wrapClass() {
-  if (typeof worker.prototype?.fetch !== 'function') return worker
-  return class extends worker {
-    fetch(request) {
-      return answer(request, () => super.fetch(request))
+function listenTo(type, listener) {
+  if (type === 'fetch')
+    return (given) => {
+      const respond = given.respondWith.bind(given)
+      const value = (answered) => respond(answer(given.request, () => answered))
+      Object.defineProperty(given, 'respondWith', { value, configurable: true })
+      watchContext(given)
+      try {
+        return begin(() => listener(given))
+      } catch (error) {
+        respond(failed(given.request, error))
+      }
     }
+  return (given) => {
+    watchContext(given)
+    return event(type, () => listener(given))
   }
 }
 
-function withoutHandler() {
-  const missing = () => {
-    throw new TypeError('The program has no default export with a fetch handler.')
-  }
-  return { fetch: (request) => answer(request, missing) }
+globalThis.addEventListener = (type, listener, ...rest) => {
+  const isEvent = typeof listener === 'function' && ['fetch', 'scheduled', 'queue', 'email', 'trace', 'tail'].includes(type)
+  return add(type, isEvent ? listenTo(type, listener) : listener, ...rest)
 }
-
-addEventListener('unhandledrejection', ({ reason }) => tell('unhandled rejection', reason))
-addEventListener('error', ({ error, message }) => tell('uncaught', error ?? message))
-
-const wrapped = typeof worker === 'function' ? wrapClass() : typeof worker === 'object' && worker !== null ? wrapObject() : {}
-const isEmpty = typeof wrapped === 'object' && Object.keys(wrapped).length === 0
-export default isEmpty ? withoutHandler() : wrapped
 `
 
 /** Serves 404 for everything that is no asset. */

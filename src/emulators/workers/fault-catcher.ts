@@ -1,4 +1,6 @@
-import type { Dispatcher } from '../../forward/forward.ts'
+import type { FaultRule } from '../../forward/http1-forward.ts'
+import type { ResponseHead } from '../../forward/http1-head.ts'
+import { fieldValue } from '../../forward/request-line.ts'
 import type { ThrownRecord } from './facade.ts'
 
 /** The program threw; what its facade told about it. */
@@ -12,6 +14,11 @@ export class ThrownError extends Error {
   }
 }
 
+/** workerd answered in the program's place, which gave it nothing to answer with; its log tells why. */
+export class NoAnswerError extends Error {
+  override readonly name = 'NoAnswerError'
+}
+
 /** A request that workerd has not answered yet. */
 export interface Flight {
   /** `performance.now()`; moved on when the worker has proved that it only waits. */
@@ -20,89 +27,37 @@ export interface Flight {
   abort(error: Error): void
 }
 
-export interface FaultCatcherOptions {
-  readonly dispatcher: Dispatcher
-  readonly faultField: string
-  /** The requests without a head, oldest first. */
-  readonly flights: Set<Flight>
-}
+/** Of the mark of an answer that is workerd's own. */
+const NO_ANSWER = ''
+/** `Internal Server Error` */
+const NO_ANSWER_BYTES = 21
 
-type Handler = Dispatcher.DispatchHandler
-
-/**
- * A dispatcher that turns the facade's marked answers into errors, so that they are never seen by a client, and knows which requests
- * wait for a head.
- */
-export function createFaultCatcher(options: FaultCatcherOptions): Dispatcher {
-  const { dispatcher } = options
-  const dispatch: Dispatcher['dispatch'] = (request, handler) =>
-    dispatcher.dispatch(request, new CatchingHandler(handler, options))
-  // Of a dispatcher only this method is used to forward.
-  return { dispatch } as Dispatcher
-}
-
-class CatchingHandler implements Handler, Flight {
-  since = performance.now()
-  readonly #handler: Handler
-  readonly #options: FaultCatcherOptions
-  #abortRequest: ((error?: Error) => void) | undefined
-  #fault: Buffer[] | undefined
-  #cause: Error | undefined
-
-  constructor(handler: Handler, options: FaultCatcherOptions) {
-    this.#handler = handler
-    this.#options = options
-    options.flights.add(this)
-  }
-
-  abort(error: Error): void {
-    this.#cause = error
-    this.#abortRequest?.(error)
-  }
-
-  onConnect(abort: (error?: Error) => void): void {
-    this.#abortRequest = abort
-    if (this.#cause !== undefined) abort(this.#cause)
-    this.#handler.onConnect?.(abort)
-  }
-
-  onResponseStarted(): void {
-    this.#handler.onResponseStarted?.()
-  }
-
-  onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
-    if (status >= 200) this.#options.flights.delete(this)
-    if (status === 500 && hasField(raw, this.#options.faultField)) {
-      this.#fault = []
-      return true
-    }
-    return this.#handler.onHeaders?.(status, raw, resume, reason) ?? true
-  }
-
-  onData(chunk: Buffer): boolean {
-    if (this.#fault === undefined) return this.#handler.onData?.(chunk) ?? true
-    this.#fault.push(chunk)
-    return true
-  }
-
-  onComplete(trailers: string[] | null): void {
-    if (this.#fault === undefined) this.#handler.onComplete?.(trailers)
-    else this.#handler.onError?.(new ThrownError(readRecord(Buffer.concat(this.#fault))))
-  }
-
-  onError(error: Error): void {
-    this.#options.flights.delete(this)
-    this.#handler.onError?.(this.#cause ?? error)
+/** Which answers are failures of the program, told by its facade with this field or by workerd itself. */
+export function faultRule(faultField: string): FaultRule {
+  return {
+    markOf(head) {
+      if (head.status !== 500) return undefined
+      return fieldValue(head.fields, faultField) ?? (isNoAnswer(head) ? NO_ANSWER : undefined)
+    },
+    read: (content, mark) =>
+      mark === NO_ANSWER ? new NoAnswerError('no answer') : readThrown(content, mark),
   }
 }
 
-function hasField(raw: readonly Buffer[], name: string): boolean {
-  return raw.some(
-    (part, index) =>
-      index % 2 === 0 && part.length === name.length && part.toString('latin1').toLowerCase() === name,
+/** workerd closes the connection after it, and names no type, as no program can. */
+function isNoAnswer({ fields, length, reusable }: ResponseHead): boolean {
+  return length === NO_ANSWER_BYTES && !reusable && fields.length === 4
+}
+
+/** The facade's record: the content of a marked answer, whose bytes stand as Latin-1, or for want of content the mark's own value. */
+function readThrown(content: string, mark: string): Error {
+  const text = content === '' ? decodeURIComponent(mark) : Buffer.from(content, 'latin1').toString()
+  const record: unknown = JSON.parse(text)
+  return new ThrownError(
+    isRecord(record) ? record : { name: 'Error', message: 'a throw that was too long to tell' },
   )
 }
 
-function readRecord(body: Buffer): ThrownRecord {
-  return JSON.parse(body.toString()) as ThrownRecord
+function isRecord(value: unknown): value is ThrownRecord {
+  return typeof value === 'object' && value !== null && 'message' in value
 }

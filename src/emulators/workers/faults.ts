@@ -7,25 +7,34 @@ import type { StackReader } from './stack.ts'
 /** A throw of the program, in its author's files and lines. */
 export function throwFault(
   record: ThrownRecord,
-  { name, stacks, requestId }: { name: string; stacks: StackReader; requestId?: string },
+  { name, stacks, requestId }: { name: string; stacks: StackReader; requestId?: string | undefined },
 ): FunctionFault {
   const raw = stackText(record)
+  const isAnswer = record.source === undefined || record.source === 'fetch'
+  const message = isAnswer ? record.message : `${record.message} (${record.source})`
+  const frame = raw === undefined ? undefined : stacks.frame(raw)
   return {
     function: name,
     kind: 'throw',
     name: record.name,
-    message:
-      record.source === undefined || record.source === 'fetch'
-        ? record.message
-        : `${record.message} (${record.source})`,
-    ...(raw === undefined ? {} : { stack: stacks.map(raw), frame: stacks.frame(raw) }),
+    message,
+    ...(raw === undefined ? noPlace(record.name) : { stack: stacks.map(raw) }),
+    ...(frame === undefined ? {} : { frame: { ...frame, message } }),
     requestId,
   }
 }
 
-function stackText({ stack, cause }: ThrownRecord): string | undefined {
-  if (stack === undefined || cause === undefined) return stack
-  return `${stack}\n[cause]: ${stackText(cause) ?? `${cause.name}: ${cause.message}`}`
+/** Told by the facade for what is no error: `string`, `object`. */
+function noPlace(name: string): { readonly hint?: string } {
+  return /^[a-z]+$/.test(name) ? { hint: 'Throw an Error: only that knows where it was thrown.' } : {}
+}
+
+function stackText({ stack, cause, errors = [] }: ThrownRecord): string | undefined {
+  if (stack === undefined) return undefined
+  const inner = (label: string, record: ThrownRecord): string =>
+    `\n[${label}]: ${stackText(record) ?? `${record.name}: ${record.message}`}`
+  const all = errors.map((record, index) => inner(`errors ${index}`, record)).join('')
+  return stack + all + (cause === undefined ? '' : inner('cause', cause))
 }
 
 export interface EndFaultOptions {

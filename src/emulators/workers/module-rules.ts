@@ -1,20 +1,7 @@
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { basename, dirname, isAbsolute, resolve } from 'node:path'
-
-import type { OnResolveArgs, OnResolveResult, Plugin } from 'esbuild'
-
-import type { AbsolutePath } from '../../core/place.ts'
 import type { Config } from './configuration.ts'
 
-/** A file that is a module of its own beside the bundle. */
-export interface ExtraModule {
-  readonly type: 'Text' | 'Data' | 'CompiledWasm'
-  /** Its name in the worker: `<hash>-<file name>`. */
-  readonly name: string
-  readonly source: AbsolutePath
-  readonly contents: Uint8Array
-}
+/** What a rule can make of a file. */
+export type ModuleType = 'ESModule' | 'CommonJS' | 'Text' | 'Data' | 'CompiledWasm'
 
 export interface ModuleRule {
   readonly type: string
@@ -29,69 +16,80 @@ const DEFAULT_RULES: readonly ModuleRule[] = [
   { type: 'CompiledWasm', globs: ['**/*.wasm', '**/*.wasm?module'] },
 ]
 
-const DATA_TYPES = ['Text', 'Data', 'CompiledWasm'] as const
+const TYPES: readonly ModuleType[] = ['ESModule', 'CommonJS', 'Text', 'Data', 'CompiledWasm']
+
+export interface ModuleRules {
+  readonly rules: readonly ModuleRule[]
+  /** Out of force because an earlier rule of their type has no `fallthrough`; a file that one of them means is an error. */
+  readonly removed: readonly ModuleRule[]
+  readonly warnings: readonly string[]
+}
 
 /** The file's rules and then the default ones, of which a rule without `fallthrough` removes its type. */
-export function moduleRules(rules: Config['rules']): readonly ModuleRule[] {
-  const taken = new Set<string>()
-  const kept = [...rules, ...DEFAULT_RULES].filter((rule) => {
-    if (taken.has(rule.type)) return false
-    if (rule.fallthrough !== true) taken.add(rule.type)
-    return true
-  })
-  return kept
-}
-
-/** Collects what the rules call data into `modules`, and leaves its import in the bundle. */
-export function dataModules(rules: readonly ModuleRule[], modules: Map<string, ExtraModule>): Plugin {
-  const matchers = rules.flatMap(({ type, globs }) => {
-    const known = DATA_TYPES.find((name) => name === type)
-    return known === undefined ? [] : globs.map((glob) => ({ type: known, pattern: globPattern(glob) }))
-  })
-  return {
-    name: 'data-modules',
-    setup(build) {
-      build.onStart(() => modules.clear())
-      for (const { type, pattern } of matchers) {
-        build.onResolve({ filter: pattern }, async (args): Promise<OnResolveResult | undefined> => {
-          const source = await locate(args, (path, options) => build.resolve(path, options))
-          if (source === undefined) return undefined
-          const contents = await readFile(source).catch(() => undefined)
-          if (contents === undefined)
-            return { errors: [{ text: `Could not resolve "${args.path}"`, detail: 'no such file' }] }
-          const name = `${createHash('sha1').update(contents).digest('hex')}-${basename(source)}`
-          modules.set(name, { type, name, source, contents })
-          return { path: `./${name}`, external: true, watchFiles: [source] }
-        })
-      }
-    },
+export function moduleRules(own: Config['rules']): ModuleRules {
+  const closing = new Map<string, ModuleRule>()
+  const rules: ModuleRule[] = []
+  const removed: ModuleRule[] = []
+  const silenced = new Set<string>()
+  for (const rule of [...own, ...DEFAULT_RULES]) {
+    const closed = closing.get(rule.type)
+    if (closed === undefined) {
+      rules.push(rule)
+      if (rule.fallthrough !== true) closing.set(rule.type, rule)
+      if (rule.fallthrough === false) silenced.add(rule.type)
+    } else removed.push(rule)
   }
+  return { rules, removed, warnings: warningsOf({ own, removed, silenced }) }
 }
 
-const INSIDE = 'flexi-data-module'
-
-/** Where an import of data points: beside its importer, or into a package. */
-async function locate(
-  { path, importer, resolveDir, kind, pluginData }: OnResolveArgs,
-  resolvePackage: (
-    path: string,
-    options: { resolveDir: string; kind: OnResolveArgs['kind']; pluginData: unknown },
-  ) => Promise<{ path: string; errors: readonly unknown[] }>,
-): Promise<AbsolutePath | undefined> {
-  if (kind === 'entry-point' || pluginData === INSIDE) return undefined
-  const file = path.replace(/\?module$/, '')
-  if (file.startsWith('.') || isAbsolute(file)) return resolve(dirname(importer), file) as AbsolutePath
-  const found = await resolvePackage(file, { resolveDir, kind, pluginData: INSIDE })
-  return found.errors.length === 0 ? (found.path as AbsolutePath) : undefined
+function warningsOf({
+  own,
+  removed,
+  silenced,
+}: {
+  own: readonly ModuleRule[]
+  removed: readonly ModuleRule[]
+  silenced: ReadonlySet<string>
+}): readonly string[] {
+  const shadowed = [...new Set(removed.map(({ type }) => type))].filter((type) => !silenced.has(type))
+  const lost = (type: string): string =>
+    removed
+      .filter((rule) => rule.type === type)
+      .flatMap(({ globs }) => globs)
+      .join(', ')
+  const unknown = own.map(({ type }) => type).filter((type) => !TYPES.some((known) => known === type))
+  return [
+    ...shadowed.map(
+      (type) =>
+        `the first rule of type ${type} has no "fallthrough", so ${lost(type)} is an error when it is imported: write "fallthrough": true to keep it, or false to be told no more`,
+    ),
+    ...unknown.map((type) => `rules of type ${type} have no effect: Python Workers are not run here`),
+  ]
 }
 
-/** A glob of the wrangler file over import specifiers. Each of `**` with its slash, `*`, `?` before `module` literally, and `{a,b}`. */
-export function globPattern(glob: string): RegExp {
-  const source = glob.replace(/\*\*\/|\*\*|\*|\{[^}]*\}|[.+^$()|[\]\\?]/g, (part) => {
+/** A rule's pattern, ready to be asked. */
+export interface Matcher {
+  readonly rule: ModuleRule
+  /** Undefined for a type that nothing here can load. */
+  readonly type: ModuleType | undefined
+  readonly pattern: RegExp
+}
+
+/** For import specifiers, in which a `*` crosses slashes, as wrangler has it; and for paths of files, in which it does not. */
+export function matchers(rules: readonly ModuleRule[], of: 'specifiers' | 'paths'): readonly Matcher[] {
+  return rules.flatMap((rule) => {
+    const type = TYPES.find((name) => name === rule.type)
+    return rule.globs.map((glob) => ({ rule, type, pattern: globPattern(glob, of) }))
+  })
+}
+
+/** Each of `**` with its slash, `*`, `?` before `module` literally, and `{a,b}`. */
+export function globPattern(glob: string, of: 'specifiers' | 'paths' = 'paths'): RegExp {
+  const source = glob.replace(/\*\*\/|\*\*|\*|\{[^}]*\}|[.+^$()|[\]\\?{}]/g, (part) => {
     if (part === '**/') return '(?:.*/)?'
     if (part === '**') return '.*'
-    if (part === '*') return '[^/]*'
-    if (part.startsWith('{')) return `(?:${part.slice(1, -1).split(',').map(escapeLiteral).join('|')})`
+    if (part === '*') return of === 'specifiers' ? '.*' : '[^/]*'
+    if (part.length > 1) return `(?:${part.slice(1, -1).split(',').map(escapeLiteral).join('|')})`
     return `\\${part}`
   })
   return new RegExp(`^${source}$`)

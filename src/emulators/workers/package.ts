@@ -1,5 +1,5 @@
 import { cp, mkdir, stat, writeFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 
 import type { PackagedFile } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
@@ -20,9 +20,10 @@ export async function packageWorker(
 ): Promise<readonly PackagedFile[]> {
   await mkdir(directory, { recursive: true })
   const entry = await programEntry(settings)
-  const files = entry === undefined ? [] : programFiles(await buildOnce(settings, entry), project)
+  const files = entry === undefined ? [] : programFiles(await buildOnce(settings, entry), project, settings)
   const written = await Promise.all(
     files.map(async ({ path, contents, inputs }) => {
+      await mkdir(dirname(join(directory, path)), { recursive: true })
       await writeFile(join(directory, path), contents)
       return { path, bytes: Buffer.byteLength(contents), inputs }
     }),
@@ -41,9 +42,10 @@ interface ProgramFile {
   readonly inputs: readonly string[]
 }
 
-function programFiles(program: Program, project: AbsolutePath): readonly ProgramFile[] {
+function programFiles(program: Program, project: AbsolutePath, { config }: Settings): readonly ProgramFile[] {
   const inputs = [...program.inputBytes.keys()].map((path) => relative(project, path))
-  const map = program.sourceMap
+  // What is not bundled ships as it is.
+  const map = config.no_bundle === true ? undefined : program.sourceMap
   return [
     { path: program.name, contents: program.code, inputs },
     ...(map === undefined ? [] : [{ path: `${program.name}.map`, contents: map, inputs }]),

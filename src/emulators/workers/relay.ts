@@ -3,16 +3,20 @@ import type { Duplex } from 'node:stream'
 
 import { errorMessage } from '../../core/errors.ts'
 import type { RequestContext } from '../../core/fetcher.ts'
-import { createDispatcher, forward, type ForwardTarget } from '../../forward/forward.ts'
+import type { FieldRules } from '../../forward/fields.ts'
+import { forwardHttp1, type Http1Target } from '../../forward/http1-forward.ts'
+import { Http1Pool } from '../../forward/http1-pool.ts'
+import { NameSet } from '../../forward/name-set.ts'
 import { forwardUpgrade } from '../../forward/upgrade.ts'
+import { WaitingList } from '../../forward/waiting-list.ts'
 import { upgradeAnswer } from './answers.ts'
-import { edgeFields, TRUSTED_FIELDS } from './edge-fields.ts'
-import { createFaultCatcher, type Flight } from './fault-catcher.ts'
+import { EDGE_NAMES, edgeFields, edgeLines } from './edge-fields.ts'
+import { faultRule, type Flight } from './fault-catcher.ts'
 
 /** The way of requests to one socket of workerd. */
 export interface Relay {
   /** The requests without a head, oldest first. */
-  readonly flights: ReadonlySet<Flight>
+  readonly flights: Iterable<Flight>
   /**
    * Resolves when the answer has been sent, or the client has gone.
    * @throws ThrownError, and the error a flight was aborted with, each as it is or as the cause of an UpstreamError; UpstreamError.
@@ -25,48 +29,45 @@ export interface Relay {
 
 export interface RelayOptions {
   readonly origin: URL
+  /** A Unix socket of the same worker: requests take it, for it costs less than the origin's port. */
+  readonly socketPath?: string | undefined
   /** Response field that marks a failure of the program (`FacadeNames.faultField`). */
   readonly faultField: string
 }
 
-type FieldRules = Pick<ForwardTarget, 'host' | 'forwarded' | 'fields' | 'dropped'>
+/** What miniflare's router of assets tells miniflare's own entry. */
+const HIDDEN = new NameSet('x-mf-additional-response-log')
 
-export async function openRelay({ origin, faultField }: RelayOptions): Promise<Relay> {
-  const flights = new Set<Flight>()
-  const connections = await createDispatcher(origin.origin)
-  const dispatcher = createFaultCatcher({ dispatcher: connections, faultField, flights })
-  return {
-    flights,
-    async handle(incoming, outgoing, context) {
-      const target = {
-        dispatcher,
-        origin: origin.origin,
-        ...fieldRules(incoming, context),
-        // The watchdog knows better than a timer whether silence is an error.
-        headersMs: 0,
-        bodyMs: 0,
-      }
-      await forward(target, { incoming, outgoing, context })
+const RULES: FieldRules = { host: 'keep', forwarded: false, never: EDGE_NAMES }
+
+export function openRelay({ origin, socketPath, faultField }: RelayOptions): Promise<Relay> {
+  const server = { host: origin.hostname, port: Number(origin.port) }
+  const pool = new Http1Pool({ ...server, socketPath })
+  const target: Http1Target = {
+    ...RULES,
+    pool,
+    origin: origin.origin,
+    waiting: new WaitingList(),
+    faults: faultRule(faultField),
+    hidden: HIDDEN,
+  }
+  return Promise.resolve({
+    flights: target.waiting,
+    handle(incoming, outgoing, context) {
+      const lines = edgeLines(context, incoming.headers['accept-encoding'])
+      return forwardHttp1(target, { incoming, outgoing, context, lines })
     },
     upgrade(incoming, socket, head, context) {
-      const target = { host: origin.hostname, port: Number(origin.port) }
+      const fields = edgeFields(context, incoming.headers['accept-encoding'])
       const exchange = { incoming, socket, head, context }
-      forwardUpgrade(target, exchange, fieldRules(incoming, context)).catch((error: unknown) => {
+      forwardUpgrade(server, exchange, { ...RULES, fields }).catch((error: unknown) => {
         context.log.warn('upgrade.fail', { error: errorMessage(error) })
         if (!socket.destroyed) socket.end(upgradeAnswer('ended'))
       })
     },
-    async close() {
-      await connections.destroy()
+    close() {
+      pool.close()
+      return Promise.resolve()
     },
-  }
-}
-
-function fieldRules(incoming: IncomingMessage, context: RequestContext): FieldRules {
-  return {
-    host: 'keep',
-    forwarded: false,
-    fields: edgeFields(context, incoming.headers['accept-encoding']),
-    dropped: TRUSTED_FIELDS,
-  }
+  })
 }

@@ -13,7 +13,8 @@ export type RuntimeLine =
   /** Native stack dumps and the like. */
   | { readonly kind: 'noise'; readonly text: string }
 
-const LEVELS = { debug: 'debug', log: 'info', info: 'info', warn: 'warn', error: 'error' } as const
+/** `console.debug` is seen as the other lines are: `wrangler dev` prints it too. */
+const LEVELS = { debug: 'info', log: 'info', info: 'info', warn: 'warn', error: 'error' } as const
 
 /** `{"timestamp":…,"level":"log","message":"hi"}`; lines of workerd itself also name their `source`. */
 function parseRuntimeLine(line: string): RuntimeLine {

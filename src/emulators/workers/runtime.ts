@@ -1,11 +1,16 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import type { EventEmitter } from 'node:events'
 import { join } from 'node:path'
-import { env, kill as killProcess } from 'node:process'
+import process, { env } from 'node:process'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { errorMessage } from '../../core/errors.ts'
 import { LIMITS } from '../../core/limits.ts'
 import type { AbsolutePath } from '../../core/place.ts'
+import { noteOf, type Note } from './bindings/notes.ts'
+import { openControl } from './control/client.ts'
+import { CONTROL_ENTRYPOINT, CONTROL_NAME, type Control } from './control/control.ts'
+import { controlWorker, type ControlResources } from './control/worker.ts'
 import {
   loadMiniflare,
   type Miniflare,
@@ -15,30 +20,39 @@ import {
 } from './miniflare.ts'
 import { REQUEST_CF } from './request-cf.ts'
 import { readRuntimeLines, type RuntimeLine } from './runtime-log.ts'
+import { openRunFolder } from './run-folder.ts'
 import { prepareWorkerd } from './workerd.ts'
 
 export interface RuntimeOptions {
-  /** The first one answers; the others are what it is bound to. */
-  readonly workers: readonly [MiniflareWorker, ...MiniflareWorker[]]
+  /** In miniflare's words, each under its own name. */
+  readonly workers: readonly MiniflareWorker[]
+  /** The names of those that get a socket of their own. */
+  readonly served: readonly string[]
+  /** What flexi's own worker in this runtime is bound to. */
+  readonly resources: ControlResources
   readonly state: AbsolutePath
   readonly inspectPort?: number | undefined
-  /** How long the program may take to be loaded; default `LIMITS.initMs`. */
+  /** How long the programs may take to be loaded; default `LIMITS.initMs`. */
   readonly loadMs?: number | undefined
   readonly onLine: (line: RuntimeLine) => void
   /** What miniflare has to say, about `_headers` and `_redirects` for example. */
-  readonly onNote: (text: string) => void
+  readonly onNote: (note: Note) => void
 }
 
 /** One workerd process. */
 export interface Runtime {
   readonly pid: number | undefined
-  /** The worker's own socket, behind its assets. */
-  readonly origin: URL
-  /** miniflare's entry, which knows `/cdn-cgi/handler/scheduled`. */
-  readonly entry: URL
+  /** The socket of one of the served workers, behind its assets. */
+  socketOf(worker: string): URL
+  /** The Unix socket that leads where this one does, where there is one: requests cost less over it. */
+  pathBeside?(socket: URL): string | undefined
+  readonly control: Control
+  /** Where workerd speaks the DevTools protocol, when it was asked to: `ws://127.0.0.1:PORT`. */
+  readonly inspector: URL | undefined
   /** Resolves when workerd has ended by itself or was killed; never after `dispose()`. */
   readonly ended: Promise<void>
   kill(): void
+  /** Resolves when the process is gone and its ports are free. */
   dispose(): Promise<void>
 }
 
@@ -47,36 +61,94 @@ export class RuntimeStartError extends Error {
   override readonly name = 'RuntimeStartError'
 }
 
+/** A runtime without workers, for what the control worker does with stored data. */
+export function startControlRuntime(options: {
+  readonly state: AbsolutePath
+  readonly resources: ControlResources
+}): Promise<Runtime> {
+  const quiet = (): void => undefined
+  return startRuntime({ ...options, workers: [], served: [], onLine: quiet, onNote: quiet })
+}
+
+/** What workerd says when another process starts on the same stored data at the same moment. */
+const LOCKED = /SQLITE_BUSY|database is locked/
+const LOCKED_MS_MAX = 5_000
+
 /**
  * Starts workerd and resolves when it answers.
- * @throws RuntimeStartError with workerd's own words when the program cannot be loaded.
+ * @throws RuntimeStartError with workerd's own words when a program cannot be loaded.
  */
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const scratch = join(options.state, 'run', randomUUID())
-  await Promise.all([prepareWorkerd(options.state), mkdir(scratch, { recursive: true })])
-  const launched = launch(options, scratch)
-  const { miniflare, process } = launched
+  for (const until = performance.now() + LOCKED_MS_MAX; ;) {
+    try {
+      return await startOnce(options)
+    } catch (error) {
+      const isLocked = error instanceof RuntimeStartError && LOCKED.test(error.message)
+      if (!isLocked || performance.now() > until) throw error
+      // The other one is through with it in a moment; two that wait must not come back together.
+      await delay(50 + Math.random() * 200)
+    }
+  }
+}
+
+async function startOnce(options: RuntimeOptions): Promise<Runtime> {
+  const token = randomBytes(16).toString('hex')
+  const [folder] = await Promise.all([openRunFolder(options.state), prepareWorkerd(options.state)])
+  const launched = launch(options, { scratch: folder.path, token })
+  const { miniflare, child } = launched
   const dispose = async (): Promise<void> => {
-    // Rejects with the error of a failed start, which is told by then.
-    await miniflare.dispose().catch(() => undefined)
-    await rm(scratch, { recursive: true, force: true })
+    await disposed(miniflare, child)
+    await folder.remove()
   }
   try {
-    const entry = await ready(launched, options.loadMs ?? LIMITS.initMs)
-    const origin = await miniflare.unsafeGetDirectURL(options.workers[0].name)
+    await ready(launched, options.loadMs ?? LIMITS.initMs)
+    void folder.belongsTo(child.pid)
+    const sockets = await socketsOf(miniflare, options.served)
+    const control = openControl(await miniflare.unsafeGetDirectURL(CONTROL_NAME, CONTROL_ENTRYPOINT), token)
     return {
-      pid: process.pid,
-      origin,
-      entry,
+      pid: child.pid,
+      control,
+      inspector: options.inspectPort === undefined ? undefined : await miniflare.getInspectorURL(),
+      socketOf: (worker) => socketAmong(sockets, worker),
       // Without its process miniflare still holds a server; nobody else would close it.
-      ended: process.ended.then(dispose),
-      kill: () => kill(process.pid),
-      dispose,
+      ended: child.ended.then(() => void dispose()),
+      kill: () => kill(child.pid),
+      async dispose() {
+        control.close()
+        await dispose()
+      },
     }
   } catch (cause) {
     await dispose()
-    throw new RuntimeStartError(process.complaints.join('\n') || errorMessage(cause), { cause })
+    throw new RuntimeStartError(child.complaints.join('\n') || errorMessage(cause), { cause })
   }
+}
+
+async function socketsOf(miniflare: Miniflare, served: readonly string[]): Promise<ReadonlyMap<string, URL>> {
+  const urls = served.map(async (name) => [name, await miniflare.unsafeGetDirectURL(name)] as const)
+  return new Map(await Promise.all(urls))
+}
+
+function socketAmong(sockets: ReadonlyMap<string, URL>, worker: string): URL {
+  const socket = sockets.get(worker)
+  if (socket === undefined) throw new Error(`${worker} has no socket`)
+  return socket
+}
+
+const DISPOSE_MS = 3_000
+
+/** Ends the process, whatever miniflare makes of it. */
+async function disposed(miniflare: Miniflare, child: RuntimeProcess): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      kill(child.pid)
+      resolve()
+    }, DISPOSE_MS)
+  })
+  // Rejects with the error of a failed start, which is told by then.
+  await Promise.race([miniflare.dispose().catch(() => undefined), late])
+  clearTimeout(timer)
 }
 
 /** What is known of workerd's process; miniflare keeps it to itself. */
@@ -89,31 +161,33 @@ interface RuntimeProcess {
 
 interface Launched {
   readonly miniflare: Miniflare
-  readonly process: RuntimeProcess
+  readonly child: RuntimeProcess
 }
 
-function launch(options: RuntimeOptions, scratch: string): Launched {
-  const process: RuntimeProcess = {
+function launch(options: RuntimeOptions, { scratch, token }: { scratch: string; token: string }): Launched {
+  const child: RuntimeProcess = {
     pid: undefined,
     ended: new Promise(() => undefined),
     complaints: [],
   }
   const onLine = (line: RuntimeLine): void => {
-    if (line.kind === 'pid') process.pid = line.pid
-    if (line.kind === 'runtime' && line.level !== 'info') process.complaints.push(line.text)
+    if (line.kind === 'pid') child.pid = line.pid
+    if (line.kind === 'runtime' && line.level !== 'info') child.complaints.push(line.text)
     options.onLine(line)
   }
-  const miniflare = withTemporaryFolder(scratch, () => {
-    const { Miniflare: Runner } = loadMiniflare()
-    return new Runner({
-      ...sharedOptions(options),
-      log: noteLog(options.onNote),
-      handleRuntimeStdio: (stdout, stderr) => {
-        process.ended = Promise.all([readRuntimeLines(stdout, onLine), readRuntimeLines(stderr, onLine)])
-      },
-    })
-  })
-  return { miniflare, process }
+  const miniflare = withOurSignals(() =>
+    withTemporaryFolder(scratch, () => {
+      const { Miniflare: Runner } = loadMiniflare()
+      return new Runner({
+        ...sharedOptions(options, token),
+        log: noteLog(options),
+        handleRuntimeStdio: (stdout, stderr) => {
+          child.ended = Promise.all([readRuntimeLines(stdout, onLine), readRuntimeLines(stderr, onLine)])
+        },
+      })
+    }),
+  )
+  return { miniflare, child }
 }
 
 /** miniflare chooses its scratch folder while it is constructed, and forgets it when it is disposed in a hurry. */
@@ -128,25 +202,39 @@ function withTemporaryFolder<T>(folder: string, make: () => T): T {
   }
 }
 
+/** miniflare ends the whole process at a signal, before anything is drained. What it does at `exit` stays. */
+function withOurSignals<T>(make: () => T): T {
+  const emitter: EventEmitter = process
+  const events = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK', 'message', 'beforeExit']
+  const before = new Set(events.flatMap((event) => emitter.listeners(event)))
+  try {
+    return make()
+  } finally {
+    for (const event of events) {
+      const added = emitter.listeners(event).filter((listener) => !before.has(listener))
+      for (const listener of added) emitter.off(event, listener as () => void)
+    }
+  }
+}
+
 /** A program that loops while it is loaded would never be heard of. */
-async function ready({ miniflare, process }: Launched, limitMs: number): Promise<URL> {
+async function ready({ miniflare, child }: Launched, limitMs: number): Promise<void> {
   const timer = setTimeout(() => {
-    process.complaints.push(`the program was not loaded within ${limitMs} ms`)
-    kill(process.pid)
+    child.complaints.push(`the program was not loaded within ${limitMs} ms`)
+    kill(child.pid)
   }, limitMs)
   try {
-    return await miniflare.ready
+    await miniflare.ready
   } finally {
     clearTimeout(timer)
   }
 }
 
-function sharedOptions({
-  workers,
-  state,
-  inspectPort,
-}: RuntimeOptions): Omit<MiniflareOptions, 'log' | 'handleRuntimeStdio'> {
-  const [main, ...others] = workers
+function sharedOptions(
+  { workers, served, resources, state, inspectPort }: RuntimeOptions,
+  token: string,
+): Omit<MiniflareOptions, 'log' | 'handleRuntimeStdio'> {
+  const unsafeDirectSockets = [{ host: '127.0.0.1', port: 0 }]
   return {
     host: '127.0.0.1',
     port: 0,
@@ -154,27 +242,34 @@ function sharedOptions({
     cf: REQUEST_CF,
     logRequests: false,
     structuredWorkerdLogs: true,
-    unsafeTriggerHandlers: true,
     defaultPersistRoot: state,
     ...(inspectPort === undefined ? {} : { inspectorPort: inspectPort }),
-    workers: [{ ...main, unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] }, ...others],
+    workers: [
+      ...workers.map((worker) =>
+        served.includes(worker.name) ? { ...worker, unsafeDirectSockets } : worker,
+      ),
+      controlWorker(resources, token),
+    ],
   }
 }
 
-function noteLog(onNote: (text: string) => void): MiniflareLog {
+function noteLog({ onNote, state }: RuntimeOptions): MiniflareLog {
   const miniflare = loadMiniflare()
+  const mail = join(state, 'email')
   class NoteLog extends miniflare.Log {
-    override log(text: string): void {
-      onNote(text)
+    override logWithLevel(level: number, message: string): void {
+      void noteOf({ level, message }, mail).then((note) => {
+        if (note !== undefined) onNote(note)
+      })
     }
   }
-  return new NoteLog(miniflare.LogLevel.WARN)
+  return new NoteLog(miniflare.LogLevel.INFO)
 }
 
 function kill(pid: number | undefined): void {
   if (pid === undefined) return
   try {
-    killProcess(pid, 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
   } catch {
     // ESRCH: it is gone already.
   }

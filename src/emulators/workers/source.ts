@@ -1,6 +1,6 @@
 import { relative, resolve } from 'node:path'
 
-import { configError, FlexiError } from '../../core/errors.ts'
+import { FlexiError } from '../../core/errors.ts'
 import type {
   Code,
   FunctionConfig,
@@ -9,12 +9,14 @@ import type {
   PackagedFile,
 } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
+import { mayBeBare } from './bare/bare.ts'
 import { findConfig } from './detect.ts'
 import { groupsOf, type BuiltWorker, type Groups, type Member } from './groups/groups.ts'
 import { loadMiniflare } from './miniflare.ts'
-import { createSettingsReader, hash, programEntry, type Settings, type SettingsReader } from './settings.ts'
-import { openWorkerBundle, type Program, type WorkerBundle } from './worker-bundle.ts'
+import { createSettingsReader, programEntry, type Settings, type SettingsReader } from './settings.ts'
+import { openWorkerBundle, programKey, type Program, type WorkerBundle } from './worker-bundle.ts'
 import { workerCode } from './worker-code.ts'
+import { checkOptions } from './worker-options.ts'
 
 /** Validates the function's options and its wrangler file. @throws FlexiError FLEXI_CONFIG, FLEXI_NO_INPUT. */
 export async function openSource(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource> {
@@ -28,30 +30,11 @@ export async function openSource(config: FunctionConfig, scope: FunctionScope): 
       hint: 'Create wrangler.jsonc, or name one in "config".',
     })
   }
-  const settings = createSettingsReader({ file, env, config })
+  const print = (stream: 'stdout' | 'stderr', text: string): void =>
+    scope.output({ stream, level: 'info', text })
+  const settings = createSettingsReader({ file, env, config, print })
   const first = await settings.read()
   return new WorkerSource(config, scope, { reader: settings, first })
-}
-
-interface Options {
-  readonly config?: string
-  readonly env?: string
-  /** Of the wrangler file's text; only there to tell two configurations apart. */
-  readonly digest?: string
-}
-
-function checkOptions({ name, origin, options }: FunctionConfig): Options {
-  const known = ['config', 'env', 'digest']
-  const faults = Object.entries(options).flatMap(([key, value]) => {
-    if (value === undefined) return []
-    const problem = !known.includes(key) ? 'is no option of a worker' : 'must be a string'
-    if (known.includes(key) && typeof value === 'string') return []
-    return [
-      { place: origin, message: `${name}: "${key}" ${problem}`, hint: 'A worker knows "config" and "env".' },
-    ]
-  })
-  if (faults.length > 0) throw configError(faults)
-  return options as Options
 }
 
 class WorkerSource implements FunctionSource, Member {
@@ -92,7 +75,7 @@ class WorkerSource implements FunctionSource, Member {
   async build(): Promise<Code> {
     const built = await this.#build()
     this.#warn(built.settings, built.program)
-    return workerCode({ scope: this.scope, ...built, start: () => this.#groups.start(this, built) })
+    return workerCode(built, () => this.#groups.start(this, built))
   }
 
   async #build(): Promise<BuiltWorker> {
@@ -107,7 +90,7 @@ class WorkerSource implements FunctionSource, Member {
   }
 
   async #buildOnce(): Promise<BuiltWorker> {
-    const settings = await this.#settings.read()
+    const settings = await this.#settings.prepare('dev')
     this.#current = settings
     const bundle = await this.#openBundle(settings)
     return { settings, program: await bundle?.build() }
@@ -119,11 +102,15 @@ class WorkerSource implements FunctionSource, Member {
 
   async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
     const { packageWorker } = await import('./package.ts')
-    return packageWorker(await this.#settings.read(), { directory, project: this.config.directory })
+    return packageWorker(await this.#settings.prepare('deploy'), {
+      directory,
+      project: this.config.directory,
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#membership[Symbol.dispose]()
+    await this.#settings[Symbol.asyncDispose]()
     await this.#bundle?.bundle[Symbol.asyncDispose]()
   }
 
@@ -132,20 +119,7 @@ class WorkerSource implements FunctionSource, Member {
     const { config, compatibility } = settings
     const entry = await programEntry(settings)
     if (entry === undefined) return undefined
-    const { alias, define, rules, jsx_factory, jsx_fragment, tsconfig, keep_names } = config
-    const key = hash(
-      JSON.stringify([
-        entry,
-        compatibility,
-        alias,
-        define,
-        rules,
-        jsx_factory,
-        jsx_fragment,
-        tsconfig,
-        keep_names,
-      ]),
-    )
+    const key = programKey(entry, settings)
     if (this.#bundle?.key === key) return this.#bundle.bundle
     await this.#bundle?.bundle[Symbol.asyncDispose]()
     // esbuild works in a process of its own; loading miniflare takes this one as long.
@@ -154,7 +128,7 @@ class WorkerSource implements FunctionSource, Member {
       config,
       compatibility,
       mode: 'development',
-      onStart: loadMiniflare,
+      onStart: mayBeBare(settings) ? undefined : loadMiniflare,
     })
     this.#bundle = { key, bundle }
     return bundle
@@ -163,8 +137,8 @@ class WorkerSource implements FunctionSource, Member {
   /** Each warning once, however often the same files are built. */
   #warn(settings: Settings, program: Program | undefined): void {
     const faults = [...settings.configuration.warnings, ...(program?.warnings ?? [])].map(
-      ({ place, message }) =>
-        `${relative(this.config.directory, place.file)}:${place.line}:${place.column}  ${message}`,
+      ({ place, message, hint }) =>
+        `${relative(this.config.directory, place.file)}:${place.line}:${place.column}  ${message}${hint === undefined ? '' : ` ${hint}`}`,
     )
     for (const text of [...faults, ...settings.warnings]) {
       if (this.#told.has(text)) continue

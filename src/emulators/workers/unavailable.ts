@@ -1,42 +1,27 @@
-import type { Config } from './configuration.ts'
-import { isOwn } from './durable-objects.ts'
+import type { BindingInputs, Mapped, Unavailable } from './bindings/inputs.ts'
 import type { MiniflareWorker } from './miniflare.ts'
 
-/** A binding without a local counterpart. */
-export interface Unavailable {
-  readonly name: string
-  /** Why, and what to do: the end of a sentence. */
-  readonly reason: string
-}
+export type { Unavailable } from './bindings/inputs.ts'
 
 const NETWORK = 'it exists only on Cloudflare’s network'
-const OTHER_WORKER = 'workers are not connected to each other yet'
-const BROWSER = 'it needs a browser that would have to be downloaded'
+const DISPATCH = 'workers of a dispatch namespace exist only on Cloudflare’s network; bind one as a service'
 
-/** The bindings of a configuration that cannot work here, in the order of the file's own documentation. */
-export function unavailableBindings(
-  config: Config,
-  environment: Readonly<Record<string, string | undefined>>,
-): readonly Unavailable[] {
-  const named = (list: readonly { binding: string }[] | undefined, reason: string): Unavailable[] =>
-    (list ?? []).map(({ binding }) => ({ name: binding, reason }))
-  const single = (item: { binding: string } | undefined, reason = NETWORK): Unavailable[] =>
-    item === undefined ? [] : [{ name: item.binding, reason }]
-  return [
-    ...single(config.ai),
-    ...single(config.browser, BROWSER),
-    ...single(config.media),
-    ...single(config.stream),
-    ...single(config.websearch),
-    ...REMOTE_LISTS.flatMap((key) => named(config[key], NETWORK)),
-    ...elsewhere(config),
-    ...withoutDatabase(config, environment),
-    ...config.logfwdr.bindings.map(({ name }) => ({ name, reason: NETWORK })),
-    ...(config.unsafe.bindings ?? []).map(({ name }) => ({
-      name,
-      reason: 'unsafe bindings are not emulated',
-    })),
-  ]
+/** The bindings of a configuration that have no local form, in the order of the file's own documentation. */
+export function unavailableBindings({ config }: BindingInputs): Mapped {
+  const remote = (item: { binding: string }): Unavailable => ({ name: item.binding, reason: NETWORK })
+  const single = (item: { binding: string } | undefined): Unavailable[] =>
+    item === undefined ? [] : [remote(item)]
+  const named = (list: readonly { binding: string }[] | undefined): Unavailable[] => (list ?? []).map(remote)
+  return {
+    unavailable: [
+      ...single(config.ai),
+      ...single(config.media),
+      ...single(config.websearch),
+      ...REMOTE_LISTS.flatMap((key) => named(config[key])),
+      ...config.dispatch_namespaces.map(({ binding }) => ({ name: binding, reason: DISPATCH })),
+      ...config.logfwdr.bindings.map(({ name }) => ({ name, reason: NETWORK })),
+    ],
+  }
 }
 
 /** Lists of `{ binding, … }` whose services have no local form. */
@@ -45,57 +30,11 @@ const REMOTE_LISTS = [
   'ai_search_namespaces',
   'ai_search',
   'agent_memory',
-  'dispatch_namespaces',
-  'mtls_certificates',
-  'pipelines',
   'artifacts',
   'flagship',
   'vpc_services',
   'vpc_networks',
-] as const satisfies readonly (keyof Config)[]
-
-/** What another worker exports. */
-function elsewhere(config: Config): readonly Unavailable[] {
-  const services = (config.services ?? [])
-    .filter(({ service }) => service !== config.name)
-    .map(({ binding, service }) => ({
-      name: binding,
-      reason: `it is the worker ${service}, and ${OTHER_WORKER}`,
-    }))
-  const objects = config.durable_objects.bindings
-    .filter((binding) => !isOwn(config, binding))
-    .map(({ name, script_name }) => ({
-      name,
-      reason: `it belongs to the worker ${script_name}, and ${OTHER_WORKER}`,
-    }))
-  return [...services, ...objects]
-}
-
-function withoutDatabase(
-  config: Config,
-  environment: Readonly<Record<string, string | undefined>>,
-): readonly Unavailable[] {
-  return config.hyperdrive
-    .filter(
-      ({ binding, localConnectionString }) =>
-        localConnectionString === undefined && connectionString(binding, environment) === undefined,
-    )
-    .map(({ binding }) => ({
-      name: binding,
-      reason: 'write "localConnectionString" beside its id to name a database on this machine',
-    }))
-}
-
-/** Where wrangler looks for a database on this machine before it looks into the file. */
-export function connectionString(
-  binding: string,
-  environment: Readonly<Record<string, string | undefined>>,
-): string | undefined {
-  return (
-    environment[`CLOUDFLARE_HYPERDRIVE_LOCAL_CONNECTION_STRING_${binding}`] ??
-    environment[`WRANGLER_HYPERDRIVE_LOCAL_CONNECTION_STRING_${binding}`]
-  )
-}
+] as const satisfies readonly (keyof BindingInputs['config'])[]
 
 const STUB_WORKER = 'flexi-unavailable'
 
@@ -122,10 +61,25 @@ export function unavailableStubs(unavailable: readonly Unavailable[]): {
   }
 }
 
-const STUB = `export default ({ MESSAGE }) => new Proxy({}, {
-  get(target, key) {
-    if (typeof key === 'symbol' || key === 'then' || key === 'toJSON') return undefined
-    return () => { throw new Error(MESSAGE) }
-  },
-})
+// What a call returns rejects, and so does whatever is called on that: `env.DISPATCH.get('x').fetch(request)` as well as
+// `env.AI.run(…).catch(…)`. A call that nobody waits for is an unhandled rejection, which is told.
+const STUB = `export default ({ MESSAGE }) => {
+  const refuse = () => {
+    const refused = Promise.reject(new Error(MESSAGE))
+    return new Proxy(refused, {
+      get(target, key) {
+        if (key === 'then' || key === 'catch' || key === 'finally') return target[key].bind(target)
+        if (typeof key === 'symbol') return undefined
+        target.catch(() => undefined)
+        return refuse
+      },
+    })
+  }
+  return new Proxy({}, {
+    get(target, key) {
+      if (typeof key === 'symbol' || key === 'then' || key === 'toJSON') return undefined
+      return refuse
+    },
+  })
+}
 `

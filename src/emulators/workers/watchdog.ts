@@ -3,10 +3,12 @@ import { connect } from 'node:net'
 import type { Flight } from './fault-catcher.ts'
 
 export interface WatchdogOptions {
-  readonly flights: ReadonlySet<Flight>
+  readonly flights: Iterable<Flight>
   readonly limitMs: number
   /** True when waiting counts too (a limit someone wrote down); else only a worker that computes without pause is ended. */
   readonly countsWaiting: boolean
+  /** A person stands at a breakpoint, or may: no time passes. */
+  paused?(): boolean
   /** Does the runtime still react? */
   probe(): Promise<boolean>
   /** The worker is stuck: end it. Resolves when it is gone. */
@@ -30,6 +32,10 @@ export function startWatchdog(options: WatchdogOptions): () => void {
   const timer = setInterval(() => {
     const [oldest] = flights
     if (looking || oldest === undefined || performance.now() - oldest.since < limitMs) return
+    if (options.paused?.() === true) {
+      for (const flight of flights) flight.since = performance.now()
+      return
+    }
     looking = true
     void look(options).finally(() => (looking = false))
   }, LOOK_MS)
@@ -65,6 +71,7 @@ export function probeRuntime(port: number): Promise<boolean> {
     socket.setTimeout(PROBE_MS, settle(false))
     socket.once('data', settle(true))
     socket.once('end', settle(true))
-    socket.once('error', settle(false))
+    // Nobody listens: the process is gone and stuck nowhere; its end tells itself.
+    socket.once('error', settle(true))
   })
 }

@@ -1,29 +1,21 @@
-import { basename, dirname, extname, resolve } from 'node:path'
+import { createHash } from 'node:crypto'
+import { dirname } from 'node:path'
 
-import type { BuildOptions, Plugin } from 'esbuild'
+import type { Plugin } from 'esbuild'
 
-import { openBundle, type Bundle } from '../../build/bundle.ts'
-import type { AbsolutePath, Fault } from '../../core/place.ts'
+import { buildError, openBundle, type Bundle, type BundleResult } from '../../build/bundle.ts'
+import type { AbsolutePath } from '../../core/place.ts'
+import { findModules, type ModuleFolder } from './build/additional-modules.ts'
+import { dataModules, type DataModules } from './build/data-modules.ts'
+import { aliases, bundleName, esbuildOptions } from './build/esbuild-options.ts'
+import { nodeModules } from './build/node-modules.ts'
+import { plainProgram } from './build/plain-program.ts'
 import type { Config } from './configuration.ts'
-import { dataModules, moduleRules, type ExtraModule } from './module-rules.ts'
-import { nodeModules, withNodeHint, type Compatibility } from './node-compat.ts'
+import { moduleRules } from './module-rules.ts'
+import { nodeMode, withNodeHint, type Compatibility } from './node-compat.ts'
+import type { Program } from './program.ts'
 
-/** A worker's program as workerd loads it. */
-export interface Program {
-  /** Its file name: `index.js`. */
-  readonly name: string
-  readonly code: string
-  /** esbuild's source map, with sources as absolute paths. */
-  readonly sourceMap: string | undefined
-  /** Text, data and wasm beside it. */
-  readonly modules: readonly ExtraModule[]
-  /** `addEventListener('fetch', …)` instead of exports. */
-  readonly format: 'modules' | 'service-worker'
-  readonly inputs: readonly AbsolutePath[]
-  readonly inputBytes: ReadonlyMap<AbsolutePath, number>
-  readonly hash: string
-  readonly warnings: readonly Fault[]
-}
+export type { Program } from './program.ts'
 
 export interface WorkerBundle extends AsyncDisposable {
   /** @throws FlexiError FLEXI_BUILD. */
@@ -32,6 +24,7 @@ export interface WorkerBundle extends AsyncDisposable {
 }
 
 export interface WorkerBundleOptions {
+  readonly entry: AbsolutePath
   readonly config: Config
   readonly compatibility: Compatibility
   readonly mode: 'development' | 'production'
@@ -39,124 +32,179 @@ export interface WorkerBundleOptions {
   readonly onStart?: (() => void) | undefined
 }
 
-/** The entry as esbuild's incremental bundle, with the settings that wrangler gives it. */
-export async function openWorkerBundle(
-  options: WorkerBundleOptions & { readonly entry: AbsolutePath },
-): Promise<WorkerBundle> {
-  const { config, entry } = options
+/** Equal as long as a bundle that is open stays right. */
+export function programKey(
+  entry: AbsolutePath,
+  options: Pick<WorkerBundleOptions, 'config' | 'compatibility'>,
+): string {
+  const { config, compatibility } = options
+  return JSON.stringify([
+    entry,
+    compatibility,
+    config.configPath,
+    ...PROGRAM_KEYS.map((key) => config[key] ?? null),
+  ])
+}
+
+const PROGRAM_KEYS = [
+  'alias', 'base_dir', 'define', 'find_additional_modules', 'jsx_factory', 'jsx_fragment', 'keep_names', 'minify', 'no_bundle',
+  'preserve_file_names', 'rules', 'tsconfig',
+] as const satisfies readonly (keyof Config)[] // prettier-ignore
+
+/** The entry as wrangler makes a program of it: bundled by esbuild incrementally, or as it is with `no_bundle`. */
+export async function openWorkerBundle(options: WorkerBundleOptions): Promise<WorkerBundle> {
+  const { config } = options
+  return config.no_bundle === true ? await openPlain(options) : await openEsbuildBundle(options)
+}
+
+/** esbuild only reads the entry here: what it exports, and where it is no JavaScript. */
+async function openPlain({ config, entry, onStart }: WorkerBundleOptions): Promise<WorkerBundle> {
+  const folder = moduleFolder(config, entry)
+  const exported: Exported = { names: [] }
+  const syntax = await openBundle({
+    entry,
+    directory: dirname(config.configPath ?? entry) as AbsolutePath,
+    esbuild: { format: 'esm', outdir: folder.root, plugins: [nothingFollowed, observer(exported, onStart)] },
+  })
+  let inputs: readonly AbsolutePath[] = [entry]
+  return {
+    async build() {
+      await syntax.build()
+      const program = await plainProgram(folder, exported.names)
+      inputs = program.inputs
+      return program
+    },
+    watched: () => [...inputs, ...searchedFolder(config, folder)],
+    [Symbol.asyncDispose]: () => syntax[Symbol.asyncDispose](),
+  }
+}
+
+const nothingFollowed: Plugin = {
+  name: 'nothing-followed',
+  setup(build) {
+    build.onResolve({ filter: /.*/ }, ({ path, kind }) =>
+      kind === 'entry-point' ? undefined : { path, external: true },
+    )
+  },
+}
+
+function moduleFolder(config: Config, entry: AbsolutePath): ModuleFolder {
+  // Validation made `base_dir` absolute.
+  const root = (config.base_dir ?? dirname(entry)) as AbsolutePath
+  return { root, entry, rules: moduleRules(config.rules), configFile: config.configPath }
+}
+
+/** A file that comes may be a module: the whole folder is looked through. */
+function searchedFolder(config: Config, { root }: ModuleFolder): readonly AbsolutePath[] {
+  const searched = config.find_additional_modules ?? config.no_bundle === true
+  return searched && config.rules.length > 0 ? [root] : []
+}
+
+async function openEsbuildBundle(options: WorkerBundleOptions): Promise<WorkerBundle> {
+  const { config, entry, compatibility } = options
   const directory = dirname(config.configPath ?? entry) as AbsolutePath
-  const name = `${basename(entry, extname(entry))}.js`
-  const modules = new Map<string, ExtraModule>()
-  const exported: { names: readonly string[] } = { names: [] }
+  const folder = moduleFolder(config, entry)
+  const data = dataModules({
+    rules: folder.rules,
+    root: folder.root,
+    keepNames: config.preserve_file_names === true,
+    find: config.find_additional_modules === true ? () => findModules(folder) : undefined,
+  })
+  const esbuild = esbuildOptions({ ...options, directory, environment: process.env })
+  const node = await nodeModules(compatibility)
+  const exported: Exported = { names: [] }
   const bundle = await openBundle({
     entry,
     directory,
     esbuild: {
-      ...buildOptions(options, directory),
-      plugins: [
-        ...aliases(config.alias),
-        dataModules(moduleRules(config.rules), modules),
-        nodeModules(options.compatibility),
-        observer({ exported, onStart: options.onStart }),
-      ],
+      ...esbuild,
+      plugins: [...aliases(config.alias, directory), data.plugin, node, observer(exported, options.onStart)],
     },
   })
+  const unwatched = nodeMode(compatibility) === 'v2' ? await fillingFiles() : () => false
   return {
     async build() {
       try {
-        return await buildProgram(bundle, { name, modules, exported })
+        return await buildProgram(bundle, { name: bundleName(entry), data, exported })
       } catch (error) {
-        throw withNodeHint(error, options.compatibility)
+        throw withNodeHint(error, compatibility)
       }
     },
-    watched: () => [...bundle.watched(), ...[...modules.values()].map(({ source }) => source)],
+    watched: () => [
+      ...bundle.watched().filter((path) => !unwatched(path)),
+      ...data.modules().map(({ source }) => source),
+      ...searchedFolder(config, folder),
+    ],
     [Symbol.asyncDispose]: () => bundle[Symbol.asyncDispose](),
   }
 }
 
-function buildOptions({ config, mode }: WorkerBundleOptions, directory: AbsolutePath): BuildOptions {
-  return {
-    // Nothing is written; the folder only decides how the source map names its sources.
-    outdir: directory,
-    entryNames: '[name]',
-    format: 'esm',
-    target: 'es2024',
-    platform: 'browser',
-    conditions: ['workerd', 'worker', 'browser'],
-    charset: 'utf8',
-    keepNames: config.keep_names ?? true,
-    minify: mode === 'production' && config.minify === true,
-    sourcemap: 'external',
-    sourcesContent: true,
-    supported: { 'import-source': true },
-    loader: { '.js': 'jsx', '.mjs': 'jsx', '.cjs': 'jsx' },
-    external: ['cloudflare:*', 'workerd:*', '__STATIC_CONTENT_MANIFEST'],
-    define: {
-      'process.env.NODE_ENV': JSON.stringify(mode),
-      'global.process.env.NODE_ENV': JSON.stringify(mode),
-      'globalThis.process.env.NODE_ENV': JSON.stringify(mode),
-      ...config.define,
-    },
-    jsxFactory: config.jsx_factory,
-    jsxFragment: config.jsx_fragment,
-    ...(config.tsconfig === undefined ? {} : { tsconfig: resolve(directory, config.tsconfig) }),
-  }
+async function fillingFiles(): Promise<(path: string) => boolean> {
+  const { fillingFolders } = await import('./build/filled-node-modules.ts')
+  const folders = fillingFolders()
+  return (path) => folders.some((folder) => path.startsWith(folder))
+}
+
+interface Exported {
+  names: readonly string[]
 }
 
 interface Collected {
   readonly name: string
-  readonly modules: ReadonlyMap<string, ExtraModule>
-  readonly exported: { readonly names: readonly string[] }
+  readonly data: DataModules
+  readonly exported: Exported
 }
 
-async function buildProgram(bundle: Bundle, { name, modules, exported }: Collected): Promise<Program> {
-  const { files, inputs, inputBytes, faults } = await bundle.build()
+async function buildProgram(bundle: Bundle, collected: Collected): Promise<Program> {
+  const { data, exported } = collected
+  const result = await bundle.build()
+  const isModule = exported.names.length > 0
+  if (isModule || data.modules().length === 0) return programOf(result, collected)
+  // It listens for events and imports data, which a script cannot: this time the data goes into it.
+  data.inline()
+  return programOf(await bundle.build(), collected)
+}
+
+function programOf(result: BundleResult, { name, data, exported }: Collected): Program {
+  const { files, inputs, inputBytes, faults, externals } = result
   const text = (suffix: string): string | undefined => {
     const file = files.find(({ path }) => path.endsWith(suffix))
     return file === undefined ? undefined : Buffer.from(file.contents).toString()
   }
-  const extra = [...modules.values()]
+  const format = exported.names.length > 0 ? 'modules' : 'service-worker'
+  if (format === 'service-worker') refuseImports(externals, inputs)
+  const extra = data.modules()
+  const digest = createHash('sha256').update(files.map(({ hash }) => hash).join())
+  for (const module of extra) digest.update(module.name).update(module.contents)
   return {
     name,
     code: text('.js') ?? '',
     sourceMap: text('.js.map'),
     modules: extra,
-    format: exported.names.length > 0 ? 'modules' : 'service-worker',
+    format,
+    wasmGlobals: data.wasmGlobals(),
+    exports: exported.names,
     inputs: [...inputs, ...extra.map(({ source }) => source)],
     inputBytes,
-    hash: files.map(({ hash }) => hash).join(),
+    hash: digest.digest('hex').slice(0, 16),
     warnings: faults,
   }
 }
 
-/** `alias` of the wrangler file: import specifier → another one, looked up from the project. */
-function aliases(alias: Config['alias']): readonly Plugin[] {
-  const entries = Object.entries(alias ?? {})
-  if (entries.length === 0) return []
-  return [
+/** A script without exports cannot import anything that is left to the run time. */
+function refuseImports(externals: readonly string[], inputs: readonly AbsolutePath[]): void {
+  const left = externals.filter((path) => /^(?:node|cloudflare|workerd):/.test(path))
+  if (left.length === 0) return
+  throw buildError([
     {
-      name: 'aliases',
-      setup(build) {
-        for (const [from, to] of entries) {
-          const literal = from.replace(/[.*+?^$()|[\]\\{}/]/g, '\\$&')
-          build.onResolve({ filter: new RegExp(`^${literal}$`) }, (args) =>
-            args.pluginData === from
-              ? undefined
-              : build.resolve(to, { kind: args.kind, resolveDir: args.resolveDir, pluginData: from }),
-          )
-        }
-      },
+      place: { file: inputs.at(-1) ?? '', line: 1, column: 1 },
+      message: `the program has no export, which makes it a service worker, and a service worker cannot import ${left.map((path) => JSON.stringify(path)).join(', ')}`,
+      hint: 'Write "export default { fetch(request, env, ctx) { … } }".',
     },
-  ]
+  ])
 }
 
-function observer({
-  exported,
-  onStart,
-}: {
-  exported: { names: readonly string[] }
-  onStart: (() => void) | undefined
-}): Plugin {
+function observer(exported: Exported, onStart: (() => void) | undefined): Plugin {
   return {
     name: 'observer',
     setup(build) {

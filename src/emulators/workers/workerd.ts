@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -36,29 +37,50 @@ export function stateFolder(stateDirectory: AbsolutePath): AbsolutePath {
   return join(stateDirectory, 'workers', findWorkerd().compatibilityDate) as AbsolutePath
 }
 
+let preparing: Promise<void> = Promise.resolve()
+
 /**
  * Points miniflare at a script that becomes workerd: it tells its process id, which miniflare keeps to itself, and on Linux asks the
  * kernel to end workerd with us, whatever ends us.
  */
-export async function prepareWorkerd(state: AbsolutePath): Promise<void> {
+export function prepareWorkerd(state: AbsolutePath): Promise<void> {
+  const next = preparing.then(() => writeLauncher(state))
+  preparing = next.catch(() => undefined)
+  return next
+}
+
+async function writeLauncher(state: AbsolutePath): Promise<void> {
   const file = join(state, 'run-workerd.sh')
-  const script = `#!/bin/sh\necho "{\\"flexiPid\\":$$}"\nexec ${deathSignal()}'${findWorkerd().path.replaceAll("'", "'\\''")}' "$@"\n`
+  const command = workerdCommand().map((word) => `'${word.replaceAll("'", "'\\''")}'`)
+  const script = `#!/bin/sh\necho "{\\"flexiPid\\":$$}"\ntrap '' INT\nexec ${ownSession()}${command.join(' ')} "$@"\n`
   if ((await readFile(file, 'utf8').catch(() => undefined)) !== script) {
     await mkdir(state, { recursive: true })
-    const fresh = `${file}.${process.pid}`
+    const fresh = `${file}.${randomUUID()}`
     await writeFile(fresh, script, { mode: 0o755 })
     await rename(fresh, file)
   }
   process.env['MINIFLARE_WORKERD_PATH'] = file
 }
 
-let prefix: string | undefined
+let sessionPrefix: string | undefined
 
-function deathSignal(): string {
-  const command = ['--pdeathsig', 'KILL']
-  prefix ??=
-    process.platform === 'linux' && spawnSync('setpriv', [...command, 'true']).status === 0
-      ? `setpriv ${command.join(' ')} `
-      : ''
-  return prefix
+/** Signals of the terminal are for us: what runs is drained before it ends. */
+function ownSession(): string {
+  sessionPrefix ??=
+    process.platform === 'linux' && spawnSync('setsid', ['true']).status === 0 ? 'setsid ' : ''
+  return sessionPrefix
+}
+
+/** The command that becomes workerd, its arguments to follow. On Linux the kernel ends it with us, whatever ends us. */
+export function workerdCommand(): readonly [string, ...string[]] {
+  const { path } = findWorkerd()
+  return endsWithUs() ? ['setpriv', '--pdeathsig', 'KILL', path] : [path]
+}
+
+let hasDeathSignal: boolean | undefined
+
+function endsWithUs(): boolean {
+  hasDeathSignal ??=
+    process.platform === 'linux' && spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0
+  return hasDeathSignal
 }

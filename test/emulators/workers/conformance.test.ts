@@ -37,6 +37,7 @@ conforms('workers', {
     lowerCase: 'Headers has lower-case names',
     merged: 'Headers joins duplicates with a comma',
   },
+  dotsResolved: 'request.url is one that a URL parser has read',
   skip: {
     'a crash costs its request, is reported, and the next one is answered':
       'no program can end workerd but by its memory; the kill of workerd is tested beside this suite',

@@ -25,7 +25,7 @@ export class ${CONTROL_ENTRYPOINT} extends WorkerEntrypoint {
     const url = new URL(request.url)
     const part = PARTS[url.pathname.split('/')[1]]
     try {
-      return part === undefined ? new Response('no such part', { status: 404 }) : await part(request, url, this.env, this.ctx)
+      return part === undefined ? new Response('no such part', { status: 404 }) : await part(request, url, withLoaded(this.env), this.ctx)
     } catch (error) {
       return Response.json({ message: String(error?.message ?? error), stack: String(error?.stack ?? '') }, { status: 500 })
     }

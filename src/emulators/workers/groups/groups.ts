@@ -2,7 +2,7 @@ import type { FunctionConfig, FunctionScope, Instance } from '../../../core/func
 import type { Control } from '../control/control.ts'
 import type { Settings } from '../settings.ts'
 import type { Program } from '../worker-bundle.ts'
-import { startAlone } from '../worker-code.ts'
+import { createRegister } from './register.ts'
 
 /** One revision of a worker, ready to run. */
 export interface BuiltWorker {
@@ -35,7 +35,10 @@ export interface Groups {
   join(member: Member): Disposable
   /** Puts this revision of a member into force and resolves when it answers. @throws FlexiError FLEXI_FUNCTION_INIT. */
   start(member: Member, built: BuiltWorker): Promise<Instance>
-  /** The control of the runtime that serves this function; waits while it is started or exchanged. @throws FlexiError FLEXI_FUNCTION_UNKNOWN, and what keeps it from being started. */
+  /**
+   * The control of the runtime that serves this function, wherever that moves to; starts one when none runs, and waits while it is exchanged.
+   * @throws FlexiError FLEXI_FUNCTION_UNKNOWN, and what keeps it from being started.
+   */
   control(name: string): Promise<Control>
 }
 
@@ -45,20 +48,7 @@ const all = new WeakMap<object, Groups>()
 export function groupsOf(app: object): Groups {
   const found = all.get(app)
   if (found !== undefined) return found
-  const groups = createGroups()
+  const groups = createRegister()
   all.set(app, groups)
   return groups
-}
-
-function createGroups(): Groups {
-  const members = new Set<Member>()
-  return {
-    members: () => [...new Map([...members].map((member) => [member.config.name, member])).values()],
-    join(member) {
-      members.add(member)
-      return { [Symbol.dispose]: () => void members.delete(member) }
-    },
-    start: (member, built) => startAlone({ config: member.config, scope: member.scope, ...built }),
-    control: () => Promise.reject(new Error('not there yet')),
-  }
 }
