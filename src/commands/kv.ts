@@ -8,6 +8,9 @@ import { table } from '../terminal/table.ts'
 import { FlexiCommand } from './flexi-command.ts'
 import { bytesOf, inputOf, jsonBytes, jsonFlag, printBytes, stateFlags, withState } from './state-options.ts'
 
+/** KV's own limit, known before a file is read. */
+const VALUE_BYTES_MAX = 25 * 1024 * 1024
+
 const keyArg = Args.string({ ignoreStdin: true, required: true, description: 'the key' })
 
 export const namespaceFlags = {
@@ -164,6 +167,11 @@ export class KvPut extends FlexiCommand {
     const { ttl, expiration } = flags
     const ways = 'Write it after the key, name a file with --path, or pipe it in.'
     const input = await inputOf({ text: args.value, file: flags.path, ways })
+    if (input.bytes !== undefined && input.bytes > VALUE_BYTES_MAX)
+      throw new FlexiError(
+        'FLEXI_BAD_REQUEST',
+        `the value has ${input.bytes} bytes, and KV takes ${VALUE_BYTES_MAX}`,
+      )
     const { kvNamespace } = await import('../app/worker-state.ts')
     return await withState(flags, async (state) => {
       const namespace = kvNamespace(await state.find('kv', wantedNamespace(flags)))

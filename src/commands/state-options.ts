@@ -1,5 +1,4 @@
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 
 import { ExitError } from '@oclif/core/errors'
@@ -85,7 +84,11 @@ export async function inputOf({ text, file, pipe = false, ways }: InputOptions):
 async function fileInput(file: string): Promise<Input> {
   const found = await stat(file).catch(() => undefined)
   if (found?.isFile() !== true) throw new FlexiError('FLEXI_NO_INPUT', `there is no file ${file}`)
-  return { content: createReadStream(file), bytes: found.size }
+  // Opened here: a stream would tell that it cannot be read when nobody listens yet.
+  const handle = await open(file).catch((cause: unknown) => {
+    throw new FlexiError('FLEXI_NO_INPUT', `${file} cannot be read`, { cause })
+  })
+  return { content: handle.createReadStream(), bytes: found.size }
 }
 
 export async function bytesOf({ content }: Pick<Input, 'content'>): Promise<Buffer> {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { cli, ROOT, RUN } from './cli.ts'
 
-const COMMANDS = ['build', 'check', 'dev', 'events', 'invoke', 'new', 'proxy', 'trust']
+const COMMANDS = ['build', 'check', 'dev', 'events', 'invoke', 'new', 'proxy', 'trust', 'types']
 
 let folder: string
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -12,7 +12,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 import { COMMANDS } from '../../src/commands/index.ts'
-import { cli, RUN, type CliResult } from './cli.ts'
+import { cli, ROOT, RUN, type CliResult } from './cli.ts'
 
 /** For what other processes do, on a machine that does much else. */
 const WAIT = { timeout: 30_000 }
@@ -170,6 +170,14 @@ describe('while flexi dev runs', () => {
       { numRuns: 5 },
     )
   }, 60_000)
+
+  test('a file that is too big for KV is refused before it is read', async () => {
+    await writeFile(join(folder, 'huge'), '')
+    await truncate(join(folder, 'huge'), 30 * 1024 * 1024)
+    const refused = await flexi(folder, 'kv', 'put', '-b', 'KV', 'k', '--path', 'huge')
+    expect(refused.exit).toBe(1)
+    expect(refused.stderr).toContain('the value has 31457280 bytes, and KV takes 26214400')
+  }, 30_000)
 
   test('lists keys with their expiration and metadata, as a table and as JSON', async () => {
     const put = ['kv', 'put', '-b', 'SECOND', '--ttl', '600', '--metadata', '{"a":1}', 'user:1', 'Ada']
@@ -510,6 +518,18 @@ describe('the words', () => {
     expect(command.summary).toMatch(/^[A-Z].*\.$/)
     expect(command.examples?.length).toBeGreaterThan(0)
     if (id.includes(':')) expect(command.enableJsonFlag).toBe(true)
+  })
+
+  test('docs/workers-state.md tells of every command and every flag', async () => {
+    const page = await readFile(join(ROOT, 'docs/workers-state.md'), 'utf8')
+    const commands = Object.entries(COMMANDS).filter(([id]) => id.includes(':'))
+    expect(commands.length).toBeGreaterThan(20)
+    for (const [id, { flags }] of commands) {
+      expect(page).toContain(`flexi ${id.replaceAll(':', ' ')}`)
+      const shown = Object.entries(flags as Readonly<Record<string, { readonly hidden?: boolean }>>)
+      const names = shown.filter(([, { hidden }]) => hidden !== true).map(([name]) => `--${name}`)
+      expect(names.filter((name) => !page.includes(`\`${name}`))).toEqual([])
+    }
   })
 
   test("wrangler's own are understood", async () => {

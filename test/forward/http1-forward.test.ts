@@ -478,7 +478,6 @@ describe('whoever gives up at whatever moment', () => {
   })
   const requests = fc.constantFrom(
     GET,
-    'HEAD / HTTP/1.1\r\nHost: a\r\n\r\n',
     'GET / HTTP/1.0\r\n\r\n',
     GET + GET,
     'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd',
@@ -493,7 +492,8 @@ describe('whoever gives up at whatever moment', () => {
 
   test('nothing is left over, and the next request is answered', async () => {
     const scripts: { answer: string; pieces: readonly number[]; end: string }[] = []
-    await using upstream = await rawUpstream(async (socket) => {
+    const answered = new WeakMap<Socket, number>()
+    const play = async (socket: Socket): Promise<void> => {
       const { answer, pieces, end } = scripts.pop() ?? { answer: OK, pieces: [], end: 'keeps' }
       let at = 0
       for (const size of [...pieces, answer.length]) {
@@ -503,6 +503,13 @@ describe('whoever gives up at whatever moment', () => {
       }
       if (end === 'ends') socket.end()
       if (end === 'resets') socket.resetAndDestroy()
+    }
+    await using upstream = await rawUpstream((socket, received) => {
+      // One answer a request, however its bytes come.
+      const asked = received.split(' HTTP/1.1\r\n').length - 1
+      if (asked === answered.get(socket)) return
+      answered.set(socket, asked)
+      void play(socket)
     })
     await using test_ = await through(upstream.port)
     await fc.assert(

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { unexpectedAnswers, type Differences } from './compare.ts'
-import { NO_ORACLE, type Pair, startPair, WITHOUT } from './peers.ts'
+import { describeWithOracle, type Pair, startPair } from './peers.ts'
 import type { RawRequest } from './raw-http.ts'
 
 const SITE: readonly (string | RawRequest)[] = [
@@ -124,7 +124,7 @@ const KNOWN: Readonly<Record<string, Differences>> = {
   },
 }
 
-describe.skipIf(NO_ORACLE !== undefined)(`the same as wrangler dev${WITHOUT}`, () => {
+describeWithOracle('assets are as in wrangler dev', () => {
   describe.each(Object.keys(FIXTURES))('%s', (fixture) => {
     let pair: Pair
     beforeAll(async () => {

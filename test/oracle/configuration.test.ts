@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { unexpectedAnswers, type Differences } from './compare.ts'
-import { NO_ORACLE, type Pair, type PeerOptions, startPair, WITHOUT } from './peers.ts'
+import { describeWithOracle, type Pair, type PeerOptions, startPair } from './peers.ts'
 import { ask } from './raw-http.ts'
 
 const THROWN: Differences = {
@@ -42,7 +42,7 @@ const KNOWN: Readonly<Record<string, Differences>> = {
   '/throw': THROWN,
 }
 
-describe.skipIf(NO_ORACLE !== undefined)(`the same as wrangler dev${WITHOUT}`, () => {
+describeWithOracle('what is configured is as in wrangler dev', () => {
   describe.each(PROJECTS)('$name', ({ name, fixture, options, paths }) => {
     let pair: Pair
     beforeAll(async () => {

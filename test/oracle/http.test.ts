@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { unexpected, unexpectedAnswers, type Differences } from './compare.ts'
 import { openOrigin, type Origin } from './origin.ts'
-import { NO_ORACLE, type Pair, type Peer, startPair, WITHOUT } from './peers.ts'
+import { describeWithOracle, type Pair, type Peer, startPair } from './peers.ts'
 import { ask, type RawRequest } from './raw-http.ts'
 import { converse } from './web-socket.ts'
 
@@ -328,7 +328,7 @@ const KNOWN: Readonly<Record<string, Differences>> = {
 /** `/echo` tells the worker's view of a request. */
 const echoes = ({ path }: RawRequest): boolean => path.startsWith('/echo') || path.endsWith('/echo')
 
-describe.skipIf(NO_ORACLE !== undefined)(`the same as wrangler dev${WITHOUT}`, () => {
+describeWithOracle('requests, answers and the platform are as in wrangler dev', () => {
   beforeAll(async () => {
     pair = await startPair('oracle-http')
     origin = await openOrigin()

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { unexpected, type Differences, told } from './compare.ts'
-import { NO_ORACLE, type Pair, type Peer, startPair, WITHOUT } from './peers.ts'
+import { describeWithOracle, type Pair, type Peer, startPair } from './peers.ts'
 import { ask } from './raw-http.ts'
 import { converse } from './web-socket.ts'
 
@@ -9,7 +9,7 @@ let pair: Pair
 
 const KNOWN: Readonly<Record<string, Differences>> = {}
 
-describe.skipIf(NO_ORACLE !== undefined)(`the same as wrangler dev${WITHOUT}`, () => {
+describeWithOracle('Durable Objects, queues and workflows are as in wrangler dev', () => {
   beforeAll(async () => {
     pair = await startPair('oracle-objects')
   }, 40_000)

@@ -6,15 +6,20 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 
+import { describe, test } from 'vitest'
+
 const ROOT = join(import.meta.dirname, '../..')
 const WRANGLER = join(ROOT, 'bench/peers/node_modules/wrangler/wrangler-dist/cli.js')
 const FIXTURES = join(ROOT, 'test/fixtures/workers')
 
-/** Why there is nothing to compare with, or undefined. */
-export const NO_ORACLE = existsSync(WRANGLER) ? undefined : 'wrangler is not installed in bench/peers'
-
-/** What the name of a test ends with when it cannot run. */
-export const WITHOUT = NO_ORACLE === undefined ? '' : ` (${NO_ORACLE})`
+/** Tests that need wrangler; without it one skipped test says so in place of hundreds. */
+export function describeWithOracle(name: string, body: () => void): void {
+  if (existsSync(WRANGLER))
+    describe(name, () => {
+      body()
+    })
+  else test.skip(`${name} (wrangler is not installed in bench/peers)`)
+}
 
 export interface Peer extends AsyncDisposable {
   readonly name: 'wrangler' | 'flexi'

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { unexpected, unexpectedAnswers, type Differences } from './compare.ts'
-import { NO_ORACLE, type Pair, startPair, WITHOUT } from './peers.ts'
+import { describeWithOracle, type Pair, startPair } from './peers.ts'
 import { ask } from './raw-http.ts'
 import { converse } from './web-socket.ts'
 
@@ -34,7 +34,7 @@ const KNOWN: Readonly<Record<string, Differences>> = {
   },
 }
 
-describe.skipIf(NO_ORACLE !== undefined)(`the same as wrangler dev with several workers${WITHOUT}`, () => {
+describeWithOracle('several workers are as in wrangler dev', () => {
   beforeAll(async () => {
     pair = await startPair('oracle-several', {
       wrangler: ['front', 'back', 'logs'].flatMap((name) => ['-c', `${name}/wrangler.jsonc`]),

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { unexpected, type Differences, told } from './compare.ts'
-import { NO_ORACLE, type Pair, type Peer, startPair, WITHOUT } from './peers.ts'
+import { describeWithOracle, type Pair, type Peer, startPair } from './peers.ts'
 import { ask } from './raw-http.ts'
 
 let pair: Pair
@@ -34,7 +34,7 @@ const SUBJECTS: Readonly<Record<string, readonly string[]>> = {
 
 const KNOWN: Readonly<Record<string, Differences>> = {}
 
-describe.skipIf(NO_ORACLE !== undefined)(`the same as wrangler dev${WITHOUT}`, () => {
+describeWithOracle('storage and the smaller bindings are as in wrangler dev', () => {
   beforeAll(async () => {
     peer = createServer((socket) => socket.on('data', (bytes) => socket.end(`answer to ${bytes.toString()}`)))
     peer.listen(0, '127.0.0.1')

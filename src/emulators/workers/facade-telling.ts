@@ -13,22 +13,31 @@ function describe(error, depth = 0) {
     return { name: error === null ? 'null' : typeof error, message: text(error) }
   const deeper = (inner) => describe(inner, depth + 1)
   return {
-    name: String(error.name),
-    message: text(error.message),
-    stack: text(error.stack),
+    name: text(error.name, 200),
+    message: text(error.message, depth === 0 ? LONG : SHORT),
+    stack: stackOf(error.stack, depth === 0 ? LONG : SHORT),
     cause: error.cause === undefined || depth > 3 ? undefined : deeper(error.cause),
     errors: Array.isArray(error.errors) && depth < 2 ? error.errors.slice(0, 5).map(deeper) : undefined,
   }
 }
 
-function text(value) {
+const LONG = 16384
+const SHORT = 2048
+
+// The frames stay, however long the message before them is.
+function stackOf(stack, max) {
+  const at = stack.indexOf('\\n    at ')
+  return at < 0 ? text(stack, max) : text(stack.slice(0, at), max) + text(stack.slice(at), max)
+}
+
+function text(value, max = LONG) {
   let all
   try {
     all = typeof value === 'object' && value !== null ? JSON.stringify(value) ?? String(value) : String(value)
   } catch {
     all = Object.prototype.toString.call(value)
   }
-  return all.length > 16384 ? all.slice(0, 16384) + '…' : all
+  return all.length > max ? all.slice(0, max) + '…' : all
 }
 
 function record(source, error) {
@@ -68,14 +77,6 @@ function failed(request, error) {
   return new Response(body, { status: 500, headers: { [FIELD]: mark, 'content-type': 'application/json' } })
 }
 
-async function drain(request) {
-  if (request.body === null || request.bodyUsed || request.body.locked) return
-  try {
-    const reader = request.body.getReader()
-    while (!(await reader.read()).done);
-  } catch {}
-}
-
 async function answer(request, call, isCalled) {
   try {
     const response = await begin(call)
@@ -86,8 +87,6 @@ async function answer(request, call, isCalled) {
     if (!isCalled) return failed(request, error)
     tell('fetch, called by a binding', error)
     throw error
-  } finally {
-    await drain(request)
   }
 }
 

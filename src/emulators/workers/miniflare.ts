@@ -52,7 +52,7 @@ export type MiniflareSource =
   | { readonly script: string; readonly scriptPath?: string; readonly wasmBindings?: Named<string> }
 
 /** A socket that leads to one worker alone; `entrypoint` is its default export when undefined. */
-export interface DirectSocket {
+interface DirectSocket {
   readonly host: string
   readonly port: number
   readonly entrypoint?: string | undefined

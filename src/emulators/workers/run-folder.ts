@@ -32,7 +32,8 @@ const NOTE = 'process.json'
 export async function openRunFolder(state: AbsolutePath): Promise<RunFolder> {
   const runs = join(state, 'run')
   const path = join(runs, `${process.pid}-${randomUUID()}`)
-  await mkdir(path, { recursive: true })
+  // A configuration in it holds secrets, and what opens the control: nobody else of this machine is to read them.
+  await mkdir(path, { recursive: true, mode: 0o700 })
   void cleanOnce(runs)
   return {
     path,

@@ -37,6 +37,9 @@ export async function openSource(config: FunctionConfig, scope: FunctionScope): 
   return new WorkerSource(config, scope, { reader: settings, first })
 }
 
+const SILENT_SCRIPT =
+  'console.* of a program without exports is not shown: workerd logs what modules print. Write "export default { fetch … }"'
+
 class WorkerSource implements FunctionSource, Member {
   readonly config: FunctionConfig
   readonly scope: FunctionScope
@@ -140,7 +143,8 @@ class WorkerSource implements FunctionSource, Member {
       ({ place, message, hint }) =>
         `${relative(this.config.directory, place.file)}:${place.line}:${place.column}  ${message}${hint === undefined ? '' : ` ${hint}`}`,
     )
-    for (const text of [...faults, ...settings.warnings]) {
+    const silent = program?.format === 'service-worker' ? [SILENT_SCRIPT] : []
+    for (const text of [...faults, ...settings.warnings, ...silent]) {
       if (this.#told.has(text)) continue
       this.#told.add(text)
       this.scope.output({ stream: 'platform', level: 'warn', text })

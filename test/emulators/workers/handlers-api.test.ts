@@ -145,6 +145,11 @@ describe('triggers', () => {
     expect(await ask('/edge/trigger/email?from=a')).toEqual([400, expect.stringContaining('Invalid email')])
     expect(await ask('/edge/trigger/queue')).toEqual([400, expect.stringContaining('no JSON')])
     expect(await ask('/edge/other')).toEqual([404, expect.stringContaining('there is nothing at')])
+    expect(await ask('//')).toEqual([404, expect.stringContaining('there is nothing at')])
+    expect(await ask('/%ZZ/trigger/scheduled')).toEqual([
+      404,
+      expect.stringContaining('no worker is called %ZZ'),
+    ])
     expect(await seen()).toEqual([])
   })
 })

@@ -332,6 +332,7 @@ test('what is no error says what it is and that it has no place; a huge message 
   expect(await faultsOf('/object')).toMatchObject([{ name: 'object', message: '{"an":"object"}' }])
   const [huge] = await faultsOf('/huge')
   expect(huge?.message).toHaveLength(16_385)
+  expect(huge?.frame?.place.line).toBe(line("'x'.repeat", MAIN))
 })
 
 test('lines of workers that share a process are each their own function’s', async () => {

@@ -119,6 +119,21 @@ describe('a worker to which nothing but values is bound', () => {
     expect(runtimes()).toEqual([pid])
   }, 20_000)
 
+  test('gets values and modules of any characters as they are', async () => {
+    const characters = Array.from({ length: 0x180 }, (_, code) => String.fromCharCode(code)).join('')
+    const vars = { TEXT: `${characters}"\\" \\x00 \u2028 😀`, 'quote"d name': { deep: [characters] } }
+    const files = { 'any.txt': `${characters}\r\n"\\"` }
+    const code = (version: string): string => `import any from './any.txt'
+    export default { fetch: (request, env) => Response.json({ version: '${version}', env, any }) }`
+    project = await serveProject({ edge: { code: code('v1'), config: { vars }, files } })
+    const edge = project.worker('edge')
+    const pids = runtimes()
+    expect(JSON.parse(await edge.text())).toEqual({ version: 'v1', env: vars, any: files['any.txt'] })
+    await edge.save({ code: code('v2'), config: { vars }, files })
+    expect(JSON.parse(await edge.text())).toEqual({ version: 'v2', env: vars, any: files['any.txt'] })
+    expect(runtimes()).toEqual(pids)
+  }, 20_000)
+
   test('reports throws and rejections, prints, runs its crons and holds WebSockets after it as before', async () => {
     const code = (version: string): string => `
     function deep() { throw new RangeError('thrown by ${version}') }

@@ -4,7 +4,7 @@ import { build } from 'esbuild'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { absoluteSources } from '../../../src/emulators/workers/inspect/scripts.ts'
+import { absoluteSources, readScripts } from '../../../src/emulators/workers/inspect/scripts.ts'
 import { findGenerated, readMappings } from '../../../src/emulators/workers/mappings.ts'
 import { createStackReader, scriptRoot, shiftMap } from '../../../src/emulators/workers/stack.ts'
 
@@ -87,14 +87,15 @@ describe('places in a bundle', () => {
     expect(built.map.length).toBeGreaterThan(5_000_000)
     const reader = createStackReader({ name: 'index.js', sourceMap: built.map, directory: '/p' })
     const line = built.code.split('\n').findIndex((text) => text.includes('alpha * 19001')) + 1
-    const first = performance.now()
+    const cpuMs = (since: NodeJS.CpuUsage): number => process.cpuUsage(since).user / 1000
+    const first = process.cpuUsage()
     expect(reader.map(`    at f (file:///p/index.js:${line}:3)`)).toBe(
       `    at f (/p/src/index.ts:${19_001 * 5 + 2}:3)`,
     )
-    expect(performance.now() - first).toBeLessThan(500)
-    const second = performance.now()
+    expect(cpuMs(first)).toBeLessThan(500)
+    const second = process.cpuUsage()
     for (let count = 0; count < 20; count++) reader.map(`    at f (file:///p/index.js:${line - count}:3)`)
-    expect((performance.now() - second) / 20).toBeLessThan(10)
+    expect(cpuMs(second) / 20).toBeLessThan(10)
   }, 60_000)
 })
 
@@ -163,9 +164,9 @@ describe('a stack', () => {
   test('long lines take no long time', async () => {
     const stacks = await reader()
     const text = 'a/b.c:'.repeat(50_000)
-    const start = performance.now()
+    const start = process.cpuUsage()
     expect(stacks.map(text)).toBe(text)
-    expect(performance.now() - start).toBeLessThan(200)
+    expect(process.cpuUsage(start).user).toBeLessThan(200_000)
   })
 
   test('a map that is none is none', () => {
@@ -193,5 +194,17 @@ describe('sources for a debugger', () => {
       'webpack://x/e.ts',
     ])
     expect(absoluteSources('no map', '/p')).toBe('no map')
+  })
+
+  test('of a map that is none are none, and no debugger falls over it', () => {
+    for (const sourceMap of ['no map', '{}', '{"version":3,"sources":["a.ts"],"mappings":7}', 'null']) {
+      const scripts = readScripts({ name: 'index.js', sourceMap, directory: '/p' })
+      const url = 'file:///p/index.js'
+      expect(scripts.sourceMapOf(url)).toMatch(/^data:application\/json/)
+      expect(scripts.originOf(url, 1, 1)).toBeUndefined()
+      expect(scripts.placeOf(url, { source: 'file:///p/a.ts', line: 1, column: 1 })).toBeUndefined()
+      const stacks = createStackReader({ name: 'index.js', sourceMap, directory: '/p' })
+      expect(stacks.map('at /p/index.js:1:1')).toBe('at /p/index.js:1:1')
+    }
   })
 })

@@ -21,14 +21,25 @@ import {
 import { kvNamespace } from '../../../src/emulators/workers/state/kv.ts'
 import { sendMessage, storedSecret } from '../../../src/emulators/workers/state/messages.ts'
 import { r2Bucket } from '../../../src/emulators/workers/state/r2.ts'
-import { splitSql, withoutTransaction } from '../../../src/emulators/workers/state/sql.ts'
+import { splitSql, withinLimit, withoutTransaction } from '../../../src/emulators/workers/state/sql.ts'
 import { takeTurn } from '../../../src/emulators/workers/state/turn.ts'
 import { stateFolder } from '../../../src/emulators/workers/workerd.ts'
 
 let directory: AbsolutePath
 let runtime: Runtime
 
-const DATABASES = ['execute', 'fail', 'export', 'import', 'migrate', 'fail-migration', 'by-number', 'batch']
+const DATABASES = [
+  'execute',
+  'fail',
+  'export',
+  'import',
+  'migrate',
+  'fail-migration',
+  'by-number',
+  'batch',
+  'export-long',
+  'import-long',
+]
 
 beforeAll(async () => {
   directory = (await mkdtemp(join(tmpdir(), 'flexi-state-'))) as AbsolutePath
@@ -50,6 +61,12 @@ afterAll(async () => {
 })
 
 const resource = (kind: StateKind, id: string): StateResource => ({ control: runtime.control, kind, id })
+
+async function exported(database: StateResource, options: Parameters<typeof exportSql>[1]): Promise<string> {
+  const lines: string[] = []
+  for await (const line of exportSql(database, options)) lines.push(line)
+  return lines.join('\n')
+}
 
 const bytesIn = (text: string): number => Buffer.byteLength(text)
 /** What a key may be: no more than KV's 512 bytes, and no half of a surrogate pair. */
@@ -323,6 +340,36 @@ describe('D1', () => {
     expect(next?.results).toEqual([{ id: 5 }])
   })
 
+  test('export brings back what ends in a comment, and rows that are longer than a statement may be', async () => {
+    const from = resource('d1', 'export-long')
+    await execute(
+      from,
+      source(`
+      CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT, data BLOB) -- a table; it's
+      ;
+      CREATE INDEX by_text ON notes(text) -- an index
+      ;
+      CREATE VIEW ids AS SELECT id FROM notes -- a view
+      ;
+      INSERT INTO notes VALUES (1, printf('%.*c', 100000, 'x') || '''?', zeroblob(60000)), (2, 'short', X'01'),
+        (3, printf('%.*c', 100000, 'y') || char(0), NULL)`),
+    )
+    const lines = await exported(from, { schema: true, data: true })
+    const to = resource('d1', 'import-long')
+    await execute(to, { text: lines, file: 'export.sql' })
+    expect(await exported(to, { schema: true, data: true })).toBe(lines)
+    const [rows] = await batch(to, [
+      {
+        sql: 'SELECT length(text) AS t, typeof(text) AS tt, length(data) AS d, typeof(data) AS td FROM notes',
+      },
+    ])
+    expect(rows?.results).toMatchObject([
+      { t: 100_002, tt: 'text', d: 60_000, td: 'blob' },
+      { t: 5, d: 1 },
+      { tt: 'text', d: null },
+    ])
+  })
+
   test('export takes single tables, only their rows, or only their statements', async () => {
     const from = resource('d1', 'export')
     const read = async (options: Parameters<typeof exportSql>[1]): Promise<string[]> => {
@@ -504,6 +551,20 @@ describe('SQL is cut into statements', () => {
         }
       }),
     )
+  })
+
+  test('one that is too long has its longest values as parameters, and another is left as it is', () => {
+    const long = 'y'.repeat(90_000)
+    const sql = `INSERT INTO t VALUES ('a''${long}', X'${'0f'.repeat(20_000)}', 'short') -- '${long}'`
+    const shorter = sql.replace(`'a''${long}'`, '?1')
+    expect(withinLimit(sql)).toEqual({
+      sql: shorter.replace(/X'[0f]+'/, '?2'),
+      params: [`a'${long}`, Array.from({ length: 20_000 }, () => 15)],
+    })
+    expect(withinLimit(`SELECT '${long}${long}'`)).toEqual({ sql: `SELECT '${long}${long}'` })
+    expect(withinLimit(`INSERT INTO t VALUES ('${long}')`)).toEqual({
+      sql: `INSERT INTO t VALUES ('${long}')`,
+    })
   })
 
   test('without the one transaction around it, and with any other', () => {

@@ -31,19 +31,24 @@ export async function openWorkersApi(
   return {
     async handle(incoming, outgoing, context) {
       const exchange = { incoming, outgoing, context }
-      const { pathname } = new URL(context.raw.target, 'http://localhost')
-      if (pathname === '/' || pathname === '') return sendJson(outgoing, 200, listOf(host))
-      const [, name = '', part = '', kind = ''] = pathname.split('/')
-      if (part === 'trigger')
-        return await runTrigger(host, { name: decodeURIComponent(name), kind }, exchange)
+      const { path } = splitTarget(context.raw.target)
+      if (path === '/') return sendJson(outgoing, 200, listOf(host))
+      const [, name = '', part = '', kind = ''] = path.split('/')
+      if (part === 'trigger') return await runTrigger(host, { name, kind }, exchange)
       const { isStateTarget, openStateApi } = await import('../state/http.ts')
-      if (!isStateTarget(context.raw.target)) throw unknownTarget(pathname)
+      if (!isStateTarget(context.raw.target)) throw unknownTarget(path)
       stateApi ??= openStateApi(host.app)
       await stateApi.handle(incoming, outgoing, context)
     },
     changed: () => crons.announce(),
     [Symbol.asyncDispose]: () => crons[Symbol.asyncDispose](),
   }
+}
+
+/** As it was sent: no URL that a parser would refuse, or change. */
+function splitTarget(target: string): { readonly path: string; readonly query: string } {
+  const [path = '', ...query] = target.split('?')
+  return { path, query: query.join('?') }
 }
 
 /** Answers with how it ended: 200, or 500 when the handler threw. @throws FlexiError FLEXI_BAD_REQUEST, FLEXI_FUNCTION_UNKNOWN. */
@@ -60,7 +65,7 @@ async function runTrigger(
   if (incoming.method !== 'POST')
     throw new FlexiError('FLEXI_BAD_REQUEST', 'a trigger is asked by POST', { hint: 'Send it with -X POST.' })
   const member = memberOf(app, name)
-  const query = new URL(context.raw.target, 'http://localhost').searchParams
+  const query = new URLSearchParams(splitTarget(context.raw.target).query)
   const event = await readTrigger(kind, { query, incoming, now: Date.now() })
   const control = await groupsOf(app).control(name)
   const result = await trigger(control, runtimeName(member), event)

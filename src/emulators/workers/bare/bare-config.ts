@@ -137,7 +137,7 @@ function list(items: readonly string[]): string {
 }
 
 /** A literal of Cap'n Proto's language: UTF-8, with C's escapes. */
-export function text(value: string): string {
+function text(value: string): string {
   const escaped = value.replace(/["\\]|\p{Cc}/gu, (character) => {
     if (character === '"' || character === '\\') return `\\${character}`
     const bytes = [...Buffer.from(character)]

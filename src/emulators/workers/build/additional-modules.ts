@@ -78,7 +78,9 @@ async function linkedMap(source: AbsolutePath, text: string): Promise<string | u
 
 function absoluteSources(raw: string, file: AbsolutePath): string | undefined {
   try {
-    const map = JSON.parse(raw) as { sources: string[]; sourceRoot?: string }
+    const map = JSON.parse(raw) as { sources: string[]; sourceRoot?: string; mappings?: unknown }
+    // One in sections, or half of one: nobody after this looks again.
+    if (typeof map.mappings !== 'string') return undefined
     const base = join(dirname(file), map.sourceRoot ?? '')
     return JSON.stringify({
       ...map,

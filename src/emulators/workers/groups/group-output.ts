@@ -73,11 +73,21 @@ function print(line: ProgramLine, { parts, stacks, desk }: Room): void {
   const { logMark } = part.names
   const { config, scope } = part.member
   if (text.startsWith(logMark)) {
-    const record = JSON.parse(text.slice(logMark.length)) as ThrownRecord
-    desk.told({ record, teller: config.name })
+    desk.told({ record: readRecord(text.slice(logMark.length)), teller: config.name })
     return
   }
   scope.output({ stream: STREAMS[line.level], level: line.level, text: stacks.map(text) })
 }
+
+/** A line that is too long comes cut. */
+function readRecord(text: string): ThrownRecord {
+  try {
+    return JSON.parse(text) as ThrownRecord
+  } catch {
+    return { name: 'Error', message: `an error too long to be told: ${text.slice(0, TOLD_MAX)}…` }
+  }
+}
+
+const TOLD_MAX = 1_000
 
 const STREAMS = { debug: 'stdout', info: 'stdout', warn: 'stderr', error: 'stderr' } as const

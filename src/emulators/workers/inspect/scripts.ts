@@ -56,6 +56,18 @@ interface Parsed {
   readonly sources: readonly string[]
 }
 
+const NO_MAP: Parsed = { mappings: '', sources: [] }
+
+/** A map that a build of the user's own wrote may be anything. */
+function parseMap(text: string): Parsed {
+  try {
+    const { mappings, sources } = JSON.parse(text) as Partial<Parsed>
+    return typeof mappings === 'string' && Array.isArray(sources) ? { mappings, sources } : NO_MAP
+  } catch {
+    return NO_MAP
+  }
+}
+
 /** Maps are read when a debugger comes, and once. */
 export function readScripts(options: StackOptions): Scripts {
   const { directory, root = directory } = options
@@ -68,7 +80,7 @@ export function readScripts(options: StackOptions): Scripts {
   const parse = (url: string): Parsed | undefined => {
     const map = maps.get(url)
     if (map === undefined) return undefined
-    const known = parsed.get(url) ?? (JSON.parse(map) as Parsed)
+    const known = parsed.get(url) ?? parseMap(map)
     parsed.set(url, known)
     return known
   }

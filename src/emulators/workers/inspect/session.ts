@@ -165,7 +165,7 @@ export class Session {
   }
 
   #forward(command: Command, text = JSON.stringify(command)): void {
-    this.#calls.expect(command.id, REMEMBERED.has(command.method) ? command : undefined)
+    this.#calls.expect(command.id, command.method === 'Debugger.setBreakpointByUrl' ? command : undefined)
     this.#runtime?.send(text)
   }
 
@@ -279,9 +279,6 @@ const CLOSE_MS = 1_000
 
 /** A debugger says a few dozen things before it waits. */
 const EARLY_MAX = 10_000
-
-/** Commands whose reply is looked at. */
-const REMEMBERED = new Set(['Debugger.setBreakpointByUrl'])
 
 const HANDLED: Readonly<
   Record<string, 'enableDebugger' | 'setBlackboxPatterns' | 'setBreakpoint' | 'removeBreakpoint'>

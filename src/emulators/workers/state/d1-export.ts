@@ -32,7 +32,7 @@ export async function* exportSql(resource: StateResource, options: D1ExportOptio
   const rows = options.data ? await readRows(resource, tables) : new Map<string, string[]>()
   yield 'PRAGMA defer_foreign_keys=TRUE;'
   for (const { name, sql } of tables) {
-    if (options.schema) yield `${sql};`
+    if (options.schema) yield ended(sql)
     yield* rows.get(name) ?? []
   }
   if (options.data) yield* sequenceLines(await readSequences(resource, names))
@@ -43,7 +43,12 @@ export async function* exportSql(resource: StateResource, options: D1ExportOptio
 function laterLines(schema: readonly SchemaEntry[], wanted: readonly string[]): string[] {
   return schema
     .filter(({ type, table }) => type !== 'table' && (wanted.length === 0 || wanted.includes(table)))
-    .map(({ sql }) => `${sql};`)
+    .map(({ sql }) => ended(sql))
+}
+
+/** SQLite keeps a comment that stands behind a statement: a `;` on its line would be a part of it. */
+function ended(sql: string): string {
+  return sql.includes('--') ? `${sql}\n;` : `${sql};`
 }
 
 async function readSchema(resource: StateResource): Promise<readonly SchemaEntry[]> {

@@ -1,7 +1,7 @@
 import { FlexiError } from '../../../core/errors.ts'
 import { placeAt, type Fault } from '../../../core/place.ts'
 import { askJson, StateRefusal, type StateResource } from './ask.ts'
-import { splitSql, withoutTransaction, type SqlStatement } from './sql.ts'
+import { isTooLong, splitSql, withinLimit, withoutTransaction, type SqlStatement } from './sql.ts'
 
 export type D1Value = string | number | null | readonly number[]
 
@@ -56,7 +56,7 @@ export async function execute(
   if (statements.length + more.length === 0)
     throw new FlexiError('FLEXI_BAD_REQUEST', `${source.file} has no SQL statement`)
   try {
-    return await batch(resource, [...statements.map(({ sql }) => ({ sql })), ...more])
+    return await batch(resource, [...statements.map(({ sql }) => withinLimit(sql)), ...more])
   } catch (error) {
     throw error instanceof StateRefusal ? sqlError(error, statements, source) : error
   }
@@ -68,7 +68,10 @@ function sqlError(refusal: StateRefusal, statements: readonly SqlStatement[], so
   if (statement === undefined) return refusal
   const told = /^(.*?)(?: at offset (\d+))?: SQLITE_[A-Z_]+(?: \(extended: \w+\))?$/s.exec(refusal.message)
   const message = told?.[1] ?? refusal.message
-  const offset = statement.offset + characters(statement.sql, Number(told?.[2] ?? 0))
+  const { sql } = statement
+  // What was too long has run in another form, whose offsets are not those of the text.
+  const inside = isTooLong(sql) ? 0 : characters(sql, Number(told?.[2] ?? 0))
+  const offset = statement.offset + inside
   const fault: Fault = { ...placeAt(source.file, source.text, offset), message, ...hintOf(message) }
   return new FlexiError('FLEXI_BAD_REQUEST', `the SQL failed, and nothing of it was kept: ${message}`, {
     faults: [fault],

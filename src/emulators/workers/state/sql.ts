@@ -73,3 +73,61 @@ export function withoutTransaction(statements: readonly SqlStatement[]): readonl
   if (begins.length !== 1 || commits.length !== 1) return statements
   return statements.filter((statement) => statement !== begins[0] && statement !== commits[0])
 }
+
+/** Bytes. Source: Cloudflare docs, D1 limits. */
+const STATEMENT_BYTES_MAX = 100_000
+const PARAMETERS_MAX = 100
+
+export function isTooLong(sql: string): boolean {
+  return Buffer.byteLength(sql) > STATEMENT_BYTES_MAX
+}
+
+interface Literal {
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * A statement that puts in more than a statement may be long, with its longest values as parameters: so that what an export or SQLite's
+ * `.dump` writes of big rows comes in again.
+ */
+export function withinLimit(sql: string): { readonly sql: string; readonly params?: (string | number[])[] } {
+  if (!isTooLong(sql) || !/^(?:INSERT|REPLACE|UPDATE)\b/i.test(sql)) return { sql }
+  const chosen = literals(sql)
+    .toSorted((left, right) => length(right) - length(left))
+    .slice(0, PARAMETERS_MAX)
+  let bytes = Buffer.byteLength(sql)
+  const needed: Literal[] = []
+  for (const literal of chosen) {
+    if (bytes <= STATEMENT_BYTES_MAX) break
+    bytes -= Buffer.byteLength(sql.slice(literal.start, literal.end))
+    needed.push(literal)
+  }
+  needed.sort((left, right) => left.start - right.start)
+  const parts = needed.map(
+    ({ start }, index) => `${sql.slice(needed[index - 1]?.end ?? 0, start)}?${index + 1}`,
+  )
+  return {
+    sql: `${parts.join('')}${sql.slice(needed.at(-1)?.end ?? 0)}`,
+    params: needed.map(({ start, end }) => valueOf(sql.slice(start, end))),
+  }
+}
+
+const length = ({ start, end }: Literal): number => end - start
+
+/** `'text'` and `X'00'` */
+function literals(sql: string): Literal[] {
+  const found: Literal[] = []
+  let before = ''
+  for (const { 0: token, index } of sql.matchAll(TOKEN)) {
+    const isBlob = before.toUpperCase() === 'X'
+    if (token.startsWith("'")) found.push({ start: isBlob ? index - 1 : index, end: index + token.length })
+    before = token
+  }
+  return found
+}
+
+function valueOf(literal: string): string | number[] {
+  if (literal.startsWith("'")) return literal.slice(1, -1).replaceAll("''", "'")
+  return [...Buffer.from(literal.slice(2, -1), 'hex')]
+}
