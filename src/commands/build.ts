@@ -8,7 +8,14 @@ import { byteSize, duration } from '../terminal/duration.ts'
 import { nameColour, paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
 import { FlexiCommand } from './flexi-command.ts'
-import { optionalFile, projectArgs, projectDirectory, projectFlags } from './options.ts'
+import {
+  environmentFlag,
+  environmentWith,
+  optionalFile,
+  projectArgs,
+  projectDirectory,
+  projectFlags,
+} from './options.ts'
 
 interface BuiltFunction {
   readonly name: string
@@ -34,6 +41,7 @@ export default class Build extends FlexiCommand {
   static override readonly args = projectArgs
   static override readonly flags = {
     ...projectFlags,
+    env: environmentFlag,
     out: Flags.string({
       helpValue: 'DIR',
       summary: 'Write here. Default: dist in the folder of the project.',
@@ -50,7 +58,7 @@ export default class Build extends FlexiCommand {
     const functions = await buildProject({
       directory,
       outDirectory,
-      environment: process.env,
+      environment: environmentWith(flags.env),
       configFile: optionalFile(flags.config),
     })
     this.print(buildLines({ directory: outDirectory, functions }))

@@ -4,7 +4,14 @@ import { projectLines } from '../terminal/banner.ts'
 import { faultLines } from '../terminal/faults.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { FlexiCommand } from './flexi-command.ts'
-import { optionalFile, projectArgs, projectDirectory, projectFlags } from './options.ts'
+import {
+  environmentFlag,
+  environmentWith,
+  optionalFile,
+  projectArgs,
+  projectDirectory,
+  projectFlags,
+} from './options.ts'
 
 interface CheckResult {
   readonly directory: string
@@ -23,7 +30,7 @@ export default class Check extends FlexiCommand {
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> --json ./api' },
   ]
   static override readonly args = projectArgs
-  static override readonly flags = projectFlags
+  static override readonly flags = { ...projectFlags, env: environmentFlag }
 
   async run(): Promise<CheckResult> {
     const { args, flags } = await this.parse(Check)
@@ -31,7 +38,7 @@ export default class Check extends FlexiCommand {
     const { checkProject } = await import('../app.ts')
     const { project, routes } = await checkProject({
       directory,
-      environment: process.env,
+      environment: environmentWith(flags.env),
       configFile: optionalFile(flags.config),
     })
     const result = {

@@ -4,7 +4,15 @@ import * as Flags from '@oclif/core/flags'
 import type { AccessRecord } from '../core/events.ts'
 import { LOG_LEVELS, type LogLevel } from '../core/log.ts'
 import type { DevOutput } from './dev-session.ts'
-import { credentialsFlag, optionalFile, projectArgs, projectDirectory, projectFlags } from './options.ts'
+import {
+  credentialsFlag,
+  environmentFlag,
+  environmentWith,
+  optionalFile,
+  projectArgs,
+  projectDirectory,
+  projectFlags,
+} from './options.ts'
 
 const INSPECT_PORT = '9229'
 const LOG_FORMATS = ['pretty', 'json', 'flexilib'] as const
@@ -32,6 +40,7 @@ export default class Dev extends Command {
   static override readonly args = projectArgs
   static override readonly flags = {
     ...projectFlags,
+    env: environmentFlag,
     port: Flags.integer({
       char: 'p',
       min: 0,
@@ -100,7 +109,7 @@ export default class Dev extends Command {
       portIsFixed: false,
       configFile: optionalFile(flags.config),
       envFile: optionalFile(flags['env-file']),
-      environment: process.env,
+      environment: environmentWith(flags.env),
       watch: flags.watch,
       inspectPort: flags.inspect ?? flags['inspect-brk'],
       passCredentials: flags['aws-credentials'],

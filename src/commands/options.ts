@@ -15,9 +15,21 @@ export const projectArgs = {
 export const projectFlags = {
   config: Flags.string({
     char: 'c',
-    summary: 'Read this flexi.jsonc instead of the one in the folder.',
+    summary: 'Read this flexi.jsonc, or this wrangler file, instead of the one in the folder.',
     helpValue: 'FILE',
   }),
+}
+
+/** As `wrangler dev --env`. */
+export const environmentFlag = Flags.string({
+  char: 'e',
+  helpValue: 'NAME',
+  summary: 'Environment of the wrangler file, where no flexi.jsonc names one. Default: $CLOUDFLARE_ENV.',
+})
+
+/** The shell's variables, with the environment that a flag chose. */
+export function environmentWith(name: string | undefined): NodeJS.ProcessEnv {
+  return name === undefined ? process.env : { ...process.env, CLOUDFLARE_ENV: name }
 }
 
 /** Nothing of the shell reaches functions unasked, least of all what opens an account. */

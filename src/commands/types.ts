@@ -8,7 +8,14 @@ import type { AbsolutePath } from '../core/place.ts'
 import { byteSize } from '../terminal/duration.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { FlexiCommand } from './flexi-command.ts'
-import { optionalFile, projectArgs, projectDirectory, projectFlags } from './options.ts'
+import {
+  environmentFlag,
+  environmentWith,
+  optionalFile,
+  projectArgs,
+  projectDirectory,
+  projectFlags,
+} from './options.ts'
 
 export default class Types extends FlexiCommand {
   static override readonly summary = 'Write the TypeScript types of what each Worker finds in env.'
@@ -25,6 +32,7 @@ export default class Types extends FlexiCommand {
   static override readonly args = projectArgs
   static override readonly flags = {
     ...projectFlags,
+    env: environmentFlag,
     check: Flags.boolean({ summary: 'Write nothing, and exit with 1 when a file is out of date.' }),
     'env-interface': Flags.string({
       default: 'Env',
@@ -46,7 +54,7 @@ export default class Types extends FlexiCommand {
     const reports = await writeWorkerTypes({
       directory: projectDirectory(args.dir),
       configFile: optionalFile(flags.config),
-      environment: process.env,
+      environment: environmentWith(flags.env),
       name: flags.function,
       interfaceName: interfaceName(flags['env-interface']),
       includeRuntime: flags['include-runtime'],

@@ -13,7 +13,10 @@ export interface ReadProjectOptions {
   /** The registry: a target is offered to the providers in its order. */
   readonly emulators: Readonly<Record<string, Emulator>>
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** Another flexi.jsonc than the one in the directory; its relative paths start in the directory all the same. */
+  /**
+   * Another flexi.jsonc than the one in the directory; its relative paths start in the directory all the same. Or a file of a provider
+   * (`Emulator.ownsFile`), which counts in place of flexi.jsonc and of what that provider would find.
+   */
   readonly configFile?: AbsolutePath | undefined
   /** `--env-file`: variables for every function but Workers, which have files of their own. */
   readonly envFile?: AbsolutePath | undefined
@@ -95,9 +98,11 @@ async function attempt<Content>(
 
 async function readDetection(
   emulator: Emulator,
-  { directory, environment }: ReadProjectOptions,
+  { directory, environment, configFile }: ReadProjectOptions,
 ): Promise<Reading<Detection>> {
-  const { functions, routes, files, faults, resources } = await emulator.detect(directory, { environment })
+  const file = isOf(emulator, configFile) ? configFile : undefined
+  const detection = await emulator.detect(directory, { environment, file })
+  const { functions, routes, files, faults, resources } = detection
   const named = <Part extends { readonly origin: Place }>(part: Part): Part => ({
     ...part,
     origin: shown(part.origin, directory),
@@ -107,6 +112,10 @@ async function readDetection(
     files,
     faults,
   }
+}
+
+function isOf(emulator: Emulator, configFile: AbsolutePath | undefined): boolean {
+  return configFile !== undefined && emulator.ownsFile?.(configFile) === true
 }
 
 /** Providers name files in full; messages are shorter, and alike, without the folder of the project. */
@@ -125,7 +134,8 @@ async function readProxyIni({ directory }: ReadProjectOptions): Promise<Reading<
 }
 
 async function readFlexiJson(options: ReadProjectOptions): Promise<typeof NO_FLEXI> {
-  const { directory, emulators } = options
+  const { directory, emulators, configFile } = options
+  if (Object.values(emulators).some((emulator) => isOf(emulator, configFile))) return NO_FLEXI
   const { file, faults: choice } = await findFlexiJson(options)
   if (file === undefined) return NO_FLEXI
   // Its parser and zod take as long to load as all else here, and most projects have no such file.

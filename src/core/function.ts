@@ -179,6 +179,8 @@ export interface Exposure {
 export interface DetectOptions {
   /** Values of the environment that configuration may name (`${env:STAGE}`), never read from process.env by the provider. */
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** A file of the provider's that a person named, in place of the one it would look for in the folder. */
+  readonly file?: AbsolutePath | undefined
 }
 
 /** An address under which a function is asked. */
@@ -243,6 +245,8 @@ export interface Emulator {
   noRoute?(routes: readonly RouteRule[]): FixedAnswer | undefined
   /** Reads the provider's own files in the folder (wrangler.jsonc, template.yaml, serverless.yml). Cheap when there are none: no heavy import. */
   detect(directory: AbsolutePath, options: DetectOptions): Promise<Detection>
+  /** Whether a person who names this file means one of the provider's: by its name alone. */
+  ownsFile?(path: string): boolean
   /** What a function's own files say about its addresses. Files that are at fault say nothing: `open` tells. */
   exposure?(config: FunctionConfig): Promise<Exposure | undefined>
   /** Does a `proxy.ini` or route target name this provider's code by its shape (`./handler.ts`, `lib.so`, a folder with a wrangler file)? */

@@ -220,3 +220,30 @@ describe('the note of a running server', () => {
     expect(await readdir(notes)).toEqual([`${process.pid}.json`])
   })
 })
+
+describe('a wrangler file that is named', () => {
+  test('counts in place of flexi.jsonc and of the one in the folder, with the environment that was chosen', async () => {
+    const settings = {
+      name: 'site',
+      main: 'site.js',
+      compatibility_date: '2026-01-01',
+      vars: { STAGE: 'none' },
+    }
+    await writeFile(join(folder.path, 'wrangler.jsonc'), '{ "name": "not this one" }')
+    await writeFile(join(folder.path, 'flexi.jsonc'), '{ "functions": { "nor": { "provider": "lambda" } } }')
+    await writeFile(
+      join(folder.path, 'wrangler.other.jsonc'),
+      JSON.stringify({ ...settings, env: { staging: { vars: { STAGE: 'staging' } } } }),
+    )
+    await writeFile(
+      join(folder.path, 'site.js'),
+      'export default { fetch: (_request, env) => new Response(env.STAGE) }\n',
+    )
+    await using app = await start({
+      configFile: join(folder.path, 'wrangler.other.jsonc') as AbsolutePath,
+      environment: { CLOUDFLARE_ENV: 'staging' },
+    })
+    expect(app.functions.map(({ name }) => name)).toEqual(['site-staging'])
+    expect(await (await fetch(app.url)).text()).toBe('staging')
+  })
+})

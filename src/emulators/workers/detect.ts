@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 
 import type { Detection, DetectOptions, Emulator } from '../../core/function.ts'
 import { placeAt, type AbsolutePath } from '../../core/place.ts'
@@ -16,20 +16,21 @@ const NOTHING: Detection = { functions: [], routes: [], files: [], faults: [] }
  */
 export async function detectWorker(
   directory: AbsolutePath,
-  { environment }: DetectOptions,
+  { environment, file: named }: DetectOptions,
 ): Promise<Detection> {
-  const file = await findConfig(directory)
+  const file = named ?? (await findConfig(directory))
   if (file === undefined) return NOTHING
   const text = await readFile(file, 'utf8')
   const name = await declaredName(file, text)
   const env = environment['CLOUDFLARE_ENV']
-  const declared = name?.value ?? basename(directory)
+  const folder = dirname(file) as AbsolutePath
+  const declared = name?.value ?? basename(folder)
   return {
     functions: [
       {
         name: hostLabel(env === undefined ? declared : `${declared}-${env}`),
         provider: 'workers',
-        directory,
+        directory: folder,
         origin: placeAt(file, text, name?.offset ?? 0).place,
         environment: {},
         // The text stands for everything else in the file: with it the function's configuration changes when the file does.
@@ -40,6 +41,11 @@ export async function detectWorker(
     files: [file],
     faults: [],
   }
+}
+
+/** `wrangler.jsonc`, and others that people name after it: `wrangler.staging.toml`. */
+export function isWranglerFile(path: string): boolean {
+  return /^wrangler\b.*\.(?:jsonc?|toml)$/.test(basename(path))
 }
 
 /** A folder with a wrangler file, or the file itself: `./edge/` → { config: '/project/edge/wrangler.jsonc' }. */

@@ -74,7 +74,7 @@ function domainMatcher(pattern: string): RouteMatcher | string {
 }
 
 /** `*.example.com/api/*` as Cloudflare documents it; the text says what is wrong. */
-export function routeMatcher(pattern: string): RouteMatcher | string {
+function routeMatcher(pattern: string): RouteMatcher | string {
   const [, written = '', target] = /^(?:https?:\/\/)?([^/]*)(\/.*)?$/i.exec(pattern) ?? []
   const isSuffix = written.startsWith('*')
   const host = (isSuffix ? written.slice(1) : written).toLowerCase()

@@ -1,6 +1,6 @@
 import type { Emulator } from '../../core/function.ts'
 import { workerExposure } from './exposure.ts'
-import { detectWorker, recogniseWorker } from './detect.ts'
+import { detectWorker, isWranglerFile, recogniseWorker } from './detect.ts'
 
 /** Cloudflare Workers on the real workerd, configured by the wrangler file of their folder. */
 export const workers: Emulator = {
@@ -14,6 +14,7 @@ export const workers: Emulator = {
   },
   detect: detectWorker,
   recognise: recogniseWorker,
+  ownsFile: isWranglerFile,
   exposure: workerExposure,
   runEvent: async (event) => (await import('./events/run-event.ts')).runEvent(event),
   open: async (config, scope) => (await import('./source.ts')).openSource(config, scope),

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { request, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -104,6 +105,23 @@ describe.each(['as it was started', 'exchanged in the running process'])('a work
       Array.from({ length: 12 }, () => served.ask('/unread', { method: 'POST', body })),
     )
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+  })
+
+  test('content that the program hands on unread is its answer', async () => {
+    const { status, body } = await served.ask('/echo', {
+      method: 'POST',
+      body: Buffer.from('there and back'),
+    })
+    expect([status, body.toString()]).toEqual([200, 'there and back'])
+  })
+
+  test('an answer does not wait for content that the program does not read', async () => {
+    const upload = request({ port: served.gateway.port, host: '127.0.0.1', path: '/unread', method: 'POST' })
+    upload.on('error', () => undefined)
+    upload.write('the first of more')
+    const [answer] = (await once(upload, 'response')) as [IncomingMessage]
+    upload.destroy()
+    expect(answer.statusCode).toBe(200)
   })
 
   test('a WebSocket carries text, binary, its subprotocol and its close code', async () => {

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -334,6 +334,28 @@ describe('additional modules', () => {
     expect(served.faults).toMatchObject([{ frame: { place: { file, line: 3, column: 9 } } }])
   })
 
+  test('links that lead to no file are no modules, such as the lock of an editor', async () => {
+    await write(directory, { 'src/index.js': 'export default {}', 'src/b.js': '', 'lib/a.js': '' })
+    await symlink('someone@machine.1234', at('src/.#index.js'))
+    await symlink('../lib', at('src/lib.js'))
+    await symlink('../lib/a.js', at('src/a.js'))
+    const { modules } = await built({
+      'wrangler.jsonc': configured(
+        '"no_bundle": true, "rules": [{ "type": "ESModule", "globs": ["**/*.js"] }]',
+      ).replace('index.ts', 'index.js'),
+    })
+    expect(modules.map(({ name }) => name)).toEqual(['a.js', 'b.js'])
+  })
+
+  test('a source map that is half of one counts for nothing', async () => {
+    const half = Buffer.from('{"version":3,"sources":["x.ts"]}').toString('base64')
+    const { sourceMap } = await built({
+      'wrangler.jsonc': configured('"no_bundle": true').replace('index.ts', 'index.js'),
+      'src/index.js': `export default {}\n//# sourceMappingURL=data:application/json;base64,${half}\n`,
+    })
+    expect(JSON.parse(sourceMap ?? '')).toMatchObject({ sources: [at('src/index.js')] })
+  })
+
   test('an entry that is not bundled and no JavaScript is a fault at its place', async () => {
     const { code, faults } = await failure({
       'wrangler.jsonc': configured('"no_bundle": true').replace('index.ts', 'index.js'),
@@ -439,6 +461,26 @@ writeFileSync('out/index.js', \`export default { fetch: () => new Response('\${t
     expect([await ask(), await ask()]).toEqual(['x\n', 'x\n'])
     now = 5_000
     expect(await ask()).toBe('x\nx\n')
+  })
+
+  test('links that lead around in circles are not followed for ever', async () => {
+    await write(directory, { 'src/text': 'one' })
+    await symlink('.', at('src/self'))
+    await symlink('../src', at('src/loop'))
+    const build = createCustomBuild({
+      command: 'echo x >> runs',
+      cwd: directory,
+      folders: [at('src')],
+      origin: { file: at('wrangler.jsonc'), text: '{}' },
+      purpose: 'dev',
+      print: () => undefined,
+    })
+    open.push(build)
+    await build.run()
+    await build.run()
+    await writeFile(at('src/text'), 'two!')
+    await build.run()
+    expect(await readFile(at('runs'), 'utf8')).toBe('x\nx\n')
   })
 
   test('what it writes into the watched folder itself does not start it again', async () => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,8 @@ import { text } from 'node:stream/consumers'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-import { cleanRuns } from '../../../src/emulators/workers/run-folder.ts'
+import { cleanRuns, openRunFolder } from '../../../src/emulators/workers/run-folder.ts'
+import type { AbsolutePath } from '../../../src/core/place.ts'
 import { startFlexi, type FlexiProcess } from '../../app/flexi-process.ts'
 import { MINIMAL, write } from './serve.ts'
 
@@ -147,3 +148,9 @@ test.runIf(isLinux)(
   },
   20_000,
 )
+
+test('what a runtime is told, secrets too, is for nobody else of the machine', async () => {
+  const folder = await openRunFolder(join(directory, 'state') as AbsolutePath)
+  expect((await stat(folder.path)).mode & 0o077).toBe(0)
+  await folder.remove()
+})

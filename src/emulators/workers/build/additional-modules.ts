@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 
 import { buildError } from '../../../build/bundle.ts'
@@ -96,9 +96,15 @@ async function* filesBelow(folder: string): AsyncGenerator<AbsolutePath> {
   const entries = await readdir(folder, { withFileTypes: true })
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(folder, entry.name) as AbsolutePath
-    if (!entry.isDirectory()) yield path
-    else if (!SKIPPED.has(entry.name)) yield* filesBelow(path)
+    if (entry.isDirectory()) {
+      if (!SKIPPED.has(entry.name)) yield* filesBelow(path)
+    } else if (entry.isFile() || (await leadsToFile(path))) yield path
   }
+}
+
+/** A link may lead nowhere: an editor's lock is one. */
+async function leadsToFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() === true
 }
 
 function refuse(source: AbsolutePath, name: string, removed: readonly Matcher[]): void {

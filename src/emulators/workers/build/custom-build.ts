@@ -193,16 +193,25 @@ async function stampOf(folders: readonly AbsolutePath[]): Promise<Stamp> {
   return stamp
 }
 
-async function addBelow(path: string, stamp: Map<string, string>): Promise<void> {
+/** `above` are the folders that it lies in: a link to one of them leads around in circles. */
+async function addBelow(
+  path: string,
+  stamp: Map<string, string>,
+  above: readonly string[] = [],
+): Promise<void> {
   const found = await stat(path).catch(() => undefined)
   if (found === undefined) return
   if (!found.isDirectory()) {
     stamp.set(path, `${found.mtimeMs} ${found.size}`)
     return
   }
+  const id = `${found.dev}:${found.ino}`
+  if (above.includes(id)) return
   const names = await readdir(path).catch(() => [])
   await Promise.all(
-    names.filter((name) => !SKIPPED.has(name)).map((name) => addBelow(join(path, name), stamp)),
+    names
+      .filter((name) => !SKIPPED.has(name))
+      .map((name) => addBelow(join(path, name), stamp, [...above, id])),
   )
 }
 

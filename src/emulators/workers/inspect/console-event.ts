@@ -1,6 +1,6 @@
 import { isForTerminal, readMark } from '../console-module.ts'
 import type { ThrownRecord } from '../facade.ts'
-import { asArray, asText, type DebuggerEvent, type Params } from './protocol.ts'
+import { asArray, asText, parseObject, type DebuggerEvent, type Params } from './protocol.ts'
 import { isOurScript } from './scripts.ts'
 
 /** A call of `console` without what our modules add to it; undefined when the debugger hears of it by another call. */
@@ -32,7 +32,9 @@ function unmarked(
 
 /** `flexi-fault-… {"name":…}`: what was thrown and nobody caught. */
 function thrown(text: string): string {
-  const { name, message, stack, source } = JSON.parse(text.slice(text.indexOf('{'))) as ThrownRecord
+  const record = parseObject(text.slice(text.indexOf('{'))) as Partial<ThrownRecord> | undefined
+  if (record === undefined) return text
+  const { name = 'Error', message = '', stack, source } = record
   return `Uncaught${source === undefined ? '' : ` (${source})`} ${stack ?? `${name}: ${message}`}`
 }
 

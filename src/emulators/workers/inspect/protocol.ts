@@ -51,7 +51,7 @@ export function parseReply(text: string): Reply | undefined {
   return typeof parsed?.['id'] === 'number' ? (parsed as unknown as Reply) : undefined
 }
 
-function parseObject(text: string): Params | undefined {
+export function parseObject(text: string): Params | undefined {
   try {
     const parsed: unknown = JSON.parse(text)
     return typeof parsed === 'object' && parsed !== null ? (parsed as Params) : undefined
