@@ -196,10 +196,11 @@ export class LiveProject implements AsyncDisposable {
 
   /** Configuration first: what it adds or changes is then built from the newest sources, and the rest is built after it. */
   async #react({ paths, at }: Change): Promise<void> {
-    const files = [...paths]
+    let files = [...paths]
     if (this.#watchesConfiguration && files.some((path) => this.#isConfiguration(path))) {
       this.#functions.supersede()
-      await this.#readChanged()
+      // What is wrong with these files has been told.
+      if (!(await this.#readChanged())) files = files.filter((path) => !this.#isConfiguration(path))
     }
     const rebuilt = this.#functions.all().map(async (served) => {
       const concerned = files.filter((path) => covers(served.watched(), path))
@@ -220,9 +221,10 @@ export class LiveProject implements AsyncDisposable {
     this.#watcher?.add([...sources, ...this.#project.files])
   }
 
-  async #readChanged(): Promise<void> {
+  /** Says whether the files' word counts now. */
+  async #readChanged(): Promise<boolean> {
     const at = performance.now()
-    if (!(await this.#reread())) return
+    if (!(await this.#reread())) return false
     const url = this.#options.origin() ?? ''
     this.#options.onEvent({
       event: 'configuration',
@@ -230,6 +232,7 @@ export class LiveProject implements AsyncDisposable {
       routes: this.routes,
       durationMs: performance.now() - at,
     })
+    return true
   }
 
   /** Says whether the files' word counts now. What is wrong with them is an event, and the old serves on. */

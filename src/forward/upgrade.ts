@@ -37,9 +37,12 @@ export interface UpgradeOptions extends FieldRules, PathRules {
 
 const HANDSHAKE_MS = 10_000
 
+/** An end without a close frame is a client that has gone, and workerd never ends its side of one (RFC 6455 section 7.1.1). */
+const WEBSOCKET_LINGER_MS = 2_000
+
 /**
- * Relays a request to change the protocol: on 101 both connections become one, byte for byte, half-closes and errors included;
- * any other answer reaches the client as a normal response, after which its connection closes.
+ * Relays a request to change the protocol: on 101 both connections become one, byte for byte, half-closes and errors included, but
+ * a WebSocket ends as a whole; any other answer reaches the client as a normal response, after which its connection closes.
  * Settles when both sides are closed.
  * @throws UpstreamError when the upstream gave no answer; nothing was written to the client.
  */
@@ -119,7 +122,8 @@ function join({ socket, head, context, hook }: UpgradeExchange, upstream: Switch
   socket.write(switchingHead(upstream.response, hook), 'latin1')
   if (upstream.head.length > 0) socket.write(upstream.head)
   if (head.length > 0) upstream.socket.write(head)
-  return splice(socket, upstream.socket)
+  const isWebSocket = upstream.response.headers.upgrade?.toLowerCase() === 'websocket'
+  return splice(socket, upstream.socket, { lingerMs: isWebSocket ? WEBSOCKET_LINGER_MS : undefined })
 }
 
 function open(target: UpgradeTarget, exchange: UpgradeExchange, options: UpgradeOptions): ClientRequest {

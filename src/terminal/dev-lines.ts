@@ -83,12 +83,13 @@ function reloadLine(event: EventOf<'reload'>, { paint, directory }: FaultStyle):
   ].join('  ')
 }
 
+/** Read again, and the tables are as they were. */
+export function configurationLine({ durationMs }: EventOf<'configuration'>, paint: Paint): string {
+  return `${paint.green('↻')} configuration  ${paint.dim(duration(durationMs))}`
+}
+
 function configurationLines(event: EventOf<'configuration'>, paint: Paint): string[] {
-  return [
-    `${paint.green('↻')} configuration  ${paint.dim(duration(event.durationMs))}`,
-    '',
-    ...projectLines({ ...event, paint }),
-  ]
+  return [configurationLine(event, paint), '', ...projectLines({ ...event, paint })]
 }
 
 function errorLines(event: EventOf<'error'>, style: FaultStyle): string[] {

@@ -3,7 +3,7 @@ import type { LogLevel } from '../core/log.ts'
 import { accessLine } from './access-line.ts'
 import { bannerLines } from './banner.ts'
 import { Burst } from './burst.ts'
-import { eventLines, isShown, type LineEvent } from './dev-lines.ts'
+import { configurationLine, eventLines, isShown, type LineEvent } from './dev-lines.ts'
 import type { FaultStyle } from './faults.ts'
 import { LineWriter, type Writable } from './line-writer.ts'
 
@@ -27,6 +27,8 @@ export class DevScreen {
   readonly #results: LineWriter
   readonly #burst = new Burst()
   readonly #faults = new Repeats()
+  /** The functions and routes that the person has seen last. */
+  #tables: string | undefined
   #summaryTimer: NodeJS.Timeout | undefined
   #repeatTimer: NodeJS.Timeout | undefined
 
@@ -64,6 +66,7 @@ export class DevScreen {
   }
 
   #banner(event: Extract<DevEvent, { event: 'ready' }>): void {
+    this.#tables = tablesOf(event)
     this.#log.soon(() => bannerLines({ ...this.#options, ...event }).join('\n'))
   }
 
@@ -74,6 +77,14 @@ export class DevScreen {
     }
     this.#sayRepeats()
     if (event.event === 'fault') this.#faults.remember(event)
+    if (event.event === 'configuration') {
+      const before = this.#tables
+      this.#tables = tablesOf(event)
+      if (this.#tables === before) {
+        this.say(configurationLine(event, this.#options.paint))
+        return
+      }
+    }
     this.#log.soon(() => {
       const lines = eventLines(event, this.#options)
       return lines.length === 0 ? undefined : lines.join('\n')
@@ -137,6 +148,10 @@ class Repeats {
     this.#key = undefined
     return count
   }
+}
+
+function tablesOf({ functions, routes }: Extract<DevEvent, { event: 'ready' | 'configuration' }>): string {
+  return JSON.stringify([functions, routes])
 }
 
 function keyOf(fault: Extract<DevEvent, { event: 'fault' }>): string {

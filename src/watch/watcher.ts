@@ -1,4 +1,5 @@
-import { basename, join, relative, sep } from 'node:path'
+import { lstatSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join, relative, sep } from 'node:path'
 
 import { LIMITS } from '../core/limits.ts'
 import type { AbsolutePath } from '../core/place.ts'
@@ -34,7 +35,9 @@ export async function watchFolder(options: WatcherOptions): Promise<Watcher> {
   const burst = createBurst(options)
   const watcher = watch(options.directory, {
     ignoreInitial: true,
-    ignored: (path) => !explicit.has(path) && isIgnored(options.directory, path, explicit),
+    ignored: (path, stats) =>
+      !explicit.has(path) &&
+      (isIgnored(options.directory, path, explicit) || (stats?.isDirectory() === true && isCircle(path))),
   })
   // chokidar's own `change` drops an event that comes within 50 ms of the last one for the file; the system's events are all there.
   watcher.on('raw', (_event, name, details) => {
@@ -71,7 +74,15 @@ export function createBurst(options: Pick<WatcherOptions, 'debounceMs' | 'onChan
   let paths = new Set<AbsolutePath>()
   let at = 0
   let timer: NodeJS.Timeout | undefined
+  /** True once a file that is empty was given more time: it may be about to be written, or meant so. */
+  let waited = false
   const flush = (): void => {
+    if (!waited && options.debounceMs === undefined && isEmptied(paths)) {
+      waited = true
+      timer = setTimeout(flush, LIMITS.debounceMs)
+      return
+    }
+    waited = false
     const change = { paths, at }
     paths = new Set()
     options.onChange(change)
@@ -81,9 +92,30 @@ export function createBurst(options: Pick<WatcherOptions, 'debounceMs' | 'onChan
       if (paths.size === 0) at = performance.now()
       paths.add(path as AbsolutePath)
       clearTimeout(timer)
-      timer = setTimeout(flush, options.debounceMs ?? LIMITS.debounceMs)
+      timer = setTimeout(flush, options.debounceMs ?? quietMs(paths))
     },
     stop: () => clearTimeout(timer),
+  }
+}
+
+/** What people save one at a time, and editors write in one piece. */
+const SOURCE = /\.(?:[cm]?[jt]sx?|py|json[c5]?|toml|ya?ml|html?|css|ini)$/
+
+function quietMs(paths: ReadonlySet<string>): number {
+  const [only] = paths
+  const isSingle = paths.size === 1 && only !== undefined && SOURCE.test(only)
+  return isSingle ? LIMITS.debounceSourceMs : LIMITS.debounceMs
+}
+
+/** Writing in place begins with taking away what was there. */
+function isEmptied(paths: ReadonlySet<string>): boolean {
+  const [only] = paths
+  if (paths.size !== 1 || only === undefined) return false
+  try {
+    return statSync(only, { throwIfNoEntry: false })?.size === 0
+  } catch {
+    // Nobody may look: whoever reads it will say so.
+    return false
   }
 }
 
@@ -103,6 +135,17 @@ function isIgnored(directory: string, path: string, explicit: ReadonlySet<string
   if (!segments.some((segment) => IGNORED_FOLDERS.has(segment)) && !isScratch(path)) return false
   for (const wanted of explicit) if (isInside(wanted, path) || isInside(path, wanted)) return false
   return true
+}
+
+/** A link to a folder that it lies in: it would be followed round and round, as deep as the system lets anybody. */
+function isCircle(path: string): boolean {
+  try {
+    if (!lstatSync(path).isSymbolicLink()) return false
+    return isInside(realpathSync(path), realpathSync(dirname(path)))
+  } catch {
+    // It has just gone.
+    return false
+  }
 }
 
 /** Editors' swap and probe files: `.x.swp`, `4913`, `x~`. */

@@ -34,6 +34,27 @@ function screen(log: Collected, more: Partial<DevScreenOptions> = {}): DevScreen
   })
 }
 
+describe('the tables of functions and routes', () => {
+  test('are shown again when they have changed, and not because a file was saved', async () => {
+    const log = new Collected()
+    const shown = screen(log)
+    const functions = [{ name: 'edge', provider: 'workers', url: 'http://edge.localhost:8069' }]
+    const configuration: DevEvent = { event: 'configuration', functions, routes: [], durationMs: 3 }
+    shown.show({ ...configuration, event: 'ready', url: 'http://127.0.0.1:8069' })
+    shown.show(configuration)
+    shown.show({ ...configuration, functions: [] })
+    shown.show({ ...configuration, functions: [] })
+    await turn()
+    const lines = log.lines.filter((line) => line !== '')
+    expect(lines.filter((line) => line.includes('edge.localhost'))).toHaveLength(1)
+    expect(lines.slice(-3)).toEqual([
+      '↻ configuration  3 ms',
+      expect.stringContaining('nothing to serve'),
+      '↻ configuration  3 ms',
+    ])
+  })
+})
+
 describe('lines are written together', () => {
   test('one write a turn of the event loop, in order', async () => {
     const stream = new Collected()

@@ -1,11 +1,13 @@
-import { appendFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { afterEach, expect, test } from 'vitest'
 
+import { LIMITS } from '../../src/core/limits.ts'
 import type { AbsolutePath } from '../../src/core/place.ts'
-import { watchFolder, type Change, type Watcher } from '../../src/watch/watcher.ts'
+import { createBurst, watchFolder, type Change, type Watcher } from '../../src/watch/watcher.ts'
 
 const cleanups: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -44,6 +46,18 @@ test('a burst of twenty writes is one change', async () => {
   for (let count = 0; count < 20; count += 1) await appendFile(file, 'x')
   await expect.poll(() => paths(changes)).toEqual([file])
   expect(changes.length).toBe(1)
+})
+
+test('a file that an editor has emptied is looked at once it holds something', async () => {
+  const file = join(await temporary(), 'a.ts')
+  await writeFile(file, '')
+  const size = await new Promise<number>((resolve) => {
+    const burst = createBurst({ onChange: () => resolve(statSync(file).size) })
+    burst.push(file)
+    // After the time in which a source is usually written, and before the time that an empty one is given.
+    setTimeout(() => writeFileSync(file, 'x'), LIMITS.debounceSourceMs + 2)
+  })
+  expect(size).toBe(1)
 })
 
 test('a save right after another is a change of its own: the last one always counts', async () => {
@@ -102,4 +116,22 @@ test('what is added is watched wherever it is: in an ignored folder, and outside
       return paths(changes)
     })
     .toEqual([library, shared].toSorted())
+})
+
+test('links that lead around in circles are not followed; other links are', async () => {
+  const directory = await temporary()
+  const outside = await temporary()
+  await mkdir(join(directory, 'src'))
+  await symlink('.', join(directory, 'src/self'))
+  await symlink('../..', join(directory, 'src/up'))
+  await symlink('../src', join(directory, 'src/again'))
+  await symlink(outside, join(directory, 'linked'))
+  await writeFile(join(directory, 'src/a.ts'), '0')
+  await writeFile(join(outside, 'b.ts'), '0')
+  const { changes } = await watched(directory)
+  await appendFile(join(directory, 'src/a.ts'), '1')
+  await appendFile(join(outside, 'b.ts'), '1')
+  await expect
+    .poll(() => paths(changes))
+    .toEqual(expect.arrayContaining([join(directory, 'src/a.ts'), join(directory, 'linked/b.ts')]))
 })

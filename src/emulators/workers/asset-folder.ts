@@ -19,8 +19,9 @@ export async function folderStamp(directory: string, origin: ConfigText): Promis
     .filter((entry) => entry.isFile())
     .map(async ({ parentPath, name }) => {
       const path = join(parentPath, name)
-      const { mtimeMs, size } = await stat(path)
-      return `${path} ${mtimeMs} ${size}`
+      // A build that empties the folder may have taken it away by now.
+      const found = await stat(path).catch(() => undefined)
+      return found === undefined ? path : `${path} ${found.mtimeMs} ${found.size}`
     })
   return (await Promise.all(stamps)).toSorted().join('\n')
 }

@@ -170,11 +170,47 @@ describe('workers that are bound to each other', () => {
     })
     await project.worker('maths').remove()
     const front = project.worker('front')
-    expect(await front.text()).toBe('front 3')
+    await expect.poll(() => front.text()).toBe('500 error code: 1101')
+    expect(front.faults.at(-1)?.message).toContain(
+      'it is the worker maths, which is not part of this project',
+    )
+    expect(runtimes()).toHaveLength(1)
     await front.save({ config: BOUND, code: plain('still here') })
     expect(await front.text()).toBe('still here')
   }, 20_000)
 })
+
+test('a function that got another name leaves nothing running: not its consumer either', async () => {
+  const config = {
+    kv_namespaces: [{ binding: 'KV', id: 'shared' }],
+    queues: {
+      producers: [{ binding: 'JOBS', queue: 'jobs' }],
+      consumers: [{ queue: 'jobs', max_batch_timeout: 0 }],
+    },
+  }
+  const code = (version: string) => `export default {
+    async fetch(request: Request, env: any) {
+      if (new URL(request.url).pathname === '/send') await env.JOBS.send('x')
+      return new Response(await env.KV.get('taken'))
+    },
+    queue: (batch: any, env: any) => env.KV.put('taken', '${version}'),
+  }`
+  const { worker } = (project = await serveProject({
+    first: { config, code: code('first') },
+    other: { config, code: code('other') },
+  }))
+  const asked = async (name: string): Promise<string> => {
+    await worker(name).text('/send')
+    return await worker(name).text()
+  }
+  const names = ['first', 'other']
+  await expect.poll(() => asked('first')).toMatch(/first|other/)
+  const taker = await worker('first').text()
+  const [rest = ''] = names.filter((name) => name !== taker)
+  await worker(taker).remove()
+  await expect.poll(() => asked(rest)).toBe(rest)
+  expect(runtimes()).toHaveLength(1)
+}, 20_000)
 
 test('a worker keeps its process over a reload of one it has nothing to do with', async () => {
   project = await serveProject({ one: { code: plain('one') }, other: { code: plain('other') } })

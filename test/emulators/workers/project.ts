@@ -37,7 +37,7 @@ export interface Project extends AsyncDisposable {
   readonly app: object
   readonly directory: AbsolutePath
   readonly gateway: Gateway
-  worker(name: string): ProjectWorker
+  readonly worker: (name: string) => ProjectWorker
 }
 
 /** Several workers of one application, each behind its pool, at NAME.localhost. */

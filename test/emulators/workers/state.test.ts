@@ -1,4 +1,4 @@
-import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -586,6 +586,15 @@ describe('commands take turns', () => {
     await first[Symbol.asyncDispose]()
     await (await second)[Symbol.asyncDispose]()
     expect(await readdir(folder)).toEqual([])
+  })
+
+  test('a note that nobody wrote to its end counts for nothing after a while', async () => {
+    const folder = join(directory, 'turn-empty') as AbsolutePath
+    await mkdir(folder)
+    await writeFile(join(folder, 'command.pid'), '')
+    await expect(takeTurn(folder, 50)).rejects.toThrow('has the local state open')
+    await utimes(join(folder, 'command.pid'), 0, 0)
+    await using _ = await takeTurn(folder, 50)
   })
 
   test('the note of one that was killed counts for nothing', async () => {

@@ -19,8 +19,8 @@ export function createRegister(): Groups {
 const RETIREMENT = { requestMs: LIMITS.drainMs, answerMs: LIMITS.drainMs, sockets: true } as const
 
 interface Waiting extends Wish {
-  /** What is in force already is to be started in a fresh process. */
-  readonly renewal?: boolean
+  /** What is in force already is to be started in another runtime than this one. */
+  readonly insteadOf?: GroupRuntime | undefined
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -95,7 +95,20 @@ class Register implements Groups {
     place.members.splice(place.members.indexOf(member), 1)
     if (place.members.length > 0) return
     this.#places.delete(member.config.name)
-    if (!place.isUsed) void this.#letGo(place)
+    if (place.isUsed) return
+    const { runtime } = place
+    void this.#letGo(place)
+    if (runtime !== undefined) void this.#forget(runtime)
+  }
+
+  /** Somebody left for good: the others go on without that worker, its consumers and what they are bound to of it. */
+  async #forget(runtime: GroupRuntime): Promise<void> {
+    // They may be leaving too.
+    await nextTurn()
+    const mates = [...this.#places.values()].filter((place) => place.runtime === runtime)
+    if (!mates.some(({ isUsed }) => isUsed)) return
+    this.#renew(mates)
+    this.#tend()
   }
 
   /** Ends a runtime that no instance leads to any more. */
@@ -154,16 +167,16 @@ class Register implements Groups {
     }
   }
 
-  #isIdle({ place, built, renewal }: Waiting): boolean {
+  #isIdle({ place, built, insteadOf }: Waiting): boolean {
     if (place.members.length === 0) return true
-    return renewal === true ? place.runtime?.isWorn !== true : place.runs(built)
+    return insteadOf === undefined ? place.runs(built) : place.runtime !== insteadOf
   }
 
   async #exchange(places: readonly Place[]): Promise<void> {
     const taken = this.#waiting.filter(({ place }) => places.includes(place))
     this.#waiting = this.#waiting.filter((wish) => !taken.includes(wish))
     // What somebody asks for comes after what is only to be renewed.
-    const ordered = taken.toSorted((a, b) => Number(b.renewal === true) - Number(a.renewal === true))
+    const ordered = taken.toSorted((a, b) => Number(isRenewal(b)) - Number(isRenewal(a)))
     const wishes = new Map(ordered.map(({ place, built }) => [place, built]))
     const sets = connected(places, (place) => linkedOf(place, wishes.get(place)))
     for (const place of places) this.#busy.add(place)
@@ -178,18 +191,19 @@ class Register implements Groups {
       for (const { reject } of taken) reject(error)
     } finally {
       for (const place of places) this.#busy.delete(place)
-      if (taken.some(({ renewal }) => renewal !== true)) this.#renew(places)
+      // A process that keeps too much of what it once ran is replaced behind the requests' back.
+      if (!taken.every(isRenewal)) this.#renew(places.filter(({ runtime }) => runtime?.isWorn === true))
       this.#tend()
     }
   }
 
-  /** A process that keeps too much of what it once ran is replaced behind the requests' back. */
+  /** What these run is to run in a fresh process. */
   #renew(places: readonly Place[]): void {
     const nobody = (): void => undefined
     for (const place of places) {
       const built = place.part?.built
-      if (place.runtime?.isWorn === true && built !== undefined)
-        this.#waiting.push({ place, built, renewal: true, resolve: nobody, reject: nobody })
+      if (built !== undefined)
+        this.#waiting.push({ place, built, insteadOf: place.runtime, resolve: nobody, reject: nobody })
     }
   }
 
@@ -209,6 +223,10 @@ class Register implements Groups {
     const sets = connected([...this.#places.values()], (other) => linkedOf(other, wishes.get(other)))
     return sets.find((set) => set.includes(place)) ?? [place]
   }
+}
+
+function isRenewal({ insteadOf }: Waiting): boolean {
+  return insteadOf !== undefined
 }
 
 /** Where a debugger finds this function, whatever runs it. */

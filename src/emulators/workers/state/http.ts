@@ -1,10 +1,10 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 
-import { FlexiError } from '../../../core/errors.ts'
+import { errorMessage, FlexiError } from '../../../core/errors.ts'
 import type { RequestContext, SocketFetcher } from '../../../core/fetcher.ts'
 import { closest } from '../../../core/suggest.ts'
-import type { ControlAnswer } from '../control/control.ts'
+import type { ControlAnswer, ControlRequest } from '../control/control.ts'
 import { groupsOf, type Groups, type Member } from '../groups/groups.ts'
 import { fieldText, fieldValue } from './ask.ts'
 import { namesOf } from './find.ts'
@@ -75,12 +75,18 @@ async function relay(
   target: Target,
   { incoming, outgoing }: Exchange,
 ): Promise<void> {
-  const control = await groups.control(member.config.name)
-  const answer = await control.ask({
+  const { name } = member.config
+  const control = await groups.control(name)
+  const asked: ControlRequest = {
     method: incoming.method ?? 'GET',
     target: controlTarget(target, resources(member)),
     fields: requestFields(incoming),
     body: incoming,
+  }
+  const answer = await control.ask(asked).catch((cause: unknown) => {
+    throw new FlexiError('FLEXI_FUNCTION_CRASHED', `${name}: nothing was answered: ${errorMessage(cause)}`, {
+      cause,
+    })
   })
   outgoing.writeHead(answer.status, answerFields(answer))
   await pipeline(answer.body, outgoing)

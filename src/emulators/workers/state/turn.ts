@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rm } from 'node:fs/promises'
+import { mkdir, open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 
@@ -40,12 +40,20 @@ async function noted(file: string): Promise<boolean> {
   }
 }
 
-/** The process that has it; an empty note is one that is just being written. */
+/** The process that has it; an empty note is one that is just being written, or that nobody wrote to its end. */
 async function holderOf(file: string): Promise<number | undefined> {
   const text = await readFile(file, 'utf8').catch(() => undefined)
-  if (text === '') return 0
+  if (text === '') return (await isFresh(file)) ? 0 : undefined
   const pid = Number(text)
   return text !== undefined && Number.isInteger(pid) && isAlive(pid) ? pid : undefined
+}
+
+/** As long as writing a number may take on a busy machine. */
+const WRITE_MS = 2_000
+
+async function isFresh(file: string): Promise<boolean> {
+  const found = await stat(file).catch(() => undefined)
+  return found !== undefined && Date.now() - found.mtimeMs < WRITE_MS
 }
 
 function isAlive(pid: number): boolean {
