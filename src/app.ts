@@ -3,14 +3,15 @@ import { requestEvent, type DevEvent, type FunctionSummary, type RouteSummary } 
 import { silentLogger, type LogLevel } from './core/log.ts'
 import type { AbsolutePath } from './core/place.ts'
 import type { Project } from './core/project.ts'
-import { flexilibAnswers } from './app/flexilib.ts'
 import { openFunctionPorts, type FunctionPorts } from './app/function-ports.ts'
 import { openHttps, type AppHttps } from './app/https.ts'
+import { listening } from './app/listening.ts'
 import { LiveProject } from './app/live-project.ts'
 import { openMetricsPage } from './app/metrics-page.ts'
+import { checkFunctions } from './app/project-faults.ts'
 import { openProviderApis, type ProviderApis } from './app/provider-apis.ts'
 import { controlOf, eventLogger } from './app/scope.ts'
-import { announceServer } from './app/running.ts'
+import { announceServer, warnOfTwin } from './app/running.ts'
 import { restartReminder } from './app/server-changes.ts'
 import { errorEvent } from './app/served-function.ts'
 import { readProject, type ReadProjectOptions } from './config/project.ts'
@@ -94,11 +95,11 @@ export async function startApp(options: AppOptions): Promise<App> {
   const control = (): string | undefined => controlOf(origin, controlPrefix)
   const apis = openProviderApis({ ...options, emulators, live, log, control })
   const serving: Omit<GatewayOptions, 'table'> = {
-    ...listening(options, settings, project),
+    ...listening(options, { settings, server: project.server, log }),
+    portFallback: mayTakeNextPort(options, settings),
     controlPrefix,
     tls: https?.certificates,
     log,
-    ...(options.only === undefined ? {} : flexilibAnswers(log)),
     onAccess: (record) => onEvent(requestEvent(record)),
   }
   const ports = openFunctionPorts({ live, log, gateway: serving })
@@ -109,7 +110,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     live.attach(gateway)
     metrics.serve(gateway, live)
     await startServing(options, live, { apis, ports })
-    const note = await announceServer(options.directory, control())
+    const note = await announceServer(options.directory, control(), warnOfTwin(project, onEvent))
     warnOfOtherPort(options, settings, gateway.url)
     onEvent(readyEvent(live, gateway.url, { ...options, api: apiUrl(options, apis, control()) }))
     await https?.introduce(gateway.url)
@@ -157,20 +158,6 @@ function functionSettings(options: AppOptions, { threads, responsePreallocationK
   }
 }
 
-/** What the gateway is told by flags, environment and files alone. */
-function listening(options: AppOptions, settings: Settings, project: Project) {
-  return {
-    host: settings.host,
-    port: settings.port,
-    portFallback: mayTakeNextPort(options, settings),
-    mode: options.mode,
-    directory: options.directory,
-    fd: options.fd,
-    trustedProxies: project.server.trustedProxies,
-    paths: project.server.paths,
-  }
-}
-
 /** A port that a flag, the environment or a file names is meant; only the default is as good as another. */
 function mayTakeNextPort(options: AppOptions, settings: Settings): boolean {
   return !options.portIsFixed && settings.portIsDefault
@@ -214,7 +201,8 @@ export async function checkProject(
     read: () => Promise.resolve(project),
     onEvent: () => undefined,
   })
-  return { project, routes: live.routes }
+  const faults = [...project.faults, ...(await checkFunctions(project.functions))]
+  return { project: { ...project, faults }, routes: live.routes }
 }
 
 async function readFirst({ lastGood, ...options }: AppOptions): Promise<Project> {

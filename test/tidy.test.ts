@@ -105,7 +105,10 @@ describe('the rooms of src/', () => {
       const provider = providerOf(to)
       if (provider === undefined || providerOf(from) === provider) return false
       // The sample events of a provider are data that app hands to `flexi events`.
-      return !/^emulators\/[^/]+\/(index|(events|state|types)\/index)\.ts$/.test(to) || providerOf(from) !== undefined
+      return (
+        !/^emulators\/[^/]+\/(index|(events|state|types)\/index)\.ts$/.test(to) ||
+        providerOf(from) !== undefined
+      )
     })
     expect(breaches.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
   })

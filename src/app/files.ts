@@ -1,6 +1,7 @@
 import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, sep } from 'node:path'
 
+import { errorMessage, FlexiError } from '../core/errors.ts'
 import type { AbsolutePath } from '../core/place.ts'
 
 export function stateDirectoryOf(directory: AbsolutePath): AbsolutePath {
@@ -10,8 +11,15 @@ export function stateDirectoryOf(directory: AbsolutePath): AbsolutePath {
 /** `.flexi/` keeps builds and local state: nothing of it belongs into anyone's repository. */
 export async function makeStateDirectory(directory: AbsolutePath): Promise<void> {
   const state = stateDirectoryOf(directory)
-  await mkdir(state, { recursive: true })
-  await writeFile(join(state, '.gitignore'), '*\n')
+  try {
+    await mkdir(state, { recursive: true })
+    await writeFile(join(state, '.gitignore'), '*\n')
+  } catch (cause) {
+    throw new FlexiError('FLEXI_USAGE', `cannot write into ${state}: ${errorMessage(cause)}`, {
+      hint: 'Builds and local state are kept there: make it a folder that you may write into.',
+      cause,
+    })
+  }
 }
 
 /** Files whose coming makes a new project even though none was read before. */

@@ -66,7 +66,9 @@ async function serve(
       return
     }
     open.set(port, { name, gateway: await openGateway({ ...own, port, table }) })
+    live.portless.delete(name)
   } catch (error) {
+    live.portless.add(name)
     log.warn('function.port', {
       function: name,
       message: `${name} cannot have its port ${port}: ${errorMessage(error)}; its other addresses are served`,

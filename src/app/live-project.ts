@@ -1,4 +1,4 @@
-import { asFlexiError, errorMessage } from '../core/errors.ts'
+import { asFlexiError, errorMessage, type FlexiError } from '../core/errors.ts'
 import type { DevEvent, FunctionSummary, RouteSummary } from '../core/events.ts'
 import type { SocketFetcher } from '../core/fetcher.ts'
 import type { FunctionConfig } from '../core/function.ts'
@@ -46,6 +46,8 @@ const WARM_FUNCTIONS_MAX = 8
 
 /** The project that is being served: swaps code when files change and everything else when configuration does. */
 export class LiveProject implements AsyncDisposable {
+  /** Functions that cannot have their own ports, by name. */
+  readonly portless = new Set<string>()
   readonly #options: LiveProjectOptions
   readonly #functions: ServedFunctions
   readonly #overlays = new Overlays()
@@ -138,7 +140,10 @@ export class LiveProject implements AsyncDisposable {
 
   functions(url: string): readonly FunctionSummary[] {
     const control = controlOf(url, this.#options.controlPrefix)
-    return summariseFunctions(this.#project.functions, { url, control })
+    const functions = this.#project.functions.map((config) =>
+      this.portless.has(config.name) ? { ...config, port: undefined } : config,
+    )
+    return summariseFunctions(functions, { url, control })
   }
 
   /** From now on this is told of every new table. */
@@ -199,8 +204,9 @@ export class LiveProject implements AsyncDisposable {
     let files = [...paths]
     if (this.#watchesConfiguration && files.some((path) => this.#isConfiguration(path))) {
       this.#functions.supersede()
-      // What is wrong with these files has been told.
-      if (!(await this.#readChanged())) files = files.filter((path) => !this.#isConfiguration(path))
+      const failure = await this.#readChanged()
+      // What is wrong with a function's own file is not told again by its build.
+      files = files.filter((path) => failure?.faults.every(({ place }) => place.file !== path) ?? true)
     }
     const rebuilt = this.#functions.all().map(async (served) => {
       const concerned = files.filter((path) => covers(served.watched(), path))
@@ -221,22 +227,9 @@ export class LiveProject implements AsyncDisposable {
     this.#watcher?.add([...sources, ...this.#project.files])
   }
 
-  /** Says whether the files' word counts now. */
-  async #readChanged(): Promise<boolean> {
+  /** Resolves with what keeps the files' word from counting: that has been told, and the old serves on. */
+  async #readChanged(): Promise<FlexiError | undefined> {
     const at = performance.now()
-    if (!(await this.#reread())) return false
-    const url = this.#options.origin() ?? ''
-    this.#options.onEvent({
-      event: 'configuration',
-      functions: this.functions(url),
-      routes: this.routes,
-      durationMs: performance.now() - at,
-    })
-    return true
-  }
-
-  /** Says whether the files' word counts now. What is wrong with them is an event, and the old serves on. */
-  async #reread(): Promise<boolean> {
     try {
       await this.#turns.take(async () => {
         const project = await this.#options.read()
@@ -244,12 +237,15 @@ export class LiveProject implements AsyncDisposable {
         for (const warning of projectWarnings(project)) this.#options.onEvent(warning)
       })
       this.#watchSources()
-      return true
     } catch (error) {
       const failure = asFlexiError(error)
       if (failure.code !== 'FLEXI_SHUTTING_DOWN') this.#options.onEvent(errorEvent(failure))
-      return false
+      return failure
     }
+    const functions = this.functions(this.#options.origin() ?? '')
+    const durationMs = performance.now() - at
+    this.#options.onEvent({ event: 'configuration', functions, routes: this.routes, durationMs })
+    return undefined
   }
 
   /** `change` puts something over the files' word; calling what it returns takes it back. */

@@ -1,7 +1,21 @@
 import { configError, FlexiError } from '../core/errors.ts'
 import type { DevEvent } from '../core/events.ts'
+import type { FunctionConfig } from '../core/function.ts'
 import type { Fault } from '../core/place.ts'
 import type { Project } from '../core/project.ts'
+import { emulatorOf } from '../emulators/registry.ts'
+
+/** What is odd about the functions' own files. @throws FlexiError FLEXI_CONFIG with the faults of all of them. */
+export async function checkFunctions(functions: readonly FunctionConfig[]): Promise<readonly Fault[]> {
+  const outcomes = await Promise.allSettled(
+    functions.map(async (config) => await emulatorOf(config.provider).check?.(config)),
+  )
+  const failures = outcomes.flatMap((outcome): unknown[] =>
+    outcome.status === 'rejected' ? [outcome.reason] : [],
+  )
+  if (failures.length > 0) throw mergeFailures(failures)
+  return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? (outcome.value ?? []) : []))
+}
 
 /** The faults of all files in one error; anything that is not a configuration fault is thrown as it is. */
 export function mergeFailures(failures: readonly unknown[]): unknown {

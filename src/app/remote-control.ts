@@ -9,12 +9,20 @@ export function remoteControl(control: string, name: string): Control {
   return { ask: (asked) => ask(base, asked) }
 }
 
-/** `path` begins below `RunningServer.control`. @throws Error when nobody answers. */
-export function askServer(control: string, path: string): Promise<ControlAnswer> {
-  return ask(new URL(control), { method: 'GET', target: path })
+/** `path` begins below `RunningServer.control`. @throws Error when nobody answers, `signal.reason` when it has aborted. */
+export async function askServer(control: string, path: string, signal: AbortSignal): Promise<ControlAnswer> {
+  try {
+    return await ask(new URL(control), { method: 'GET', target: path }, signal)
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error
+  }
 }
 
-async function ask(base: URL, { method, target, fields, body }: ControlRequest): Promise<ControlAnswer> {
+async function ask(
+  base: URL,
+  { method, target, fields, body }: ControlRequest,
+  signal?: AbortSignal,
+): Promise<ControlAnswer> {
   const secure = base.protocol === 'https:'
   // A certificate of flexi's own, for the machine that both run on.
   const open = secure ? (await import('node:https')).request : request
@@ -24,6 +32,7 @@ async function ask(base: URL, { method, target, fields, body }: ControlRequest):
       port: base.port,
       method,
       path: `${base.pathname}${target}`,
+      ...(signal === undefined ? {} : { signal }),
       headers: { ...fields, ...(body instanceof Uint8Array ? { 'content-length': body.byteLength } : {}) },
       ...(secure ? { rejectUnauthorized: false } : {}),
     })

@@ -1,7 +1,9 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import type { DevEvent } from '../core/events.ts'
 import type { AbsolutePath } from '../core/place.ts'
+import type { Project } from '../core/project.ts'
 import { stateDirectoryOf } from './files.ts'
 
 /** Where a server of a folder listens. */
@@ -13,11 +15,17 @@ export interface RunningServer {
 
 const folderOf = (directory: AbsolutePath): string => join(stateDirectoryOf(directory), 'run')
 
-/** Lets other commands find this server; disposing takes the note away. A note that cannot be written is missed by nobody but them. */
+/**
+ * Lets other commands find this server; disposing takes the note away. A note that cannot be written is missed by nobody but them.
+ * `meet` is told of a server that is there already.
+ */
 export async function announceServer(
   directory: AbsolutePath,
   control: string | undefined,
+  meet: (other: RunningServer) => void = () => undefined,
 ): Promise<AsyncDisposable> {
+  const other = await runningServer(directory)
+  if (other !== undefined && other.pid !== process.pid) meet(other)
   const folder = folderOf(directory)
   const file = join(folder, `${process.pid}.json`)
   if (control === undefined) return { [Symbol.asyncDispose]: () => Promise.resolve() }
@@ -25,6 +33,15 @@ export async function announceServer(
     .then(() => writeFile(file, `${JSON.stringify({ pid: process.pid, control })}\n`))
     .catch(() => undefined)
   return { [Symbol.asyncDispose]: () => rm(file, { force: true }).catch(() => undefined) }
+}
+
+/** Two servers of a folder disturb each other only where both have the same databases open. */
+export function warnOfTwin(project: Project, onEvent: (event: DevEvent) => void) {
+  return ({ pid, control }: RunningServer): void => {
+    if (!project.functions.some(({ provider }) => provider === 'workers')) return
+    const message = `another flexi serves this folder at ${new URL(control).origin} (process ${pid}): their Workers share stored data, so that a write can fail with SQLITE_BUSY, and crons fire in both`
+    onEvent({ event: 'warning', message })
+  }
 }
 
 /** The server of this folder that was started last, if one runs. Notes of servers that were killed are taken away. */

@@ -47,6 +47,8 @@ export interface WorkerStateOptions {
   readonly function?: string | undefined
   /** An `env` of the wrangler files; default what a running server uses, else CLOUDFLARE_ENV. */
   readonly env?: string | undefined
+  /** How long a running server may take to say what it serves; default 10 s. */
+  readonly answerMs?: number | undefined
 }
 
 /** Stored data of a project's workers: asked of the server that runs them, or of a runtime that is started for it. */
@@ -63,7 +65,7 @@ export interface WorkerState extends AsyncDisposable {
 
 /** @throws FlexiError FLEXI_CONFIG, FLEXI_FUNCTION_UNKNOWN. */
 export async function openWorkerState(options: WorkerStateOptions): Promise<WorkerState> {
-  const server = await askRunning(options.directory)
+  const server = await askRunning(options)
   const local = server === undefined || options.env !== undefined ? await openLocal(options) : undefined
   const all = local?.resources ?? server?.functions ?? []
   const resources = only(all, options.function)
@@ -90,11 +92,31 @@ interface Server {
   readonly functions: readonly WorkerResources[]
 }
 
-/** Undefined when none runs, or the note of one that was killed is another process's by now. */
-async function askRunning(directory: AbsolutePath): Promise<Server | undefined> {
+/** A server that lives says at once what it serves. */
+const ANSWER_MS = 10_000
+
+/**
+ * Undefined when none runs, or the note of one that was killed is another process's by now.
+ * @throws FlexiError FLEXI_UPSTREAM_TIMEOUT for one that was suspended, and has the data open.
+ */
+async function askRunning({
+  directory,
+  answerMs = ANSWER_MS,
+}: WorkerStateOptions): Promise<Server | undefined> {
   const server = await runningServer(directory)
   if (server === undefined) return undefined
-  const answer = await askServer(server.control, '/workers/state').catch(() => undefined)
+  const limit = AbortSignal.timeout(answerMs)
+  const answer = await askServer(server.control, '/workers/state', limit).catch((cause: unknown) => {
+    if (!limit.aborted) return undefined
+    throw new FlexiError(
+      'FLEXI_UPSTREAM_TIMEOUT',
+      `flexi runs here as process ${server.pid}, and does not answer`,
+      {
+        hint: 'Bring it back with "fg" where it was suspended, or end it.',
+        cause,
+      },
+    )
+  })
   if (answer?.status !== 200) {
     answer?.body.resume()
     return undefined

@@ -73,7 +73,7 @@ export class D1Execute extends FlexiCommand {
       const database = await state.find('d1', wantedDatabase(args.database))
       const results = await execute(database, source)
       const paint = paintFor(process.stdout, process.env)
-      this.print(results.flatMap((result) => resultLines(result, paint)))
+      this.print(resultLines(results, paint))
       return results
     })
   }
@@ -99,17 +99,36 @@ async function sqlOf(flags: {
   return { text, file }
 }
 
-/** A table of what was found, or how much was changed. */
-function resultLines({ results, meta }: D1Result, paint: Paint): string[] {
-  const [first] = results
-  const rows = results.length === 1 ? '1 row' : `${results.length} rows`
-  if (first !== undefined) {
-    const columns = Object.keys(first)
-    const cells = results.map((row) => columns.map((column) => cell(row[column] ?? null)))
-    return [...table(columns, cells, { paint, indent: 0 }), paint.dim(rows), '']
+/** A table of what each statement found. Those that find nothing are told together: a dump has thousands. */
+function resultLines(results: readonly D1Result[], paint: Paint): string[] {
+  const lines: string[] = []
+  let silent: D1Result[] = []
+  const tell = (): void => {
+    if (silent.length > 0) lines.push(paint.dim(changesOf(silent)))
+    silent = []
   }
-  const changes = meta.changes === 1 ? '1 row changed' : `${meta.changes} rows changed`
-  return [paint.dim(meta.changes === 0 ? 'no rows' : changes)]
+  for (const result of results) {
+    if (result.results.length === 0) silent.push(result)
+    else {
+      tell()
+      lines.push(...rowLines(result, paint))
+    }
+  }
+  tell()
+  return lines
+}
+
+function changesOf(results: readonly D1Result[]): string {
+  const count = results.reduce((sum, { meta }) => sum + meta.changes, 0)
+  const changes = count === 0 ? 'no rows' : count === 1 ? '1 row changed' : `${count} rows changed`
+  return results.length === 1 ? changes : `${results.length} statements, ${changes}`
+}
+
+function rowLines({ results }: D1Result, paint: Paint): string[] {
+  const columns = Object.keys(results[0] ?? {})
+  const cells = results.map((row) => columns.map((column) => cell(row[column] ?? null)))
+  const rows = results.length === 1 ? '1 row' : `${results.length} rows`
+  return [...table(columns, cells, { paint, indent: 0 }), paint.dim(rows), '']
 }
 
 function cell(value: D1Value): string {

@@ -251,6 +251,8 @@ export interface Emulator {
   exposure?(config: FunctionConfig): Promise<Exposure | undefined>
   /** Does a `proxy.ini` or route target name this provider's code by its shape (`./handler.ts`, `lib.so`, a folder with a wrangler file)? */
   recognise(target: string, directory: AbsolutePath): Promise<Readonly<Record<string, unknown>> | undefined>
+  /** What is odd about a function's own files. @throws FlexiError FLEXI_CONFIG for what `open` lets pass and a build would not. */
+  check?(config: FunctionConfig): Promise<readonly Fault[]>
   /** Validates `config.options`; nothing is built or started yet. @throws FlexiError FLEXI_CONFIG with `faults`. */
   open(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource>
 }

@@ -129,7 +129,8 @@ export class Http1Connection implements AnswerSink {
 
   onHead(head: ResponseHead, content: Content, whole: boolean): void {
     const asker = this.#asker
-    this.#isReusable = head.reusable
+    // What is whole without a length has no content: 204, 304, and answers to HEAD.
+    this.#isReusable = head.reusable && (whole || head.length !== 'close')
     // The connection is free before anybody hears of the end.
     if (whole) this.#endAnswer()
     asker?.onHead(head, content, whole)

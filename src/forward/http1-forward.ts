@@ -148,9 +148,24 @@ class Forwarding implements Asker, Waiting {
   /** Nothing waits for the client to take it: what is written is Node's to send. */
   #answerWhole(head: ResponseHead, content: Content): void {
     const { outgoing } = this.#exchange
-    writeWhole(outgoing, this.#answerHead(head), content)
+    if (this.#mustLinger()) {
+      this.#beginAnswer(head, content)
+      this.#linger()
+    } else writeWhole(outgoing, this.#answerHead(head), content)
     this.#end()
     this.#settle.resolve()
+  }
+
+  /** A connection that is closed while its client still sends is reset, and its answer with it. */
+  #mustLinger(): boolean {
+    const { incoming, outgoing } = this.#exchange
+    return this.#upload !== undefined && !outgoing.shouldKeepAlive && !incoming.readableEnded
+  }
+
+  /** The answer ends, and its connection with it, once the client has sent everything. */
+  #linger(): void {
+    const { incoming, outgoing } = this.#exchange
+    incoming.once('close', () => outgoing.end())
   }
 
   #beginAnswer(head: ResponseHead, content: Content): void {
@@ -188,7 +203,8 @@ class Forwarding implements Asker, Waiting {
     }
     const { outgoing } = this.#exchange
     if (trailers.length > 0) addTrailers(outgoing, pairs(trailers))
-    outgoing.end()
+    if (this.#mustLinger()) this.#linger()
+    else outgoing.end()
     this.#connection = undefined
     this.#upload?.abandon()
   }

@@ -4,7 +4,7 @@ export interface ResponseHead {
   readonly reason: string
   /** name, value, name, value … in their order and case. */
   readonly fields: readonly string[]
-  /** The connection may carry another request after this answer. */
+  /** The server keeps the connection open after this answer, if its content does not end with it. */
   readonly reusable: boolean
   /** How long the content is when the request and the status allow one: bytes, or how its end is told. */
   readonly length: number | 'chunked' | 'close'
@@ -37,7 +37,7 @@ export function readResponseHead(text: string): ResponseHead {
   const [, minor, status = '', reason = ''] = line
   const fields = readFields(text, lineEnd + 2)
   const { length, close } = framing(fields, minor === '1')
-  return { status: Number(status), reason, fields, reusable: !close && length !== 'close', length }
+  return { status: Number(status), reason, fields, reusable: !close, length }
 }
 
 /**

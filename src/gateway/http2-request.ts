@@ -48,7 +48,9 @@ export class Http2Request extends IncomingMessage {
   override _read(): void {
     if (!this.#begun) {
       this.#begun = true
-      if (!this.complete) this.#stream.on('data', this.#onData).once('end', this.#onEnd)
+      // One without content ends by itself, before anybody asks for it.
+      if (this.#stream.readableEnded) this.#onEnd()
+      else if (!this.complete) this.#stream.on('data', this.#onData).once('end', this.#onEnd)
     }
     this.#stream.resume()
   }

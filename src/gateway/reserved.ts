@@ -121,13 +121,22 @@ function refuseForeignHost({ incoming }: Exchange): void {
 /** Control is for programs and pages of this machine. */
 function refuseStrangers(exchange: Exchange): void {
   refuseForeignHost(exchange)
-  if (!isLoopbackAddress(exchange.clientAddress)) {
+  if (!isLoopbackAddress(exchange.clientAddress) || isForwarded(exchange)) {
     throw new FlexiError('FLEXI_FORBIDDEN', 'reserved paths are served to this machine alone')
   }
   const { origin, 'sec-fetch-site': site } = exchange.incoming.headers
   if (site === 'cross-site' || (origin !== undefined && !isLoopbackOrigin(origin))) {
     throw new FlexiError('FLEXI_FORBIDDEN', 'reserved paths are not served to pages of other sites')
   }
+}
+
+/** A tunnel, or a proxy that names us as the host, runs on this machine; those it speaks for do not. */
+function isForwarded({ incoming: { headers } }: Exchange): boolean {
+  const clients = String(headers['x-forwarded-for'] ?? '').split(',')
+  return clients.some((client) => {
+    const address = client.trim().replace(/^::ffff:/i, '')
+    return address !== '' && !isLoopbackAddress(address)
+  })
 }
 
 /** `http://localhost:5173`; `null`, which sandboxed and local files send, is nobody we know. */

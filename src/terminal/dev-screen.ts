@@ -77,18 +77,18 @@ export class DevScreen {
     }
     this.#sayRepeats()
     if (event.event === 'fault') this.#faults.remember(event)
-    if (event.event === 'configuration') {
-      const before = this.#tables
-      this.#tables = tablesOf(event)
-      if (this.#tables === before) {
-        this.say(configurationLine(event, this.#options.paint))
-        return
-      }
-    }
+    const isKnown = event.event === 'configuration' && this.#isKnown(event)
     this.#log.soon(() => {
+      if (isKnown) return configurationLine(event, this.#options.paint)
       const lines = eventLines(event, this.#options)
       return lines.length === 0 ? undefined : lines.join('\n')
     })
+  }
+
+  #isKnown(event: Extract<DevEvent, { event: 'configuration' }>): boolean {
+    const before = this.#tables
+    this.#tables = tablesOf(event)
+    return this.#tables === before
   }
 
   #sayRepeats(): void {

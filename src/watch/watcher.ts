@@ -129,11 +129,13 @@ function isInside(directory: string, path: string): boolean {
   return path === directory || path.startsWith(directory + sep)
 }
 
+/** What is wanted lifts this for what is in it: but the whole folder is wanted for what is missing in it, not for its state. */
 function isIgnored(directory: string, path: string, explicit: ReadonlySet<string>): boolean {
   if (!isInside(directory, path)) return false
   const segments = relative(directory, path).split(sep)
   if (!segments.some((segment) => IGNORED_FOLDERS.has(segment)) && !isScratch(path)) return false
-  for (const wanted of explicit) if (isInside(wanted, path) || isInside(path, wanted)) return false
+  for (const wanted of explicit)
+    if (isInside(path, wanted) || (isInside(wanted, path) && !isInside(wanted, directory))) return false
   return true
 }
 

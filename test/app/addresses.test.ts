@@ -1,4 +1,4 @@
-import { readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -60,11 +60,10 @@ async function freePort(): Promise<number> {
 /** `host` as a client behind its own name server would send it. */
 function askAs(url: string, host: string, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(`${url}${path}`, { headers: { host } }, async (incoming) => {
-      incoming.setEncoding('utf8')
+    const outgoing = request(`${url}${path}`, { headers: { host } }, (incoming) => {
       let text = ''
-      for await (const chunk of incoming) text += String(chunk)
-      resolve(`${incoming.statusCode} ${text}`)
+      incoming.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+      incoming.on('end', () => resolve(`${incoming.statusCode} ${text}`))
     })
     outgoing.on('error', reject)
     outgoing.end()
@@ -94,6 +93,7 @@ describe('a port of its own', () => {
     await lay({ one: { port } })
     await using app = await start()
     expect(await (await fetch(`${app.url}/`)).text()).toBe('one')
+    expect(app.functions).toEqual([expect.not.objectContaining({ port })])
     expect(events).toContainEqual(
       expect.objectContaining({
         event: 'warning',
@@ -219,6 +219,26 @@ describe('the note of a running server', () => {
     expect((await runningServer(directory))?.control).toBe('http://127.0.0.1:1/_flexi')
     expect(await readdir(notes)).toEqual([`${process.pid}.json`])
   })
+})
+
+test('a second server on the stored data of Workers says whom it shares it with', async () => {
+  const notes = join(folder.path, '.flexi/run')
+  await mkdir(notes, { recursive: true })
+  // Somebody who is there as long as this test: the parent of this process.
+  const other = { pid: process.ppid, control: 'http://127.0.0.1:1/_flexi' }
+  await writeFile(join(notes, `${process.ppid}.json`), JSON.stringify(other))
+  await writeFile(
+    join(folder.path, 'wrangler.jsonc'),
+    '{ "name": "edge", "main": "edge.js", "compatibility_date": "2026-01-01" }',
+  )
+  await writeFile(join(folder.path, 'edge.js'), `export default { fetch: () => new Response('edge') }`)
+  await using _app = await start()
+  const warnings = events.flatMap((event) => (event.event === 'warning' ? [event.message] : []))
+  expect(warnings).toEqual([
+    expect.stringContaining(
+      `another flexi serves this folder at http://127.0.0.1:1 (process ${process.ppid})`,
+    ),
+  ])
 })
 
 describe('a wrangler file that is named', () => {

@@ -122,6 +122,17 @@ describe('a save', () => {
     expect(await text(`${flexi.url}/x`)).toBe('two/x')
   })
 
+  test('of a wrangler file with a fault tells it once, and the Worker serves on', async () => {
+    await using folder = await project({ 'wrangler.jsonc': wrangler, 'src/index.ts': worker('one') })
+    await using flexi = await startFlexi(folder.path)
+    await writeFile(join(folder.path, 'wrangler.jsonc'), wrangler.replace('"main"', '"vars": "none", "main"'))
+    await flexi.event('error')
+    await writeFile(join(folder.path, 'wrangler.jsonc'), wrangler)
+    await flexi.event('configuration')
+    expect(flexi.events.filter(({ event }) => event === 'error')).toHaveLength(1)
+    expect(await text(`${flexi.url}/x`)).toBe('one/x')
+  })
+
   test('of proxy.ini routes anew; a broken one keeps the old routes and says which line', async () => {
     await using folder = await project({
       'proxy.ini': '/a = ./a.mjs\n',

@@ -72,6 +72,26 @@ describe('flexi check', () => {
     expect(result.stderr).not.toContain('    at ')
   })
 
+  test('finds a slip of the pen in a wrangler file: a program that is not there is a fault, an unknown key a warning', async () => {
+    await mkdir(join(folder, 'edge'))
+    const check = async (text: string) => {
+      await writeFile(join(folder, 'edge/wrangler.jsonc'), text)
+      return await cli(['check', 'edge'], { cwd: folder })
+    }
+    const slip = await check('{ "name": "edge", "mian": "index.js", "compatibility_date": "2026-01-01" }')
+    expect(slip.exit).toBe(78)
+    expect(slip.stderr).toContain('the file names neither a program nor assets')
+    expect(slip.stderr).toContain('wrangler.jsonc:1:19  Unexpected fields found in top-level field: "mian"')
+    const gone = await check('{ "name": "edge", "main": "index.js", "compatibility_date": "2026-01-01" }')
+    expect(gone.exit).toBe(78)
+    expect(gone.stderr).toMatch(/wrangler\.jsonc:1:19  the program .*index\.js does not exist/)
+    await writeFile(join(folder, 'edge/index.js'), 'export default {}')
+    const odd = await check('{ "main": "index.js", "kv": [], "compatibility_date": "2026-01-01" }')
+    expect(odd).toMatchObject({ exit: 0, stderr: '' })
+    expect(odd.stdout).toContain('wrangler.jsonc:1:23  Unexpected fields found in top-level field: "kv"')
+    expect(odd.stdout).toContain('✔ no faults, 1 warning')
+  })
+
   test('has the faults as data with --json', async () => {
     const result = await cli(['check', '--json', 'bad'], { cwd: folder })
     expect(result).toMatchObject({ exit: 78, stderr: '' })

@@ -277,7 +277,8 @@ describe('while flexi dev runs', () => {
   test('runs SQL that the worker sees, prints tables, and says where a statement failed', async () => {
     const seed = "CREATE TABLE t (a INTEGER, b TEXT);\nINSERT INTO t VALUES (1, NULL), (2, 'x');"
     await writeFile(join(folder, 'seed.sql'), seed)
-    expect((await flexi(folder, 'd1', 'execute', 'app-db', '--file', 'seed.sql')).exit).toBe(0)
+    const seeded = await flexi(folder, 'd1', 'execute', 'app-db', '--file', 'seed.sql')
+    expect(seeded).toMatchObject({ exit: 0, stdout: '2 statements, 2 rows changed\n' })
     expect(JSON.parse(await ask('/d1?sql=select+*+from+t'))).toEqual([
       { a: 1, b: null },
       { a: 2, b: 'x' },

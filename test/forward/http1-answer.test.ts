@@ -252,5 +252,4 @@ test('whether a connection may be used again is told by its version and its Conn
   expect(ask('HTTP/1.1 200 OK\r\nConnection: x, close\r\n')).toBe(false)
   expect(ask('HTTP/1.0 200 OK\r\n')).toBe(false)
   expect(ask('HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n')).toBe(true)
-  expect(readResponseHead('HTTP/1.1 200 OK\r\n').reusable).toBe(false)
 })

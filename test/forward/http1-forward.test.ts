@@ -312,6 +312,24 @@ describe('connections', () => {
     expect(upstream.received).toHaveLength(1)
   })
 
+  test.each([
+    ['GET', '204 No Content'],
+    ['GET', '304 Not Modified'],
+    ['HEAD', '200 OK'],
+  ])('are kept after %s and %s, which need no length', async (method, status) => {
+    await using upstream = await rawUpstream((socket) => socket.write(`HTTP/1.1 ${status}\r\n\r\n`))
+    await using test_ = await through(upstream.port)
+    for (let count = 0; count < 3; count += 1) await test_.raw(`${method} / HTTP/1.1\r\nHost: a\r\n\r\n`)
+    expect(upstream.received).toHaveLength(1)
+  })
+
+  test('whose content ends with them are not used again', async () => {
+    await using upstream = await rawUpstream((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nok'))
+    await using test_ = await through(upstream.port)
+    for (let count = 0; count < 2; count += 1) expect(await test_.raw(GET)).toMatch(/ok/)
+    expect(upstream.received).toHaveLength(2)
+  })
+
   test('that were idle for too long are not used again', async () => {
     await using upstream = await rawUpstream((socket) => socket.write(OK))
     await using test_ = await through(upstream.port, { keepAliveMs: -1 })

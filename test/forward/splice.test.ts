@@ -54,7 +54,8 @@ describe('two joined connections', () => {
     upstream.resume()
     await once(upstream, 'end')
     upstream.end()
+    client.resume()
     await joined
-    client.destroy()
+    expect([left.destroyed, right.destroyed]).toEqual([true, true])
   })
 })

@@ -149,6 +149,18 @@ describe('reserved paths', () => {
     ['a page of another site', '/_flexi/x', 'Host: localhost\r\nSec-Fetch-Site: cross-site', 403],
     ['a script of another site', '/_flexi/x', 'Host: localhost\r\nOrigin: https://evil.example', 403],
     ['a sandboxed page', '/_flexi/x', 'Host: localhost\r\nOrigin: null', 403],
+    [
+      'who comes through a tunnel that names this machine as the host',
+      '/_flexi/x',
+      'Host: localhost\r\nX-Forwarded-For: 203.0.113.7',
+      403,
+    ],
+    [
+      'a development server on this machine, for its own page',
+      '/_flexi/x',
+      'Host: localhost\r\nX-Forwarded-For: ::1, ::ffff:127.0.0.1',
+      200,
+    ],
     ['health, to everybody', '/_flexi/healthz', 'Host: evil.example\r\nSec-Fetch-Site: cross-site', 200],
     [
       'a function, to other sites as in the cloud',

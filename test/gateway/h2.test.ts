@@ -93,6 +93,20 @@ function answering(handle: NonNullable<Fetcher['handle']>): Fetcher {
 }
 
 describe('a request of HTTP/2', () => {
+  test('whose content turns out to be none is whole, however late anybody reads it', async () => {
+    const late = answering(async (incoming, outgoing) => {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      incoming.resume().on('end', () => outgoing.end('read'))
+      await once(outgoing, 'close')
+    })
+    await using test_ = await openTest(late)
+    const session = clientOf(test_)
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => ask(session, '/', { headers: { ':method': 'POST' }, body: '' })),
+    )
+    expect(answers.map(({ body }) => body)).toEqual(answers.map(() => 'read'))
+  })
+
   test('reads as one of HTTP/1.1: Host first, no pseudo fields, the rest in wire order', async () => {
     await using test_ = await openTest(echo)
     const answer = await ask(clientOf(test_), '/a%2Fb?x=1', {

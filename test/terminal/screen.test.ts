@@ -48,9 +48,9 @@ describe('the tables of functions and routes', () => {
     const lines = log.lines.filter((line) => line !== '')
     expect(lines.filter((line) => line.includes('edge.localhost'))).toHaveLength(1)
     expect(lines.slice(-3)).toEqual([
-      '↻ configuration  3 ms',
+      '↻ configuration  3.0 ms',
       expect.stringContaining('nothing to serve'),
-      '↻ configuration  3 ms',
+      '↻ configuration  3.0 ms',
     ])
   })
 })

@@ -118,6 +118,16 @@ test('what is added is watched wherever it is: in an ignored folder, and outside
     .toEqual([library, shared].toSorted())
 })
 
+test('where the folder itself is added, because something is missing in it, its state and packages stay unwatched', async () => {
+  const directory = await temporary()
+  await mkdir(join(directory, '.flexi'))
+  const { changes, watcher } = await watched(directory)
+  watcher.add([directory])
+  await writeFile(join(directory, '.flexi/state.sqlite'), '1')
+  await writeFile(join(directory, 'missing.ts'), '1')
+  await expect.poll(() => paths(changes)).toEqual([join(directory, 'missing.ts')])
+})
+
 test('links that lead around in circles are not followed; other links are', async () => {
   const directory = await temporary()
   const outside = await temporary()

@@ -50,8 +50,7 @@ export interface FacadeOptions {
 
 /**
  * A module around the program's own, which stays as it was built: throws become responses that tell name, message and stack, or lines where
- * there is no request; and a request's content is read to its end even when the program did not, because workerd resets the connection
- * under the answer otherwise.
+ * there is no request. Content that the program did not read is left alone: the program may have handed it on.
  */
 export function facadeModule({ program, exports, names, breakAtStart = false }: FacadeOptions): string {
   const path = JSON.stringify(`./${program}`)
@@ -106,6 +105,14 @@ ${LISTENING_SOURCE}
 /** Wraps the listeners that the program adds after this. */
 const LISTENING_SOURCE = `
 const add = addEventListener
+let isServed = false
+
+// Where nobody listens, the runtime asks the origin: that is flexi, which would ask this program again, and so on.
+add('fetch', (given) => {
+  if (isServed) return
+  const error = new TypeError('The program exports nothing, and listens for no fetch event.')
+  given.respondWith(failed(given.request, error))
+})
 
 function listenTo(type, listener) {
   if (type === 'fetch')
@@ -127,6 +134,7 @@ function listenTo(type, listener) {
 }
 
 globalThis.addEventListener = (type, listener, ...rest) => {
+  if (type === 'fetch') isServed = true
   const isEvent = typeof listener === 'function' && ['fetch', 'scheduled', 'queue', 'email', 'trace', 'tail'].includes(type)
   return add(type, isEvent ? listenTo(type, listener) : listener, ...rest)
 }

@@ -33,6 +33,8 @@ export interface MiniflareOptions {
   readonly logRequests: boolean
   readonly structuredWorkerdLogs: boolean
   readonly defaultPersistRoot: string
+  /** A folder. */
+  readonly cachePersist?: string
   readonly inspectorPort?: number | undefined
   handleRuntimeStdio(stdout: Readable, stderr: Readable): void
   readonly workers: readonly MiniflareWorker[]

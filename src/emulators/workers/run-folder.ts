@@ -44,7 +44,8 @@ export async function openRunFolder(state: AbsolutePath): Promise<RunFolder> {
       // The runtime may be gone by now, and its folder with it.
       await writeFile(join(path, NOTE), JSON.stringify(note)).catch(() => undefined)
     },
-    remove: () => rm(path, { recursive: true, force: true }),
+    // What cannot be removed now is at the next start.
+    remove: () => rm(path, { recursive: true, force: true }).catch(() => undefined),
   }
 }
 

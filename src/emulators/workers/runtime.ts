@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import { join } from 'node:path'
 import process, { env } from 'node:process'
+import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { errorMessage } from '../../core/errors.ts'
@@ -182,12 +183,19 @@ function launch(options: RuntimeOptions, { scratch, token }: { scratch: string; 
         ...sharedOptions(options, token),
         log: noteLog(options),
         handleRuntimeStdio: (stdout, stderr) => {
-          child.ended = Promise.all([readRuntimeLines(stdout, onLine), readRuntimeLines(stderr, onLine)])
+          child.ended = heardOut([stdout, stderr], onLine).then(() => {
+            // Its number may be another one's from now on.
+            child.pid = undefined
+          })
         },
       })
     }),
   )
   return { miniflare, child }
+}
+
+async function heardOut(streams: readonly Readable[], onLine: (line: RuntimeLine) => void): Promise<void> {
+  await Promise.all(streams.map((stream) => readRuntimeLines(stream, onLine)))
 }
 
 /** miniflare chooses its scratch folder while it is constructed, and forgets it when it is disposed in a hurry. */
@@ -243,6 +251,7 @@ function sharedOptions(
     logRequests: false,
     structuredWorkerdLogs: true,
     defaultPersistRoot: state,
+    ...cacheOf(workers, state),
     ...(inspectPort === undefined ? {} : { inspectorPort: inspectPort }),
     workers: [
       ...workers.map((worker) =>
@@ -251,6 +260,14 @@ function sharedOptions(
       controlWorker(resources, token),
     ],
   }
+}
+
+/** What is cached is a database as well, and no binding tells who may share it: a process has its own. */
+function cacheOf(
+  [first]: RuntimeOptions['workers'],
+  state: AbsolutePath,
+): Pick<MiniflareOptions, 'cachePersist'> {
+  return first === undefined ? {} : { cachePersist: join(state, 'cache', encodeURIComponent(first.name)) }
 }
 
 function noteLog({ onNote, state }: RuntimeOptions): MiniflareLog {

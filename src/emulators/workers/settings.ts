@@ -187,11 +187,13 @@ export async function programEntry({
   if (main === undefined) {
     if (assetsDirectory(config) !== undefined) return undefined
     const what = config.pages_build_output_dir === undefined ? '' : ': it configures a Pages project'
-    throw await fault(
+    const { faults } = await fault(
       ['pages_build_output_dir'],
       `the file names neither a program nor assets${what}`,
       'Write "main": "src/index.ts", or "assets": { "directory": "public" }.',
     )
+    // One of the keys that are not known may be a slip of the pen for "main".
+    throw configError([...faults, ...configuration.warnings])
   }
   const entry = await existing(atConfig(config, main))
   if (entry !== undefined && extname(entry) !== '.py') return entry

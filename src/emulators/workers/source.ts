@@ -1,6 +1,5 @@
-import { relative, resolve } from 'node:path'
+import { relative } from 'node:path'
 
-import { FlexiError } from '../../core/errors.ts'
 import type {
   Code,
   FunctionConfig,
@@ -10,29 +9,16 @@ import type {
 } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
 import { mayBeBare } from './bare/bare.ts'
-import { findConfig } from './detect.ts'
 import { groupsOf, type BuiltWorker, type Groups, type Member } from './groups/groups.ts'
 import { loadMiniflare } from './miniflare.ts'
-import { createSettingsReader, programEntry, type Settings, type SettingsReader } from './settings.ts'
+import { openSettings } from './open-settings.ts'
+import { programEntry, type Settings, type SettingsReader } from './settings.ts'
 import { openWorkerBundle, programKey, type Program, type WorkerBundle } from './worker-bundle.ts'
 import { workerCode } from './worker-code.ts'
-import { checkOptions } from './worker-options.ts'
 
 /** Validates the function's options and its wrangler file. @throws FlexiError FLEXI_CONFIG, FLEXI_NO_INPUT. */
 export async function openSource(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource> {
-  const { config: path, env } = checkOptions(config)
-  const file =
-    path === undefined
-      ? await findConfig(config.directory)
-      : (resolve(config.directory, path) as AbsolutePath)
-  if (file === undefined) {
-    throw new FlexiError('FLEXI_NO_INPUT', `${config.name}: ${config.directory} has no wrangler file`, {
-      hint: 'Create wrangler.jsonc, or name one in "config".',
-    })
-  }
-  const print = (stream: 'stdout' | 'stderr', text: string): void =>
-    scope.output({ stream, level: 'info', text })
-  const settings = createSettingsReader({ file, env, config, print })
+  const settings = await openSettings(config, (stream, text) => scope.output({ stream, level: 'info', text }))
   const first = await settings.read()
   return new WorkerSource(config, scope, { reader: settings, first })
 }

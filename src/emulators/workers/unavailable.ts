@@ -65,13 +65,18 @@ export function unavailableStubs(unavailable: readonly Unavailable[]): {
 // `env.AI.run(…).catch(…)`. A call that nobody waits for is an unhandled rejection, which is told.
 const STUB = `export default ({ MESSAGE }) => {
   const refuse = () => {
-    const refused = Promise.reject(new Error(MESSAGE))
+    const error = new Error(MESSAGE)
+    Error.captureStackTrace?.(error, refuse)
+    const refused = Promise.reject(error)
+    refused.catch(() => undefined)
+    let isWaitedFor = false
+    // An await asks for \`then\` later than the runtime looks for handlers.
+    Promise.resolve().then(() => undefined).then(() => isWaitedFor || Promise.reject(error))
     return new Proxy(refused, {
       get(target, key) {
-        if (key === 'then' || key === 'catch' || key === 'finally') return target[key].bind(target)
         if (typeof key === 'symbol') return undefined
-        target.catch(() => undefined)
-        return refuse
+        isWaitedFor = true
+        return key === 'then' || key === 'catch' || key === 'finally' ? target[key].bind(target) : refuse
       },
     })
   }

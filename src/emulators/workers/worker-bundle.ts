@@ -172,13 +172,14 @@ function programOf(result: BundleResult, { name, data, exported }: Collected): P
     return file === undefined ? undefined : Buffer.from(file.contents).toString()
   }
   const format = exported.names.length > 0 ? 'modules' : 'service-worker'
-  if (format === 'service-worker') refuseImports(externals, inputs)
+  const code = text('.js') ?? ''
+  if (format === 'service-worker') refuseScript(code, externals, inputs)
   const extra = data.modules()
   const digest = createHash('sha256').update(files.map(({ hash }) => hash).join())
   for (const module of extra) digest.update(module.name).update(module.contents)
   return {
     name,
-    code: text('.js') ?? '',
+    code,
     sourceMap: text('.js.map'),
     modules: extra,
     format,
@@ -191,17 +192,23 @@ function programOf(result: BundleResult, { name, data, exported }: Collected): P
   }
 }
 
-/** A script without exports cannot import anything that is left to the run time. */
-function refuseImports(externals: readonly string[], inputs: readonly AbsolutePath[]): void {
+const WRITE_DEFAULT = 'Write "export default { fetch(request, env, ctx) { … } }".'
+
+/**
+ * A script without exports cannot import anything that is left to the run time, and one that listens for nothing does nothing: Cloudflare
+ * refuses it, and it may be a file that an editor is about to fill.
+ */
+function refuseScript(code: string, externals: readonly string[], inputs: readonly AbsolutePath[]): void {
   const left = externals.filter((path) => /^(?:node|cloudflare|workerd):/.test(path))
-  if (left.length === 0) return
-  throw buildError([
-    {
-      place: { file: inputs.at(-1) ?? '', line: 1, column: 1 },
-      message: `the program has no export, which makes it a service worker, and a service worker cannot import ${left.map((path) => JSON.stringify(path)).join(', ')}`,
-      hint: 'Write "export default { fetch(request, env, ctx) { … } }".',
-    },
-  ])
+  const refuse = (message: string): never => {
+    const place = { file: inputs.at(-1) ?? '', line: 1, column: 1 }
+    throw buildError([{ place, message, hint: WRITE_DEFAULT }])
+  }
+  if (left.length > 0)
+    refuse(
+      `the program has no export, which makes it a service worker, and a service worker cannot import ${left.map((path) => JSON.stringify(path)).join(', ')}`,
+    )
+  if (!code.includes('addEventListener')) refuse('the program exports nothing, and listens for no event')
 }
 
 function observer(exported: Exported, onStart: (() => void) | undefined): Plugin {

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
+import { text as wholeText } from 'node:stream/consumers'
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket, type RawData } from 'ws'
@@ -96,7 +98,7 @@ describe.each(['as it was started', 'exchanged in the running process'])('a work
       { stream: 'stderr', level: 'warn', text: 'careful' },
       { stream: 'stderr', level: 'error' },
     ])
-    expect(served.lines[2]?.text).toContain(`${join(served.directory, 'index.ts')}:33:`)
+    expect(served.lines[2]?.text).toContain(`${join(served.directory, 'index.ts')}:35:`)
   })
 
   test('content that the program does not read costs no connection', async () => {
@@ -113,6 +115,15 @@ describe.each(['as it was started', 'exchanged in the running process'])('a work
       body: Buffer.from('there and back'),
     })
     expect([status, body.toString()]).toEqual([200, 'there and back'])
+  })
+
+  test('who sends all of its content before it reads is not cut off, even when it closes after that', async () => {
+    const socket = connect({ port: served.gateway.port, host: '127.0.0.1' })
+    socket.write('POST /unread HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n')
+    // The answer is there by then, and unread.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    socket.write(Buffer.alloc(3_000_000, 'x'))
+    expect(await wholeText(socket)).toMatch(/^HTTP\/1\.1 200 [\s\S]*not read$/)
   })
 
   test('an answer does not wait for content that the program does not read', async () => {
@@ -213,6 +224,23 @@ describe.each(['as it was started', 'exchanged in the running process'])('a work
     })
     await served.rebuild()
     expect((await served.ask('/')).body.toString()).toBe('global')
+  })
+
+  test('a program that is empty is not taken: the one before serves on', async () => {
+    await write(served.directory, { 'index.ts': 'export default { fetch: () => new Response("before") }\n' })
+    await served.rebuild()
+    await write(served.directory, { 'index.ts': '' })
+    await expect(served.rebuild()).rejects.toThrow('the program exports nothing, and listens for no event')
+    expect((await served.ask('/')).body.toString()).toBe('before')
+  })
+
+  test('a program that listens for something else says so, and does not ask itself without end', async () => {
+    await write(served.directory, { 'index.ts': 'addEventListener("scheduled", () => undefined)\n' })
+    await served.rebuild()
+    expect((await served.ask('/')).status).toBe(500)
+    expect(served.faults.map(({ message }) => message)).toEqual([
+      'The program exports nothing, and listens for no fetch event.',
+    ])
   })
 
   test('a worker may be nothing but its assets', async () => {

@@ -131,6 +131,12 @@ describe('queues', () => {
     const behind = await among(consumer('q'), { first: consumer('q') })
     expect(behind.options.queueConsumers).toEqual({})
     expect(behind.warnings).toEqual(['the queue q is consumed by first too, which alone gets its messages'])
+    const file = await read('worker', consumer('q'))
+    const twice = (name: string, other: string) =>
+      bindingsOf(consumer('q'), { name, neighbours: new Map([[other, file]]) })
+    const [one, two] = [await twice('worker', 'worker--two'), await twice('worker--two', 'worker')]
+    expect(Object.keys(one.options.queueConsumers ?? {})).toEqual(['q'])
+    expect(two.options.queueConsumers).toEqual({})
     const before = await among(consumer('q'), { zebra: consumer('q') })
     expect(Object.keys(before.options.queueConsumers ?? {})).toEqual(['q'])
   })

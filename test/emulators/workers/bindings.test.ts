@@ -76,5 +76,6 @@ test('a binding that only the network has throws its reason, and is announced at
   expect((await served.ask('/ai')).status).toBe(500)
   await expect
     .poll(() => served.faults.map(({ message }) => message))
-    .toEqual([expect.stringContaining('the binding AI is not available here')])
+    .toEqual([expect.stringMatching(/^the binding AI is not available here: .* network$/)])
+  expect(served.faults[0]?.stack).not.toContain('stub.mjs')
 })

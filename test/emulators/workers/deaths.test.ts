@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat as statOf, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -151,6 +151,6 @@ test.runIf(isLinux)(
 
 test('what a runtime is told, secrets too, is for nobody else of the machine', async () => {
   const folder = await openRunFolder(join(directory, 'state') as AbsolutePath)
-  expect((await stat(folder.path)).mode & 0o077).toBe(0)
+  expect((await statOf(folder.path)).mode & 0o077).toBe(0)
   await folder.remove()
 })

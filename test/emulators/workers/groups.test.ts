@@ -93,7 +93,7 @@ describe('workers that are bound to each other', () => {
       front: { config: BOUND, code: calls('front') },
       maths: { code: maths('') },
     })
-    const saving = project.worker('maths').save({ code: 'throw new Error("at once")' })
+    const saving = project.worker('maths').save({ code: 'throw new Error("at once")\nexport default {}' })
     await expect(saving).rejects.toMatchObject({ code: 'FLEXI_FUNCTION_INIT' })
     await expect.poll(() => runtimes().length).toBe(1)
     process.kill(runtimes()[0] ?? 0, 'SIGKILL')
@@ -129,7 +129,7 @@ describe('workers that are bound to each other', () => {
       front: { config: BOUND, code: calls('front') },
       maths: { code: maths('') },
     })
-    const saving = project.worker('maths').save({ code: 'throw new Error("at once")' })
+    const saving = project.worker('maths').save({ code: 'throw new Error("at once")\nexport default {}' })
     await expect(saving).rejects.toMatchObject({
       code: 'FLEXI_FUNCTION_INIT',
       message: expect.stringContaining('at once'),
@@ -140,7 +140,7 @@ describe('workers that are bound to each other', () => {
   test('a worker that cannot be loaded at the first start takes the others not down with it', async () => {
     project = await serveProject({
       front: { config: BOUND, code: calls('front') },
-      maths: { code: 'throw new Error("at once")' },
+      maths: { code: 'throw new Error("at once")\nexport default {}' },
       good: { config: BOUND, code: plain('good') },
     })
     expect(await project.worker('good').text()).toBe('good')
@@ -234,6 +234,29 @@ test('workers with the same stored data share a process, because only one may ha
   expect(await project.worker('other').text()).toBe('kept')
 }, 20_000)
 
+test.each([
+  ['images', { images: { binding: 'IMAGES' } }],
+  ['stream', { stream: { binding: 'STREAM' } }],
+])('workers with %s share a process: its data is in one place', async (_kind, config) => {
+  project = await serveProject({ one: { config, code: plain('one') }, two: { config, code: plain('two') } })
+  expect(await project.worker('one').text()).toBe('one')
+  expect(await project.worker('two').text()).toBe('two')
+  expect(runtimes()).toHaveLength(1)
+})
+
+test('workers that keep answers in the cache have it to themselves, and none waits for the other’s', async () => {
+  const caching = `export default { async fetch(request) {
+    const key = 'http://cache/' + crypto.randomUUID()
+    await caches.default.put(key, new Response('kept', { headers: { 'cache-control': 'max-age=100' } }))
+    return (await caches.default.match(key)) ?? new Response('missing')
+  } }`
+  project = await serveProject({ one: { code: caching }, two: { code: caching } })
+  expect(runtimes()).toHaveLength(2)
+  const both = [project.worker('one'), project.worker('two')]
+  const asked = both.flatMap((worker) => Array.from({ length: 30 }, () => worker.text()))
+  expect(new Set(await Promise.all(asked))).toEqual(new Set(['kept']))
+}, 20_000)
+
 test('a Durable Object counts on in order while its worker is reloaded twenty times under load, and no request fails', async () => {
   project = await serveProject({
     owner: { config: DURABLE, code: counter('v0') },
@@ -258,6 +281,22 @@ test('a Durable Object counts on in order while its worker is reloaded twenty ti
   expect(counts).toEqual(counts.map((_, index) => index + 1))
   expect(await project.worker('owner').text()).toBe(`v20 ${counts.length + 1}`)
 }, 60_000)
+
+test('a request that outlasts the exchange of an exclusive runtime is told that the runtime ended, and where that was is nobody’s business', async () => {
+  const code = counter('one').replace(
+    'fetch(request: Request, env: any) {',
+    (head) => `${head}
+  if (request.url.endsWith('/long')) await new Promise((resolve) => setTimeout(resolve, 60_000))`,
+  )
+  project = await serveProject({ one: { config: DURABLE, code } })
+  const one = project.worker('one')
+  const long = one.text('/long')
+  expect(await one.text()).toBe('one 1')
+  await one.save({ config: DURABLE, code: counter('two') })
+  expect(await long).toMatch(/^503 The Workers runtime ended/)
+  expect(await one.text()).toBe('two 2')
+  expect(one.faults).toEqual([])
+}, 20_000)
 
 test('requests that write to KV and R2 do not fail while their workers are reloaded ten times', async () => {
   const config = {
@@ -284,7 +323,9 @@ test('an exclusive worker whose edit cannot be loaded serves on with what it kep
   project = await serveProject({ owner: { config: DURABLE, code: counter('v1') } })
   const owner = project.worker('owner')
   expect(await owner.text()).toBe('v1 1')
-  await expect(owner.save({ config: DURABLE, code: 'throw new Error("bad")' })).rejects.toMatchObject({
+  await expect(
+    owner.save({ config: DURABLE, code: 'throw new Error("bad")\nexport default {}' }),
+  ).rejects.toMatchObject({
     code: 'FLEXI_FUNCTION_INIT',
   })
   expect(await owner.text()).toBe('v1 2')

@@ -1,4 +1,5 @@
-import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -8,6 +9,7 @@ import { WebSocket } from 'ws'
 
 import { findGenerated, readMappings } from '../../../src/emulators/workers/mappings.ts'
 import { serveProject, type Project } from './project.ts'
+import { runtimes } from './serve.ts'
 
 interface Location {
   readonly scriptId: string
@@ -152,6 +154,8 @@ async function serve(
   const port = await freePort()
   const project = await serveProject(texts, { inspectPort: port, breakAtStart })
   opened.push({ close: () => project[Symbol.asyncDispose]() })
+  // It is opened beside the workers.
+  await vi.waitFor(() => targets(port), 5_000)
   return { project, port }
 }
 
@@ -323,6 +327,23 @@ test('a second debugger is turned away, and the next may come when the first has
   expect(third.program().map.sources).toEqual([expect.stringMatching(/^file:\/\/\/.*\/one\/index\.ts$/)])
 })
 
+test('a debugger that comes after a reload finds the new program, when the one before had to be ended', async () => {
+  const looping = {
+    code: `export default { fetch() { while (true) {} } }`,
+    config: { limits: { cpu_ms: 1000 } },
+  }
+  const { project, port } = await serve({ one: looping })
+  const one = project.worker('one')
+  const pids = runtimes()
+  const stuck = one.ask()
+  await one.save({ code: COUNTER })
+  expect(await stuck).toMatchObject({ status: 503 })
+  await vi.waitFor(() => expect(runtimes().filter((pid) => pids.includes(pid))).toEqual([]), 5_000)
+  expect(await one.text('/x')).toBe('hello /x')
+  const editor = await attach(port)
+  expect((await editor.next<Script>('Debugger.scriptParsed')).url).not.toBe('')
+}, 20_000)
+
 function ask(port: number, headers: Record<string, string>): Promise<number> {
   return new Promise((resolve, reject) => {
     request({ host: '127.0.0.1', port, path: '/json/list', headers }, (response) => {
@@ -354,6 +375,37 @@ test('a web page reaches neither the list nor a debugger, because it would run c
   expect(await opens({ origin: 'https://evil.example' })).toBe(403)
   expect(await opens({ headers: { host: 'evil.example' } })).toBe(403)
   expect(await opens({ origin: 'devtools://devtools' })).toBe(101)
+})
+
+test('a second debugger that speaks nonsense ends nothing', async () => {
+  const { port, project } = await serve({ one: { code: COUNTER } })
+  await attach(port)
+  const [target] = await targets(port)
+  const { pathname } = new URL(target?.webSocketDebuggerUrl ?? '')
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+  const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='
+  socket.write(
+    `GET ${pathname} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n\r\n`,
+  )
+  socket.write(Buffer.from([0xff, 0xff, 0xff, 0xff]))
+  socket.resume()
+  await once(socket, 'close')
+  expect(await project.worker('one').text('/x')).toBe('hello /x')
+})
+
+test('a debugger that is refused and gone at once ends nothing', async () => {
+  const { port, project } = await serve({ one: { code: COUNTER } })
+  const head = 'Connection: Upgrade\r\nUpgrade: websocket\r\nHost: localhost\r\nOrigin: http://evil.example'
+  for (let count = 0; count < 50; count += 1) {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+    await once(socket, 'connect')
+    socket.write(`GET /x HTTP/1.1\r\n${head}\r\n\r\n${'x'.repeat(20_000)}`)
+    await new Promise(setImmediate)
+    socket.resetAndDestroy()
+  }
+  // An error that nobody listens to fails the whole run.
+  expect(await ask(port, { host: `localhost:${port}` })).toBe(200)
+  expect(await project.worker('one').text('/x')).toBe('hello /x')
 })
 
 test('a port that is taken is said, and the worker serves all the same', async () => {

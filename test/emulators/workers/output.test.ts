@@ -232,6 +232,20 @@ const frame = (text: string): object => ({
   text: MAIN.split('\n')[line(text, MAIN) - 1],
 })
 
+test('what is wrong with _redirects is told once, however often they are read', async () => {
+  const config = { assets: { directory: 'public' } }
+  const code = (text: string) => `export default { fetch: () => new Response('${text}') }`
+  const files = { 'public/_redirects': 'nonsense\n', 'public/page.html': 'page' }
+  await using served = await serveProject({ site: { config, code: code('one'), files } })
+  const site = served.worker('site')
+  expect(await site.text('/page')).toBe('page')
+  await site.save({ config: { ...config, vars: { A: 1 } }, code: code('two') })
+  await site.save({ config: { ...config, vars: { A: 2 } }, code: code('three') })
+  expect(await site.text('/none')).toBe('three')
+  const told = site.lines.filter(({ text }) => text.includes('invalid redirect rule'))
+  expect(told.map(({ text }) => text)).toEqual([expect.stringMatching(/nonsense$/)])
+}, 20_000)
+
 describe('each failure reaches its author once, with the line', () => {
   test.each([
     ['a throw', '/throw', 'plain', "'plain'"],

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, request, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text as readText } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -87,6 +88,29 @@ describe('a worker to which nothing but values is bound', () => {
     await edge.save({ code: plain('v2') })
     expect(await edge.text()).toBe('v2')
     expect(runtimes()).toEqual(pids)
+  }, 20_000)
+
+  test('answers again with what it ran when an edit loops while it is loaded', async () => {
+    const edge = await serve(plain('v1'))
+    const pids = runtimes()
+    await expect(edge.save({ code: `while (true) {}\nexport default {}` })).rejects.toMatchObject({
+      code: 'FLEXI_FUNCTION_INIT',
+      message: 'edge cannot be loaded: the program was not loaded within 3000 ms',
+    })
+    expect(await edge.text()).toBe('v1')
+    expect(runtimes()).not.toEqual(pids)
+    expect(edge.faults).toMatchObject([{ kind: 'crash', message: 'a program looped while it was loaded' }])
+    await edge.save({ code: plain('v2') })
+    expect(await edge.text()).toBe('v2')
+  }, 20_000)
+
+  test('runs an edit at once when what it replaces loops', async () => {
+    const edge = await serve(`export default { fetch() { while (true) {} } }`, { limits: { cpu_ms: 4000 } })
+    const stuck = edge.ask()
+    await setTimeout(100)
+    await edge.save({ code: plain('mended') })
+    expect(await edge.text()).toBe('mended')
+    expect(await stuck).toMatchObject({ status: 503, text: 'error code: 1102' })
   }, 20_000)
 
   test('has its values, its modules and Node.js after it as before', async () => {
@@ -194,6 +218,30 @@ describe('a worker to which nothing but values is bound', () => {
     await expect.poll(() => runtimes().length, { timeout: 5000 }).toBe(1)
     expect(Math.max(...sizes.slice(20))).toBeLessThan(Math.max(...sizes.slice(0, 20)) * 1.2)
   }, 60_000)
+
+  test('tells WebSockets of all its revisions that the service restarts when its process ends', async () => {
+    const socket = (version: string): string => `export default { fetch(request) {
+      if (request.headers.get('upgrade') === null) return new Response('${version}')
+      const [client, server] = Object.values(new WebSocketPair())
+      server.accept()
+      server.addEventListener('message', () => server.send('${version}'))
+      return new Response(null, { status: 101, webSocket: client })
+    } }`
+    const edge = await serve(socket('v0'))
+    const closed: Promise<[number]>[] = []
+    for (let version = 0; version < 3; version += 1) {
+      if (version > 0) await edge.save({ code: socket(`v${version}`) })
+      const client = new WebSocket(`ws://127.0.0.1:${project?.gateway.port}/`, {
+        headers: { host: 'edge.localhost' },
+      })
+      await once(client, 'open')
+      client.send('?')
+      expect(String((await once(client, 'message'))[0])).toBe(`v${version}`)
+      closed.push(once(client, 'close') as Promise<[number]>)
+    }
+    await edge.remove()
+    expect((await Promise.all(closed)).map(([code]) => code)).toEqual([1012, 1012, 1012])
+  }, 20_000)
 
   test('has a process of miniflare’s as soon as it uses the cache, and one of its own when it no longer does', async () => {
     const edge = await serve(plain('v1'))

@@ -11,6 +11,7 @@ import type { MiniflareWorker } from '../miniflare.ts'
 import { readRuntimeLines, type RuntimeLine } from '../runtime-log.ts'
 import { openRunFolder } from '../run-folder.ts'
 import { RuntimeStartError, type Runtime, type RuntimeOptions } from '../runtime.ts'
+import { probeRuntime } from '../watchdog.ts'
 import { workerdCommand } from '../workerd.ts'
 import { SOCKETS, socketPaths, writeBareConfig } from './bare-config.ts'
 import { loadRequest } from './load-request.ts'
@@ -45,6 +46,11 @@ export async function startBareRuntime(options: BareRuntimeOptions): Promise<Bar
     await ended
     await folder.remove()
   }
+  const endLoop = async (): Promise<void> => {
+    options.onLine({ kind: 'runtime', level: 'fatal', text: 'a program looped while it was loaded' })
+    child.kill('SIGKILL')
+    await ended
+  }
   try {
     const ports = await listening(child, { complaints, limitMs: options.loadMs ?? LIMITS.initMs })
     void folder.belongsTo(child.pid)
@@ -58,7 +64,11 @@ export async function startBareRuntime(options: BareRuntimeOptions): Promise<Bar
       ended: ended.then(() => void folder.remove()),
       kill: () => void child.kill('SIGKILL'),
       async load(worker) {
-        await load(control, worker)
+        const probe = (): Promise<boolean> => probeRuntime(Number(ports.direct.port))
+        // What runs may loop: a process of its own does not wait for it.
+        if (!(await probe())) throw new Error('the runtime does not react')
+        const loading = load(control, worker)
+        await withinLimits(loading, { limitMs: options.loadMs ?? LIMITS.initMs, probe, end: endLoop })
         return ports.loaded
       },
       async dispose() {
@@ -148,4 +158,44 @@ async function load(control: ControlClient, worker: MiniflareWorker): Promise<vo
   const { message } = JSON.parse(said) as { message: string }
   const prefix = `service core:user:${worker.name}: `
   throw new RuntimeStartError(`${prefix}${message.replace(START_FAILURE, '')}`)
+}
+
+interface LoadWatch {
+  readonly limitMs: number
+  /** Does the runtime still react? */
+  readonly probe: () => Promise<boolean>
+  /** Ends the runtime; resolves when it is gone. */
+  readonly end: () => Promise<void>
+}
+
+/** Nothing else in the process is served while a program computes: one that still does after this time, and cannot be probed, loops. */
+const LOOP_MS = 3_000
+
+/** Waits for a program to be loaded, but not for ever. @throws RuntimeStartError at a limit. */
+async function withinLimits(loading: Promise<void>, { limitMs, probe, end }: LoadWatch): Promise<void> {
+  const timers: NodeJS.Timeout[] = []
+  let isOver = false
+  let isStuck = false
+  const late = new Promise<never>((_, reject) => {
+    const giveUp = (ms: number): void =>
+      reject(new RuntimeStartError(`the program was not loaded within ${ms} ms`))
+    const look = async (): Promise<void> => {
+      if ((await probe()) || isOver) return
+      isStuck = true
+      await end()
+      giveUp(LOOP_MS)
+    }
+    timers.push(
+      setTimeout(() => void look(), LOOP_MS),
+      setTimeout(() => giveUp(limitMs), limitMs),
+    )
+  })
+  // Of a process that is ended, the broken connection tells first.
+  const told = loading.catch((error: unknown) => (isStuck ? late : Promise.reject(error)))
+  try {
+    await Promise.race([told, late])
+  } finally {
+    isOver = true
+    for (const timer of timers) clearTimeout(timer)
+  }
 }

@@ -5,6 +5,8 @@ import type { MiniflareBindings, MiniflareWorker } from '../miniflare.ts'
 
 export interface BindingInputs {
   readonly config: Config
+  /** Its name in the runtime. Two functions may be of one wrangler file: only the first has the file's name then. */
+  readonly name?: string | undefined
   /** `.dev.vars`, `.env` and the function's own environment; they win over `vars`. */
   readonly variables: Readonly<Record<string, string>>
   /** The shell's environment, for connection strings and paths that it may name. */

@@ -35,17 +35,14 @@ export function queues(inputs: BindingInputs): Mapped {
 }
 
 /** One worker alone gets a queue's messages; of several the first by name does. */
-function takes({ config, neighbours }: BindingInputs, consumer: Consumer): boolean {
-  return rival({ config, neighbours }, consumer) === undefined
+function takes(inputs: BindingInputs, consumer: Consumer): boolean {
+  return rival(inputs, consumer) === undefined
 }
 
-function rival(
-  { config, neighbours }: Pick<BindingInputs, 'config' | 'neighbours'>,
-  { queue }: Consumer,
-): string | undefined {
-  const own = config.name ?? ''
+function rival({ config, name, neighbours }: BindingInputs, { queue }: Consumer): string | undefined {
+  const own = name ?? config.name ?? ''
   const others = [...(neighbours ?? [])].filter(
-    ([name, other]) => name < own && consumed(other).includes(queue),
+    ([neighbour, other]) => neighbour < own && consumed(other).includes(queue),
   )
   return others[0]?.[0]
 }

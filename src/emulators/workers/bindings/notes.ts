@@ -42,7 +42,7 @@ export async function noteOf(
   mailFolder: string,
 ): Promise<Note | undefined> {
   const text = stripVTControlCharacters(message)
-  if (level <= WARN) return { level: 'warn', text }
+  if (level <= WARN) return { level: 'warn', text: text.trimEnd() }
   if (level !== INFO) return undefined
   const batch = /^QUEUE (\S+) (\d+)\/(\d+)(?: \((\d+)ms\))?/.exec(text)
   if (batch !== null) return { level: 'info', text: queueNote(batch), about: { queue: batch[1] ?? '' } }

@@ -82,7 +82,8 @@ export function createCustomBuild(options: CustomBuildOptions): CustomBuild {
     return differences(last.stamp, await stampOf(options.folders)).length > 0
   }
   const run = async (): Promise<void> => {
-    if ((await isDue()) && (await once())) await once()
+    // Whoever waited for its turn while this was disposed of starts nothing any more.
+    if (!running.signal.aborted && (await isDue()) && (await once())) await once()
     if (last?.error !== undefined) throw last.error
   }
   return {

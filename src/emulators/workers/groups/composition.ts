@@ -67,7 +67,7 @@ function composePart(
     bindings:
       built === undefined
         ? undefined
-        : mapBindings({ ...built.settings.inputs, neighbours: neighboursOf(part, parts) }),
+        : mapBindings({ ...built.settings.inputs, name: part.name, neighbours: neighboursOf(part, parts) }),
   }
 }
 

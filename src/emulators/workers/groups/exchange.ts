@@ -5,7 +5,7 @@ import { RuntimeStartError } from '../runtime.ts'
 import { workerName, type Part } from './composition.ts'
 import type { GroupRuntime } from './group-runtime.ts'
 import type { BuiltWorker } from './groups.ts'
-import { storedBy } from './links.ts'
+import { sharedBy, storedBy } from './links.ts'
 import type { Place } from './place.ts'
 import { explain, startPlan, type Plan, type Started } from './plan.ts'
 
@@ -67,7 +67,7 @@ function isExclusive(parts: readonly (Part | undefined)[]): boolean {
 
 function ownsData({ settings: { config, bindings }, program }: BuiltWorker): boolean {
   const { kv, r2, d1, queues, secrets } = storedBy({ config, options: bindings.options })
-  const stores = [kv, r2, d1, queues, secrets].some(({ length }) => length > 0)
+  const stores = [kv, r2, d1, queues, secrets, sharedBy(bindings.options)].some(({ length }) => length > 0)
   return bindings.exclusive || stores || (program !== undefined && usesCache(program))
 }
 

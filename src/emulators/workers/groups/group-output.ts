@@ -52,13 +52,29 @@ export function createGroupOutput(parts: readonly ComposedPart[]): GroupOutput {
     note(note) {
       const { level, text } = note
       const owner = noteOwner(note, parts, ({ bindings }) => bindings?.options)
-      owner?.member.scope.output({ stream: 'platform', level, text })
+      if (owner === undefined || (level === 'warn' && isRepeated(owner.member.scope.app, text))) return
+      owner.member.scope.output({ stream: 'platform', level, text })
     },
     lastWords: () => lastWords,
     thrown: (record, { member }, requestId) =>
       desk.answered({ record, teller: member.config.name, requestId }),
     close: () => desk.close(),
   }
+}
+
+/** How long after a warning the same warning is none. */
+const REPEAT_MS = 5_000
+/** When each was given last, by application. */
+const warned = new WeakMap<object, Map<string, number>>()
+
+/** A folder of assets is read for the runtime that ends, for the one that begins, and once more when it is seen to have changed. */
+function isRepeated(app: object, text: string): boolean {
+  const now = performance.now()
+  const fresh = [...(warned.get(app) ?? [])].filter(([, at]) => now - at < REPEAT_MS)
+  const known = new Map(fresh)
+  const isKnown = known.has(text)
+  warned.set(app, known.set(text, now))
+  return isKnown
 }
 
 /** What workerd says of an exception that reached a socket. */

@@ -160,8 +160,8 @@ const SWAPPED_BYTES_MAX = 8_000_000
 
 class Group implements GroupRuntime {
   readonly #inside: Inside
-  /** What was swapped out and may still answer. */
-  readonly #leaving = new Set<RunningWorker>()
+  /** What was swapped out: it may still answer, and its WebSockets last as long as the process does. */
+  readonly #left: RunningWorker[] = []
   #workers: readonly RunningWorker[]
   #swaps = 0
   #swappedBytes = 0
@@ -193,12 +193,12 @@ class Group implements GroupRuntime {
   }
 
   async idle(limits: IdleLimits): Promise<void> {
-    const workers = [...this.#workers, ...this.#leaving].map((worker) => worker.idle(limits))
+    const workers = [...this.#workers, ...this.#left].map((worker) => worker.idle(limits))
     await Promise.all([...workers, this.#inside.control.idle(limits.answerMs)])
   }
 
   closeSockets(): void {
-    for (const worker of [...this.#workers, ...this.#leaving]) worker.closeSockets()
+    for (const worker of [...this.#workers, ...this.#left]) worker.closeSockets()
   }
 
   async swap(part: Part): Promise<RunningWorker | undefined> {
@@ -224,11 +224,10 @@ class Group implements GroupRuntime {
   }
 
   #leave(worker: RunningWorker): void {
-    this.#leaving.add(worker)
+    this.#left.push(worker)
     void worker
       .idle({ requestMs: LIMITS.drainMs, answerMs: LIMITS.drainMs, sockets: false })
       .then(() => worker.close())
-      .finally(() => this.#leaving.delete(worker))
   }
 
   async end(): Promise<void> {
@@ -241,6 +240,7 @@ class Group implements GroupRuntime {
   async dispose(): Promise<void> {
     this.#inside.stopHeartbeat()
     this.#inside.end.stop()
+    this.closeSockets()
     await Promise.all([this.#inside.runtime.dispose(), this.#close()])
   }
 
@@ -248,7 +248,7 @@ class Group implements GroupRuntime {
     this.#inside.stopHeartbeat()
     this.#inside.inspected?.[Symbol.dispose]()
     this.#inside.stage.cast.output.close()
-    await Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.close()))
+    await Promise.all([...this.#workers, ...this.#left].map((worker) => worker.close()))
   }
 }
 
@@ -280,6 +280,7 @@ function openWorker(
     held: scope.breakAtStart === true ? inspectorOf(scope.app).debugger(config.name) : undefined,
     endRuntime: () => end.because('timeout', part),
     ended: end.ended,
+    isStopped: () => end.isStopped,
     control,
     worker: name,
     config: (part.built?.settings ?? member.settings()).config,

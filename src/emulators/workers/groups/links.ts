@@ -53,6 +53,16 @@ function linksOf({ name, config, options }: Linked, names: ReadonlySet<string>):
     ...queues.map((queue) => `queue:${queue}`),
     ...secrets.map(({ store }) => `secrets:${store}`),
     ...config.workflows.map((workflow) => `workflow:${workflow.name}`),
+    ...sharedBy(options),
+  ]
+}
+
+/** What keeps its data in one place for everyone who is bound to it. */
+export function sharedBy({ images, stream, helloWorld = {} }: MiniflareBindings): readonly string[] {
+  return [
+    ...(images === undefined ? [] : ['images']),
+    ...(stream === undefined ? [] : ['stream']),
+    ...(Object.keys(helloWorld).length === 0 ? [] : ['hello-world']),
   ]
 }
 

@@ -130,8 +130,9 @@ export class Place {
       return
     }
     void this.arrival().then((seated) => {
-      if (seated !== undefined) seated.worker.upgrade(incoming, socket, head, context)
-      else if (!socket.destroyed) socket.end(upgradeAnswer('ended'))
+      if (socket.destroyed) return
+      if (seated === undefined) socket.end(upgradeAnswer('ended'))
+      else seated.worker.upgrade(incoming, socket, head, context)
     })
   }
 

@@ -216,7 +216,8 @@ class Register implements Groups {
       for (const mate of this.#places.values())
         if (place.runtime !== undefined && mate.runtime === place.runtime) reached.add(mate)
     }
-    return [...reached]
+    // In the project's order: the first one of a runtime speaks for it, whoever was built first.
+    return [...this.#places.values()].filter((place) => reached.has(place))
   }
 
   #connectedTo(place: Place, wishes: ReadonlyMap<Place, BuiltWorker>): readonly Place[] {

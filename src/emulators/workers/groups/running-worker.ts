@@ -36,6 +36,8 @@ export interface RunningOptions {
   endRuntime(): Promise<void>
   /** Resolves with why the runtime ended, and never when it was disposed. */
   readonly ended: Promise<EndKind>
+  /** Whether the runtime is ended on purpose: a reload waited for its requests as long as it could. */
+  isStopped(): boolean
   readonly control: Control
   /** Its name in the runtime. */
   readonly worker: string
@@ -206,7 +208,7 @@ async function judge(error: unknown, context: RequestContext, options: RunningOp
     return { answer: 'exceeded', fault, isNews: (await endWithin(options.ended, 0)) === undefined }
   }
   if (!(error instanceof UpstreamError) || error.code === 'FLEXI_BAD_REQUEST') throw error
-  const kind = await endWithin(options.ended, END_NEWS_MS)
+  const kind = options.isStopped() ? 'crash' : await endWithin(options.ended, END_NEWS_MS)
   if (kind === undefined) throw error
   return { answer: kind === 'crash' ? 'ended' : 'exceeded', isNews: false }
 }

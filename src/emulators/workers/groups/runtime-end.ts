@@ -19,6 +19,7 @@ export interface End {
   because(kind: EndKind, part: ComposedPart | undefined): Promise<void>
   /** What ends now ends as it should. */
   stop(): void
+  readonly isStopped: boolean
 }
 
 /** Cloudflare's default for CPU time on its paid plan. */
@@ -52,6 +53,9 @@ export function watchEnd(runtime: Runtime, castOf: () => Cast): End {
   return {
     ended,
     because,
+    get isStopped() {
+      return stopped
+    },
     stop() {
       stopped = true
       stopMemory()

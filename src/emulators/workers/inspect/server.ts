@@ -83,11 +83,13 @@ export class InspectServer implements Disposable {
     const id = (incoming.url ?? '').slice(1).split('?')[0]
     const target = this.#options.targets().find((one) => one.id === id)
     const isAllowed = localHost(incoming) !== undefined && !isWebPage(incoming.headers.origin)
+    // Nobody else listens to it from here on: a client that is gone must not end us.
+    socket.on('error', () => socket.destroy())
     if (!isAllowed || target === undefined) {
-      socket.end(`HTTP/1.1 ${isAllowed ? '404 Not Found' : '403 Forbidden'}\r\nConnection: close\r\n\r\n`)
+      const status = isAllowed ? '404 Not Found' : '403 Forbidden'
+      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy())
       return
     }
-    socket.on('error', () => socket.destroy())
     this.#sockets.handleUpgrade(incoming, socket, head, (client) => target.connect(client))
   }
 

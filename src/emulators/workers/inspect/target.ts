@@ -61,8 +61,10 @@ export class Target {
     return {
       ready: this.#session?.arrived ?? Promise.resolve(),
       [Symbol.dispose]: () => {
-        const isLast = this.#runs.at(-1) === run
-        this.#runs.splice(this.#runs.indexOf(run), 1)
+        const at = this.#runs.indexOf(run)
+        if (at === -1) return
+        const isLast = at === this.#runs.length - 1
+        this.#runs.splice(at, 1)
         if (isLast) void this.#session?.lead(this.#runs.at(-1)?.worker)
       },
     }
@@ -70,6 +72,7 @@ export class Target {
 
   /** One debugger at a time, because workerd knows but one. */
   connect(client: WebSocket): void {
+    client.on('error', () => client.terminate())
     if (this.#session?.isAlive === true) {
       this.#options.tell(
         'warn',
@@ -90,7 +93,6 @@ export class Target {
     client.once('close', () => {
       if (this.#session === session) void this.#leave()
     })
-    client.on('error', () => client.terminate())
     // workerd takes one debugger after the other.
     void this.#left.then(() => {
       if (this.#session === session) void session.lead(this.#runs.at(-1)?.worker)
