@@ -116,8 +116,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     await https?.introduce(gateway.url)
     return appOf(live, gateway, onEvent, { apis, https, ports, note })
   } catch (error) {
-    await ports[Symbol.asyncDispose]()
-    await gateway?.[Symbol.asyncDispose]()
+    await Promise.all([ports[Symbol.asyncDispose](), gateway?.[Symbol.asyncDispose]()])
     await apis[Symbol.asyncDispose]()
     await live[Symbol.asyncDispose]()
     https?.[Symbol.dispose]()

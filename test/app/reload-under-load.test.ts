@@ -163,6 +163,8 @@ describe(`${CONNECTIONS} kept-alive connections and open WebSockets do not notic
     const load = new Load(Number(new URL(serving.app.url).port), ['one', 'second'])
     for (let n = 1; n <= RELOADS; n += 1) {
       await serving.rewrite(file(n))
+      // Each connection asks under each file, however fast the files follow one another.
+      await expect.poll(() => load.requests, { interval: 1 }).toBeGreaterThan(CONNECTIONS * n)
       const heard = await Promise.all(sockets.map((socket) => echoes(socket, `${n}`)))
       expect(heard).toEqual([true, true, true, true])
     }
