@@ -21,7 +21,7 @@ export const LIMITS = {
   drainMs: 30_000,
   /** Quiet time after a file event before it is acted on. Editors write in bursts. */
   debounceMs: 10,
-  /** The same for a single source file: editors write it in one piece. */
+  /** The same for a single source file: editors write it in one piece, and the same source built twice is no second reload. */
   debounceSourceMs: 3,
   /** Request bytes that flexi itself buffers for event-shaped functions and native libraries. */
   bodyBytesMax: 64 * 1024 * 1024,

@@ -98,8 +98,8 @@ export function createBurst(options: Pick<WatcherOptions, 'debounceMs' | 'onChan
   }
 }
 
-/** What people save one at a time, and editors write in one piece. */
-const SOURCE = /\.(?:[cm]?[jt]sx?|py|json[c5]?|toml|ya?ml|html?|css|ini)$/
+/** What editors write in one piece, and what comes out the same when it is built once too often. */
+const SOURCE = /\.(?:[cm]?[jt]sx?|py)$/
 
 function quietMs(paths: ReadonlySet<string>): number {
   const [only] = paths
