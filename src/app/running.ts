@@ -3,8 +3,9 @@ import { join } from 'node:path'
 
 import type { DevEvent } from '../core/events.ts'
 import type { AbsolutePath } from '../core/place.ts'
+import { isAlive } from '../core/processes.ts'
 import type { Project } from '../core/project.ts'
-import { stateDirectoryOf } from './files.ts'
+import { makeStateDirectory, stateDirectoryOf } from './files.ts'
 
 /** Where a server of a folder listens. */
 export interface RunningServer {
@@ -26,10 +27,11 @@ export async function announceServer(
 ): Promise<AsyncDisposable> {
   const other = await runningServer(directory)
   if (other !== undefined && other.pid !== process.pid) meet(other)
+  if (control === undefined) return { [Symbol.asyncDispose]: () => Promise.resolve() }
   const folder = folderOf(directory)
   const file = join(folder, `${process.pid}.json`)
-  if (control === undefined) return { [Symbol.asyncDispose]: () => Promise.resolve() }
-  await mkdir(folder, { recursive: true })
+  await makeStateDirectory(directory)
+    .then(() => mkdir(folder, { recursive: true }))
     .then(() => writeFile(file, `${JSON.stringify({ pid: process.pid, control })}\n`))
     .catch(() => undefined)
   return { [Symbol.asyncDispose]: () => rm(file, { force: true }).catch(() => undefined) }
@@ -68,15 +70,5 @@ function parse(text: string): RunningServer | undefined {
     return typeof pid === 'number' && typeof control === 'string' ? { pid, control } : undefined
   } catch {
     return undefined
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // EPERM: it is there, and somebody else's.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

@@ -8,14 +8,7 @@ import { byteSize, duration } from '../terminal/duration.ts'
 import { nameColour, paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
 import { FlexiCommand } from './flexi-command.ts'
-import {
-  environmentFlag,
-  environmentWith,
-  optionalFile,
-  projectArgs,
-  projectDirectory,
-  projectFlags,
-} from './options.ts'
+import { projectArgs, projectDirectory, sourceFlags, sourcesOf } from './options.ts'
 
 interface BuiltFunction {
   readonly name: string
@@ -40,8 +33,7 @@ export default class Build extends FlexiCommand {
   ]
   static override readonly args = projectArgs
   static override readonly flags = {
-    ...projectFlags,
-    env: environmentFlag,
+    ...sourceFlags,
     out: Flags.string({
       helpValue: 'DIR',
       summary: 'Write here. Default: dist in the folder of the project.',
@@ -58,8 +50,7 @@ export default class Build extends FlexiCommand {
     const functions = await buildProject({
       directory,
       outDirectory,
-      environment: environmentWith(flags.env),
-      configFile: optionalFile(flags.config),
+      ...sourcesOf(flags),
     })
     this.print(buildLines({ directory: outDirectory, functions }))
     return { directory: outDirectory, functions }

@@ -4,14 +4,7 @@ import { projectLines } from '../terminal/banner.ts'
 import { faultLines } from '../terminal/faults.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { FlexiCommand } from './flexi-command.ts'
-import {
-  environmentFlag,
-  environmentWith,
-  optionalFile,
-  projectArgs,
-  projectDirectory,
-  projectFlags,
-} from './options.ts'
+import { projectArgs, projectDirectory, sourceFlags, sourcesOf } from './options.ts'
 
 interface CheckResult {
   readonly directory: string
@@ -30,7 +23,7 @@ export default class Check extends FlexiCommand {
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> --json ./api' },
   ]
   static override readonly args = projectArgs
-  static override readonly flags = { ...projectFlags, env: environmentFlag }
+  static override readonly flags = sourceFlags
 
   async run(): Promise<CheckResult> {
     const { args, flags } = await this.parse(Check)
@@ -38,8 +31,7 @@ export default class Check extends FlexiCommand {
     const { checkProject } = await import('../app.ts')
     const { project, routes } = await checkProject({
       directory,
-      environment: environmentWith(flags.env),
-      configFile: optionalFile(flags.config),
+      ...sourcesOf(flags),
     })
     const result = {
       directory,

@@ -6,12 +6,11 @@ import { LOG_LEVELS, type LogLevel } from '../core/log.ts'
 import type { DevOutput } from './dev-session.ts'
 import {
   credentialsFlag,
-  environmentFlag,
-  environmentWith,
   optionalFile,
   projectArgs,
   projectDirectory,
-  projectFlags,
+  sourceFlags,
+  sourcesOf,
 } from './options.ts'
 
 const INSPECT_PORT = '9229'
@@ -39,8 +38,7 @@ export default class Dev extends Command {
   ]
   static override readonly args = projectArgs
   static override readonly flags = {
-    ...projectFlags,
-    env: environmentFlag,
+    ...sourceFlags,
     port: Flags.integer({
       char: 'p',
       min: 0,
@@ -107,9 +105,8 @@ export default class Dev extends Command {
       host: flags.host,
       https: flags.https,
       portIsFixed: false,
-      configFile: optionalFile(flags.config),
+      ...sourcesOf(flags),
       envFile: optionalFile(flags['env-file']),
-      environment: environmentWith(flags.env),
       watch: flags.watch,
       inspectPort: flags.inspect ?? flags['inspect-brk'],
       passCredentials: flags['aws-credentials'],

@@ -20,16 +20,28 @@ export const projectFlags = {
   }),
 }
 
-/** As `wrangler dev --env`. */
-export const environmentFlag = Flags.string({
-  char: 'e',
-  helpValue: 'NAME',
-  summary: 'Environment of the wrangler file, where no flexi.jsonc names one. Default: $CLOUDFLARE_ENV.',
-})
+/** What a command takes that reads all of a project. */
+export const sourceFlags = {
+  ...projectFlags,
+  // As `wrangler dev --env`.
+  env: Flags.string({
+    char: 'e',
+    helpValue: 'NAME',
+    summary: 'Environment of the wrangler file, where no flexi.jsonc names one. Default: $CLOUDFLARE_ENV.',
+  }),
+}
 
-/** The shell's variables, with the environment that a flag chose. */
-export function environmentWith(name: string | undefined): NodeJS.ProcessEnv {
-  return name === undefined ? process.env : { ...process.env, CLOUDFLARE_ENV: name }
+/** What those flags say of where a project is read from. @throws FlexiError FLEXI_NO_INPUT. */
+export function sourcesOf(flags: {
+  readonly config?: string | undefined
+  readonly env?: string | undefined
+}): {
+  readonly configFile: AbsolutePath | undefined
+  readonly environment: NodeJS.ProcessEnv
+} {
+  const { config, env } = flags
+  const environment = env === undefined ? process.env : { ...process.env, CLOUDFLARE_ENV: env }
+  return { configFile: optionalFile(config), environment }
 }
 
 /** Nothing of the shell reaches functions unasked, least of all what opens an account. */

@@ -8,14 +8,7 @@ import type { AbsolutePath } from '../core/place.ts'
 import { byteSize } from '../terminal/duration.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { FlexiCommand } from './flexi-command.ts'
-import {
-  environmentFlag,
-  environmentWith,
-  optionalFile,
-  projectArgs,
-  projectDirectory,
-  projectFlags,
-} from './options.ts'
+import { projectArgs, projectDirectory, sourceFlags, sourcesOf } from './options.ts'
 
 export default class Types extends FlexiCommand {
   static override readonly summary = 'Write the TypeScript types of what each Worker finds in env.'
@@ -31,8 +24,7 @@ export default class Types extends FlexiCommand {
   ]
   static override readonly args = projectArgs
   static override readonly flags = {
-    ...projectFlags,
-    env: environmentFlag,
+    ...sourceFlags,
     check: Flags.boolean({ summary: 'Write nothing, and exit with 1 when a file is out of date.' }),
     'env-interface': Flags.string({
       default: 'Env',
@@ -53,8 +45,7 @@ export default class Types extends FlexiCommand {
     const { writeWorkerTypes } = await import('../app/worker-types.ts')
     const reports = await writeWorkerTypes({
       directory: projectDirectory(args.dir),
-      configFile: optionalFile(flags.config),
-      environment: environmentWith(flags.env),
+      ...sourcesOf(flags),
       name: flags.function,
       interfaceName: interfaceName(flags['env-interface']),
       includeRuntime: flags['include-runtime'],

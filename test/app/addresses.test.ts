@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -207,6 +207,12 @@ describe('the note of a running server', () => {
     expect(await runningServer(directory)).toEqual({ pid: process.pid, control: `${app.url}/_flexi` })
     await app[Symbol.asyncDispose]()
     expect(await runningServer(directory)).toBeUndefined()
+  })
+
+  test('is nothing that a repository would take up, also where no function keeps anything', async () => {
+    await writeFile(join(folder.path, 'proxy.ini'), '/ = ./\n')
+    await using _app = await start()
+    expect(await readFile(join(folder.path, '.flexi/.gitignore'), 'utf8')).toBe('*\n')
   })
 
   test('of a server that was killed counts no more, and goes', async () => {

@@ -6,9 +6,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { ServedFunction } from '../../src/app/served-function.ts'
 import type { DevEvent } from '../../src/core/events.ts'
-import type { Code, Emulator, FunctionConfig, FunctionScope, Instance } from '../../src/core/function.ts'
-import { silentLogger } from '../../src/core/log.ts'
+import type { Code, Emulator, FunctionConfig, Instance } from '../../src/core/function.ts'
 import type { AbsolutePath, Revision } from '../../src/core/place.ts'
+import { testScope } from '../scope.ts'
 
 /** A provider whose builds end when the test says so; its instances answer `invoke` with the revision they run. */
 class Workshop {
@@ -71,16 +71,7 @@ const config = (timeoutMs: number): FunctionConfig => ({
 })
 
 async function open(workshop: Workshop): Promise<ServedFunction> {
-  const scope: FunctionScope = {
-    log: silentLogger,
-    app: {},
-    mode: 'dev',
-    stateDirectory: directory,
-    threads: 1,
-    endpoints: () => ({ origin: undefined }),
-    output: () => undefined,
-    report: () => undefined,
-  }
+  const scope = testScope(directory, { stateDirectory: directory })
   return ServedFunction.open(config(1), {
     emulator: workshop.emulator,
     scope,

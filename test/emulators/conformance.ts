@@ -11,7 +11,6 @@ import type {
   Emulator,
   FunctionConfig,
   FunctionFault,
-  FunctionScope,
   FunctionSource,
   OutputLine,
 } from '../../src/core/function.ts'
@@ -19,6 +18,7 @@ import { silentLogger } from '../../src/core/log.ts'
 import type { AbsolutePath } from '../../src/core/place.ts'
 import { openGateway, type Gateway } from '../../src/gateway/gateway.ts'
 import { Pool } from '../../src/instances/pool.ts'
+import { testScope } from '../scope.ts'
 
 /** What a provider's truth allows. A missing ability is a reason, printed with the test that it stands for. */
 export interface Conformance {
@@ -77,16 +77,12 @@ export async function serveFunction(
   const lines: OutputLine[] = []
   const config = await install(directory)
   let origin: string | undefined
-  const scope: FunctionScope = {
-    log: silentLogger,
-    app: {},
-    mode: 'dev',
-    stateDirectory: join(directory, '.flexi') as AbsolutePath,
+  const scope = testScope(directory, {
     threads: 2,
     endpoints: () => ({ origin }),
     output: (line) => lines.push(line),
     report: (fault) => faults.push(fault),
-  }
+  })
   const source: FunctionSource = await emulator.open(config, scope)
   const pool = new Pool({ name: config.name, log: silentLogger })
   const gateway = await openGateway({

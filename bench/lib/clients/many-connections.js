@@ -2,6 +2,8 @@
 // A closed loop: nobody's next request waits behind another one's answer, and nothing is corrected.
 import { connect } from 'node:net'
 
+import { isComplete, timesOf } from './answers.js'
+
 const [, , url, seconds, connections] = process.argv
 const { hostname, port, pathname, host } = new URL(url)
 const REQUEST = `GET ${pathname} HTTP/1.1\r\nhost: ${host}\r\n\r\n`
@@ -38,22 +40,8 @@ function open() {
   socket.on('close', () => sockets.delete(socket) && open())
 }
 
-function isComplete(text) {
-  const headEnd = text.indexOf('\r\n\r\n')
-  if (headEnd === -1) return false
-  const length = /^content-length: *(\d+)/im.exec(text.slice(0, headEnd + 2))
-  return length === null ? text.endsWith('\r\n0\r\n\r\n') : text.length >= headEnd + 4 + Number(length[1])
-}
-
 function report() {
-  const sorted = Float64Array.from(samples).sort()
-  const at = (share) => sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)]
-  const times = { p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), maxMs: at(1) }
-  const result = {
-    requests: sorted.length,
-    requestsPerSecond: sorted.length / Number(seconds),
-    failures,
-    ...times,
-  }
+  const times = timesOf(samples)
+  const result = { ...times, requestsPerSecond: times.requests / Number(seconds), failures }
   process.stdout.write(JSON.stringify(result), () => process.exit(0))
 }

@@ -2,6 +2,8 @@
 // It reads the socket itself: node:http's client takes longer than the servers it would time.
 import { connect } from 'node:net'
 
+import { isComplete, timesOf } from './answers.js'
+
 const [, , url, seconds] = process.argv
 const { hostname, port, pathname, host } = new URL(url)
 const REQUEST = `GET ${pathname} HTTP/1.1\r\nhost: ${host}\r\n\r\n`
@@ -47,17 +49,7 @@ function read(text) {
   else send()
 }
 
-function isComplete(text) {
-  const headEnd = text.indexOf('\r\n\r\n')
-  if (headEnd === -1) return false
-  const length = /^content-length: *(\d+)/im.exec(text.slice(0, headEnd + 2))
-  return length === null ? text.endsWith('\r\n0\r\n\r\n') : text.length >= headEnd + 4 + Number(length[1])
-}
-
 function report() {
   socket.removeAllListeners('end').destroy()
-  const sorted = Float64Array.from(samples).sort()
-  const at = (share) => sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)]
-  const result = { requests: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), p999Ms: at(0.999), maxMs: at(1) }
-  process.stdout.write(JSON.stringify(result))
+  process.stdout.write(JSON.stringify(timesOf(samples)))
 }

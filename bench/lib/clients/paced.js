@@ -2,6 +2,8 @@
 // A request that is due while all connections wait is sent late, and timed from when it was due: a server that stalls cannot hide it.
 import { connect } from 'node:net'
 
+import { isComplete, timesOf } from './answers.js'
+
 const [, , url, rateText, secondsText, connectionsText] = process.argv
 const { hostname, port, pathname, host } = new URL(url)
 const REQUEST = `GET ${pathname} HTTP/1.1\r\nhost: ${host}\r\n\r\n`
@@ -61,13 +63,6 @@ function read(socket, text) {
   else send(socket, dueAt)
 }
 
-function isComplete(text) {
-  const headEnd = text.indexOf('\r\n\r\n')
-  if (headEnd === -1) return false
-  const length = /^content-length: *(\d+)/im.exec(text.slice(0, headEnd + 2))
-  return length === null ? text.endsWith('\r\n0\r\n\r\n') : text.length >= headEnd + 4 + Number(length[1])
-}
-
 function report() {
   clearInterval(timer)
   for (const socket of sockets)
@@ -75,16 +70,6 @@ function report() {
       .removeAllListeners('error')
       .on('error', () => undefined)
       .destroy()
-  const sorted = Float64Array.from(samples).sort()
-  const at = (share) => sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)]
-  const result = {
-    requests: sorted.length,
-    failures,
-    unanswered: late.length,
-    p50Ms: at(0.5),
-    p99Ms: at(0.99),
-    p999Ms: at(0.999),
-    maxMs: at(1),
-  }
+  const result = { ...timesOf(samples), failures, unanswered: late.length }
   process.stdout.write(JSON.stringify(result))
 }

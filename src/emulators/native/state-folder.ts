@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 
 import type { Logger } from '../../core/log.ts'
 import type { AbsolutePath } from '../../core/place.ts'
+import { isAlive } from '../../core/processes.ts'
 
 export interface StateFolderOptions {
   /** `.flexi/` of the project. */
@@ -100,14 +101,5 @@ function removeOurs(): void {
     } catch {
       // The next start tries again.
     }
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }

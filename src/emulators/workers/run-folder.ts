@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 import type { AbsolutePath } from '../../core/place.ts'
+import { startedAt } from '../../core/processes.ts'
 
 /** What one runtime needs on the disk while it runs. */
 export interface RunFolder {
@@ -102,12 +103,7 @@ async function noteOf(pid: number | undefined): Promise<ProcessNote | undefined>
 
 /** When a process began, in words that compare; undefined when there is none. */
 async function startOf(pid: number): Promise<string | undefined> {
-  if (process.platform === 'linux') {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-    // The name before it may hold spaces and brackets. Source: proc(5), fields 3 and 22.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
-  }
+  if (process.platform === 'linux') return startedAt(pid)
   const { stdout } = await promisify(execFile)('ps', ['-o', 'lstart=', '-p', String(pid)]).catch(() => ({
     stdout: '',
   }))

@@ -17,6 +17,7 @@ import type { AbsolutePath } from '../../../src/core/place.ts'
 import { lambda } from '../../../src/emulators/lambda/index.ts'
 import { Pool } from '../../../src/instances/pool.ts'
 import type { FrontEndRequest } from '../../../src/emulators/lambda/front-ends/front-end.ts'
+import { testScope } from '../../scope.ts'
 
 export type Files = Readonly<Record<string, string>>
 
@@ -59,17 +60,12 @@ export async function prepareFunction(
   const directory = await temporaryFolder(files)
   const faults: FunctionFault[] = []
   const lines: OutputLine[] = []
-  const scope: FunctionScope = {
-    log: silentLogger,
-    app: {},
-    mode: 'dev',
-    stateDirectory: join(directory, '.flexi') as AbsolutePath,
-    threads: 1,
+  const scope = testScope(directory, {
     passCredentials,
     endpoints: () => ({ origin: 'http://127.0.0.1:8069', control: 'http://127.0.0.1:8069/_flexi' }),
     output: (line) => lines.push(line),
     report: (fault) => faults.push(fault),
-  }
+  })
   const source = await lambda.open(
     {
       name: 'tested',

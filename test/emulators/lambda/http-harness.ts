@@ -3,7 +3,7 @@ import { request, type IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 
 import type { SocketFetcher } from '../../../src/core/fetcher.ts'
-import type { FunctionConfig, FunctionFault, FunctionScope } from '../../../src/core/function.ts'
+import type { FunctionConfig, FunctionFault } from '../../../src/core/function.ts'
 import { createLogger, silentLogger } from '../../../src/core/log.ts'
 import type { AbsolutePath } from '../../../src/core/place.ts'
 import { parseTemplate, type RouteRule } from '../../../src/core/route.ts'
@@ -14,6 +14,7 @@ import { openGateway } from '../../../src/gateway/gateway.ts'
 import type { BoundRoute } from '../../../src/gateway/route-table.ts'
 import { Pool } from '../../../src/instances/pool.ts'
 import { temporaryFolder } from './harness.ts'
+import { testScope } from '../../scope.ts'
 
 interface ApiRoute {
   /** `GET /users/{id}`, `ANY /{proxy+}`, `$default`. */
@@ -128,16 +129,7 @@ async function openPool(name: string, { directory, faults, config: more }: PoolP
     ...more,
     options: { handler: `app.${name}` },
   }
-  const scope: FunctionScope = {
-    log: silentLogger,
-    app: {},
-    mode: 'serve',
-    stateDirectory: join(directory, '.flexi') as AbsolutePath,
-    threads: 1,
-    endpoints: () => ({ origin: undefined }),
-    output: () => undefined,
-    report: (fault) => faults.push(fault),
-  }
+  const scope = testScope(directory, { mode: 'serve', report: (fault) => faults.push(fault) })
   const source = await lambda.open(config, scope)
   const pool = new Pool({ name, log: silentLogger })
   await pool.replace(await source.build())

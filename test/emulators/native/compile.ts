@@ -17,6 +17,7 @@ import type { Pool } from '../../../src/instances/pool.ts'
 import { watchFolder } from '../../../src/watch/watcher.ts'
 import { native } from '../../../src/emulators/native/index.ts'
 import { serveFunction, type Served } from '../conformance.ts'
+import { testScope } from '../../scope.ts'
 
 export const FIXTURES = join(import.meta.dirname, '../../fixtures/native')
 const INCLUDE = join(import.meta.dirname, '../../../include')
@@ -72,16 +73,7 @@ export async function temporaryFolder(): Promise<AsyncDisposable & { readonly pa
 }
 
 export function scopeOf(directory: AbsolutePath, lines: OutputLine[] = []): FunctionScope {
-  return {
-    log: silentLogger,
-    app: {},
-    mode: 'dev',
-    stateDirectory: join(directory, '.flexi') as AbsolutePath,
-    threads: 2,
-    endpoints: () => ({ origin: undefined }),
-    output: (line) => lines.push(line),
-    report: () => undefined,
-  }
+  return testScope(directory, { threads: 2, output: (line) => lines.push(line) })
 }
 
 export interface OpenedSource extends AsyncDisposable {

@@ -7,7 +7,8 @@ import { FlexiError } from '../../../src/core/errors.ts'
 import type { ApiFunction } from '../../../src/core/function.ts'
 import { Crons, type Clock } from '../../../src/emulators/workers/api/crons.ts'
 import type { ControlRequest } from '../../../src/emulators/workers/control/control.ts'
-import { isDue, UTC, zoneOf, type Zone } from '../../../src/emulators/workers/events/cron-clock.ts'
+import type { WallClock } from '../../../src/core/wall-clock.ts'
+import { isDue, UTC, zoneOf } from '../../../src/emulators/workers/events/cron-clock.ts'
 import type { Member } from '../../../src/emulators/workers/groups/groups.ts'
 import { matches, parseCron } from '../../../src/emulators/workers/events/cron.ts'
 
@@ -17,7 +18,7 @@ const MINUTE_MS = 60_000
 function firings(
   cron: string,
   after: string,
-  { count = 3, zone = UTC }: { count?: number; zone?: Zone } = {},
+  { count = 3, zone = UTC }: { count?: number; zone?: WallClock } = {},
 ) {
   const parsed = parseCron(cron)
   const found: string[] = []

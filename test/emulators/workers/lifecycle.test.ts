@@ -7,12 +7,12 @@ import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import type { FunctionScope } from '../../../src/core/function.ts'
-import { silentLogger } from '../../../src/core/log.ts'
 import type { AbsolutePath } from '../../../src/core/place.ts'
 import { NO_RESOURCES } from '../../../src/emulators/workers/control/worker.ts'
 import { workers } from '../../../src/emulators/workers/index.ts'
 import { startRuntime } from '../../../src/emulators/workers/runtime.ts'
 import { lay, MINIMAL, runtimes, serveWorker, write } from './serve.ts'
+import { testScope } from '../../scope.ts'
 
 const DIST = resolve(import.meta.dirname, '../../../dist/emulators/workers/index.js')
 
@@ -23,16 +23,7 @@ beforeEach(async () => {
 })
 afterEach(async () => rm(directory, { recursive: true, force: true }))
 
-const scope = (): FunctionScope => ({
-  log: silentLogger,
-  app: {},
-  mode: 'dev',
-  stateDirectory: join(directory, '.flexi') as AbsolutePath,
-  threads: 1,
-  endpoints: () => ({ origin: undefined }),
-  output: () => undefined,
-  report: () => undefined,
-})
+const scope = (): FunctionScope => testScope(directory)
 
 /** A program of its own that starts the worker in `directory`, tells workerd's pid and then does what `ending` says. */
 async function startParent(ending: string): Promise<{ parent: ChildProcess; pid: number }> {

@@ -10,6 +10,7 @@ import { workers } from '../../../src/emulators/workers/index.ts'
 import { openGateway, type Gateway } from '../../../src/gateway/gateway.ts'
 import { Pool } from '../../../src/instances/pool.ts'
 import { write } from './serve.ts'
+import { testScope } from '../../scope.ts'
 
 export interface WorkerText {
   /** Keys of its wrangler file besides name, main and compatibility_date. */
@@ -109,17 +110,12 @@ async function openWorker(name: string, opening: Opening): Promise<ProjectWorker
   if (config === undefined) throw new Error('no worker was found')
   const faults: FunctionFault[] = []
   const lines: OutputLine[] = []
-  const scope: FunctionScope = {
-    log: silentLogger,
+  const scope = testScope(directory, {
     app,
-    mode: 'dev',
-    stateDirectory: join(directory, '.flexi') as AbsolutePath,
-    threads: 1,
-    endpoints: () => ({ origin: undefined }),
     output: (line) => lines.push(line),
     report: (fault) => faults.push(fault),
     ...overrides,
-  }
+  })
   const source = await workers.open(config, scope)
   const pool = new Pool({ name: config.name, log: silentLogger })
   pools.set(name, pool)

@@ -2,18 +2,13 @@ import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import type {
-  FunctionConfig,
-  FunctionFault,
-  FunctionScope,
-  FunctionSource,
-  OutputLine,
-} from '../../../src/core/function.ts'
+import type { FunctionConfig, FunctionFault, FunctionSource, OutputLine } from '../../../src/core/function.ts'
 import { silentLogger } from '../../../src/core/log.ts'
 import type { AbsolutePath } from '../../../src/core/place.ts'
 import { workers } from '../../../src/emulators/workers/index.ts'
 import { openGateway, type Gateway } from '../../../src/gateway/gateway.ts'
 import { Pool } from '../../../src/instances/pool.ts'
+import { testScope } from '../../scope.ts'
 
 const FIXTURES = join(import.meta.dirname, '../../fixtures/workers')
 const NODE_MODULES = join(import.meta.dirname, '../../../node_modules')
@@ -41,16 +36,11 @@ export async function serveTeam(
   await prepare(directory)
   const faults: FunctionFault[] = []
   const lines: OutputLine[] = []
-  const scope: FunctionScope = {
-    log: silentLogger,
-    app: {},
-    mode: 'dev',
-    stateDirectory: join(directory, '.flexi') as AbsolutePath,
+  const scope = testScope(directory, {
     threads: 2,
-    endpoints: () => ({ origin: undefined }),
     output: (line) => lines.push(line),
     report: (fault) => faults.push(fault),
-  }
+  })
   const sources = new Map<string, FunctionSource>()
   const pools = new Map<string, Pool>()
   for (const folder of folders) {

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { isAlive, startedAt } from '../../../core/processes.ts'
 import { uniqueName } from './journal-lines.ts'
 
 /** `events.1234-567890.1a2b3c4d.journal`: whose it is says its name; `0-0` is nobody's. */
@@ -14,7 +14,7 @@ const open = new Set<string>()
 
 /** A path for a journal of this process. Forget it with `forget`. */
 export function ownPath(directory: string, name: string): string {
-  const path = join(directory, `${name}.${process.pid}-${startedAt(process.pid)}.${uniqueName()}.journal`)
+  const path = join(directory, `${name}.${process.pid}-${startOf(process.pid)}.${uniqueName()}.journal`)
   open.add(path)
   return path
 }
@@ -69,32 +69,11 @@ function isLeft(path: string, match: RegExpExecArray | null, name: string): bool
   const [, of, pid, started] = match ?? []
   if (of !== name || pid === undefined || started === undefined) return false
   if (pid === '0') return true
-  const isOurs = Number(pid) === process.pid && started === startedAt(process.pid)
-  return isOurs ? !open.has(path) : !isAlive(Number(pid)) || startedAt(Number(pid)) !== started
+  const isOurs = Number(pid) === process.pid && started === startOf(process.pid)
+  return isOurs ? !open.has(path) : !isAlive(Number(pid)) || startOf(Number(pid)) !== started
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    // Nobody may have asked yet how it ended.
-    return !/^[ZX]/.test(statusOf(pid)[0] ?? '')
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
-}
-
-/** When a process started, as Linux counts it: numbers of processes come again. `0` where nobody says it. */
-function startedAt(pid: number): string {
-  return statusOf(pid)[19] ?? '0'
-}
-
-/** What Linux says of a process, from its state on; nothing elsewhere. */
-function statusOf(pid: number): readonly string[] {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The name may hold anything.
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return []
-  }
+/** `0` where nobody says it. */
+function startOf(pid: number): string {
+  return startedAt(pid) ?? '0'
 }

@@ -2,7 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 import { errorMessage } from '../../../core/errors.ts'
 import type { ApiHost, FunctionConfig, OutputLine } from '../../../core/function.ts'
-import { isDue, UTC, zoneOf, type Zone } from '../events/cron-clock.ts'
+import type { WallClock } from '../../../core/wall-clock.ts'
+import { isDue, UTC, zoneOf } from '../events/cron-clock.ts'
 import { parseCron, type Cron } from '../events/cron.ts'
 import { trigger } from '../events/trigger.ts'
 import type { Groups, Member } from '../groups/groups.ts'
@@ -45,7 +46,7 @@ export class Crons implements AsyncDisposable {
   readonly #groups: CronsOptions['groups']
   readonly #clock: Clock
   readonly #parsed = new Map<string, Cron>()
-  readonly #zones = new Map<string, Zone>()
+  readonly #zones = new Map<string, WallClock>()
   readonly #running = new Set<Promise<void>>()
   /** By function: what was said of its crons. */
   readonly #announced = new Map<string, string>()
@@ -148,7 +149,7 @@ export class Crons implements AsyncDisposable {
     }
   }
 
-  #zone({ options }: FunctionConfig): Zone {
+  #zone({ options }: FunctionConfig): WallClock {
     const name = options['time_zone']
     return typeof name === 'string' ? known(this.#zones, name, zoneOf) : UTC
   }

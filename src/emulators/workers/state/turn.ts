@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 
 import { FlexiError } from '../../../core/errors.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
+import { isAlive } from '../../../core/processes.ts'
 
 /** Commands are short; one that waits longer than this waits for something that hangs. */
 const WAIT_MS = 30_000
@@ -54,14 +55,4 @@ const WRITE_MS = 2_000
 async function isFresh(file: string): Promise<boolean> {
   const found = await stat(file).catch(() => undefined)
   return found !== undefined && Date.now() - found.mtimeMs < WRITE_MS
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // EPERM: it is there, and somebody else's.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
 }

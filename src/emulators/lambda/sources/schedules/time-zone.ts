@@ -1,7 +1,7 @@
+import { wallClock, type WallClock } from '../../../../core/wall-clock.ts'
+
 /** How the clocks of a place stand. */
-export interface TimeZone {
-  /** Milliseconds since 1970, as a clock on the wall there would say it if it were UTC's. */
-  wallTime(instant: number): number
+export interface TimeZone extends Pick<WallClock, 'wallTime'> {
   /** When the clocks there show it for the first time; undefined where they leap over it. */
   instant(wallTime: number): number | undefined
 }
@@ -10,29 +10,7 @@ export const UTC: TimeZone = { wallTime: (instant) => instant, instant: (wallTim
 
 /** By IANA's name, from the tables of the runtime. @throws RangeError for a name that is none. */
 export function timeZone(name: string): TimeZone {
-  const format = new Intl.DateTimeFormat('en-US', {
-    timeZone: name,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  })
-  const wallTime = (instant: number): number => {
-    const parts = new Map(format.formatToParts(instant).map(({ type, value }) => [type, Number(value)]))
-    const part = (type: Intl.DateTimeFormatPartTypes): number => parts.get(type) ?? 0
-    const seconds = Date.UTC(
-      part('year'),
-      part('month') - 1,
-      part('day'),
-      part('hour'),
-      part('minute'),
-      part('second'),
-    )
-    return seconds + (((instant % 1000) + 1000) % 1000)
-  }
+  const { wallTime } = wallClock(name)
   return { wallTime, instant: (wall) => firstInstant(wall, wallTime) }
 }
 
