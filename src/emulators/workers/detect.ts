@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 
-import type { Detection, DetectOptions, Emulator } from '../../core/function.ts'
+import type { Detection, DetectOptions, Emulator, FunctionConfig } from '../../core/function.ts'
 import { placeAt, type AbsolutePath } from '../../core/place.ts'
 
 /** In wrangler's own order of preference. */
@@ -56,8 +56,17 @@ export const recogniseWorker: Emulator['recognise'] = async (target, directory) 
   return config === undefined ? undefined : { config }
 }
 
+/** The wrangler file of a function: the one its `config` names, there or not, else that of its folder. */
+export async function configFileOf({
+  directory,
+  options,
+}: Pick<FunctionConfig, 'directory' | 'options'>): Promise<AbsolutePath | undefined> {
+  const path = options['config']
+  return typeof path === 'string' ? (resolve(directory, path) as AbsolutePath) : await findConfig(directory)
+}
+
 /** The wrangler file of a folder that wrangler itself would take. */
-export async function findConfig(directory: string): Promise<AbsolutePath | undefined> {
+async function findConfig(directory: string): Promise<AbsolutePath | undefined> {
   const paths = CONFIG_NAMES.map((name) => join(directory, name) as AbsolutePath)
   const there = await Promise.all(paths.map(isFile))
   return paths.find((_, index) => there[index])

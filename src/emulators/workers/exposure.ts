@@ -1,15 +1,13 @@
-import { resolve } from 'node:path'
-
 import type { Exposure, FunctionConfig } from '../../core/function.ts'
 import type { AbsolutePath, Fault, Place } from '../../core/place.ts'
 import type { RouteMatcher, RouteRule } from '../../core/route.ts'
-import { findConfig } from './detect.ts'
+import { configFileOf } from './detect.ts'
 
 /** `route`, `routes` and `dev.port` of a worker's file. Its own faults are for `open` to tell. */
 export async function workerExposure(config: FunctionConfig): Promise<Exposure | undefined> {
   const file = await configFileOf(config)
-  if (file === undefined || !(await mentionsAddresses(file)))
-    return file === undefined ? undefined : only(file)
+  if (file === undefined) return undefined
+  if (!(await mentionsAddresses(file))) return only(file)
   const { readConfiguration } = await import('./configuration.ts')
   const env = typeof config.options['env'] === 'string' ? config.options['env'] : undefined
   const read = await readConfiguration(file, env).catch(() => undefined)
@@ -35,11 +33,6 @@ export async function workerExposure(config: FunctionConfig): Promise<Exposure |
 }
 
 const only = (file: AbsolutePath): Exposure => ({ routes: [], files: [file], faults: [] })
-
-async function configFileOf({ options, directory }: FunctionConfig): Promise<AbsolutePath | undefined> {
-  const path = options['config']
-  return typeof path === 'string' ? (resolve(directory, path) as AbsolutePath) : await findConfig(directory)
-}
 
 /** Most files do not; the reader of those that do takes 100 ms to load. */
 async function mentionsAddresses(file: AbsolutePath): Promise<boolean> {

@@ -1,16 +1,15 @@
 import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { FlexiError } from '../../../core/errors.ts'
 import type { FunctionConfig } from '../../../core/function.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { compatibilityOf } from '../compatibility.ts'
 import { readConfiguration, type Configuration } from '../configuration.ts'
-import { findConfig } from '../detect.ts'
+import { wranglerFileOf } from '../open-settings.ts'
 import { readVariables } from '../variables.ts'
 import { findWorkerd } from '../workerd.ts'
-import { checkOptions } from '../worker-options.ts'
 import { entryModule, type EntryModule } from './entry-module.ts'
 import { envText } from './env-text.ts'
 import { runtimeLabel, runtimeText } from './runtime-text.ts'
@@ -94,15 +93,7 @@ interface ReadWorker {
 }
 
 async function readWorker(worker: FunctionConfig): Promise<ReadWorker> {
-  const { config: path, env } = checkOptions(worker)
-  const own =
-    path === undefined
-      ? await findConfig(worker.directory)
-      : (resolve(worker.directory, path) as AbsolutePath)
-  if (own === undefined)
-    throw new FlexiError('FLEXI_NO_INPUT', `${worker.name}: ${worker.directory} has no wrangler file`, {
-      hint: 'Create wrangler.jsonc, or name one in "config".',
-    })
+  const { file: own, env } = await wranglerFileOf(worker)
   // Types belong to the file a person writes, not to one that a build made of it.
   return { own, env, configuration: await readConfiguration(own, env) }
 }
