@@ -187,6 +187,13 @@ describe('settings of a function', () => {
     ])
   })
 
+  test('a name that every object has is no setting', async () => {
+    expect(await faultsOf({ url: { valueOf: [], constructor: 1 } })).toEqual([
+      ['f: there is no "url.valueOf"', 'It has: cors, invokeMode.'],
+      ['f: there is no "url.constructor"', 'It has: cors, invokeMode.'],
+    ])
+  })
+
   test('whatever is written is taken or is a fault, never a crash', async () => {
     const key = fc.constantFrom(
       'type',

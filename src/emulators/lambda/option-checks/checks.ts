@@ -80,7 +80,9 @@ export function problemsOf(
       message: `"${path}${name}" is missing`,
       hint: shape[name]?.(undefined) ?? 'Add it.',
     })),
-    ...Object.entries(value).flatMap(([name, one]) => problemOf(`${path}${name}`, one, shape[name] ?? shape)),
+    ...Object.entries(value).flatMap(([name, one]) =>
+      problemOf(`${path}${name}`, one, Object.hasOwn(shape, name) ? (shape[name] ?? shape) : shape),
+    ),
   ]
 }
 
