@@ -30,7 +30,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'gateway',
     'emulators',
   ],
-  commands: ['core', 'config', 'app', 'terminal'],
+  sandbox: ['core'],
+  daemon: [
+    'core',
+    'config',
+    'instances',
+    'sandbox',
+    'forward',
+    'upstreams',
+    'gateway',
+    'emulators',
+    'tls',
+    'metrics',
+    'app',
+  ],
+  commands: ['core', 'config', 'app', 'daemon', 'terminal'],
   index: ['core', 'app'],
 }
 

@@ -2,7 +2,8 @@ import { formatFault, type Fault } from './place.ts'
 
 /**
  * Every code flexi reports, with the status an HTTP client sees and the status a shell sees.
- * Exit codes follow sysexits.h: 64 usage (oclif's 2 is kept), 66 no input, 69 unavailable, 70 our bug, 78 configuration.
+ * Exit codes follow sysexits.h: 64 usage (oclif's 2 is kept), 65 bad data, 66 no input, 69 unavailable, 70 our bug,
+ * 77 no permission, 78 configuration.
  */
 export const ERROR_CODES = {
   FLEXI_CONFIG: { status: 500, exit: 78 },
@@ -28,6 +29,14 @@ export const ERROR_CODES = {
   FLEXI_RATE_LIMIT: { status: 429, exit: 1 },
   FLEXI_BAD_REQUEST: { status: 400, exit: 1 },
   FLEXI_FORBIDDEN: { status: 403, exit: 1 },
+  FLEXI_UNAUTHENTICATED: { status: 401, exit: 77 },
+  FLEXI_CONFLICT: { status: 409, exit: 1 },
+  FLEXI_UPLOAD: { status: 400, exit: 65 },
+  FLEXI_QUOTA: { status: 413, exit: 1 },
+  FLEXI_SIGNATURE: { status: 403, exit: 77 },
+  FLEXI_SANDBOX: { status: 503, exit: 69 },
+  FLEXI_DEPLOY: { status: 422, exit: 1 },
+  FLEXI_DAEMON: { status: 502, exit: 69 },
   FLEXI_CLIENT_GONE: { status: 499, exit: 1 },
   FLEXI_UPSTREAM_UNREACHABLE: { status: 502, exit: 69 },
   FLEXI_UPSTREAM_RESPONSE: { status: 502, exit: 69 },

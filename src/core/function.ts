@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
+import type { Confinement } from './confinement.ts'
 import type { FlexiError } from './errors.ts'
 import type { RequestContext, SocketFetcher } from './fetcher.ts'
 import type { InvokeContext, InvokeResult } from './invoke.ts'
@@ -72,6 +73,8 @@ export interface FunctionScope {
   readonly inspectPort?: number | undefined
   /** An instance waits for a debugger, and stops at the first line of the user's code. */
   readonly breakAtStart?: boolean | undefined
+  /** Every process of the function is started through it. Undefined runs them as flexi runs. */
+  readonly confinement?: Confinement | undefined
   /** The credentials of the person at the keyboard reach functions; without, they have some that open nothing. */
   readonly passCredentials?: boolean | undefined
   /** Addresses known once the server listens. Read at each start of an instance, not before. */
@@ -146,6 +149,11 @@ export interface FunctionSource extends AsyncDisposable {
   cancel?(): void
   /** Writes what a deployment would ship into `directory`, and tells what it wrote (paths relative to it). */
   package(directory: AbsolutePath): Promise<readonly PackagedFile[]>
+  /**
+   * The options under which what `package` wrote is opened again, as a function whose directory that folder is, on a machine that has
+   * nothing else of the project: paths are relative to it, and nothing is left to build. Valid after `package`.
+   */
+  shipped?(): Readonly<Record<string, unknown>>
 }
 
 export interface PackagedFile {

@@ -18,7 +18,7 @@ import { Exchange } from './context.ts'
 import { answerError, refuseHead } from './errors.ts'
 import { settleHalfClose } from './half-close.ts'
 import { checkHead, settleAbsoluteForm, type Refusal } from './head-check.ts'
-import { localLabel } from './hosts.ts'
+import { localLabel, urlOf } from './hosts.ts'
 import { checkHttp2Head } from './http2-request.ts'
 import { noRouteFetcher, type NoRouteAnswer } from './no-route.ts'
 import { checkPath } from './path-check.ts'
@@ -64,6 +64,8 @@ export interface GatewayOptions {
   readonly drainMs?: number | undefined
   /** Where relative paths in faults start, for the pages that show them. */
   readonly directory?: string | undefined
+  /** Asked first, with each request's Host: what has the name to itself, under which nothing is reserved. Undefined goes on as usual. */
+  readonly hosts?: ((host: string) => Fetcher | RouteTable | undefined) | undefined
   /** Whole APIs by their first segment below the control prefix (`aws`), which is gone from the targets they see. */
   readonly mounts?: ReadonlyMap<string, SocketFetcher> | undefined
 }
@@ -112,7 +114,8 @@ class GatewayServer implements Gateway {
   #stopped: Promise<void> | undefined
 
   constructor(options: GatewayOptions) {
-    const prefix = options.controlPrefix === false ? undefined : trimmed(options.controlPrefix ?? '/_flexi')
+    const prefix =
+      options.controlPrefix === false ? undefined : (options.controlPrefix ?? '/_flexi').replace(/\/+$/, '')
     this.#options = options
     this.host = options.host
     this.port = options.port
@@ -152,10 +155,7 @@ class GatewayServer implements Gateway {
   }
 
   get url(): string {
-    const open = this.host === '0.0.0.0' || this.host === '::' || this.host === ''
-    const host = open ? '127.0.0.1' : this.host
-    const scheme = this.#options.tls === undefined ? 'http' : 'https'
-    return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${this.port}`
+    return urlOf(this.host, this.port, this.#options.tls === undefined ? 'http' : 'https')
   }
 
   get inFlight(): number {
@@ -205,17 +205,21 @@ class GatewayServer implements Gateway {
   #fetcher(exchange: Exchange): Fetcher {
     const { incoming, raw } = exchange
     if (raw.target.charCodeAt(0) !== SLASH && raw.target !== '*') exchange.raw = settleAbsoluteForm(incoming)
+    const host = incoming.headers.host ?? ''
+    const hosted = this.#options.hosts?.(host)
+    if (hosted !== undefined) return 'routes' in hosted ? this.#routed(exchange, hosted) : hosted
     if (this.#reserved.has(raw.target)) return this.#reserved.fetcher(exchange, this.#table)
-    const label = localLabel(incoming.headers.host ?? '')
+    const label = localLabel(host)
     const own = label === undefined ? undefined : this.#names.get(label)
     if (own !== undefined) return own
-    return this.#routed(exchange)
+    return this.#routed(exchange, this.#table)
   }
 
-  #routed(exchange: Exchange): Fetcher {
-    const match = matchRoute(this.#table, exchange.raw)
-    if (match === undefined) return this.#noRoute
-    if (this.#options.paths !== 'raw') checkPath(exchange.raw, this.#table, match.route)
+  #routed(exchange: Exchange, table: RouteTable): Fetcher {
+    const match = matchRoute(table, exchange.raw)
+    if (match === undefined)
+      return table === this.#table ? this.#noRoute : noRouteFetcher(this.#options, () => table)
+    if (this.#options.paths !== 'raw') checkPath(exchange.raw, table, match.route)
     exchange.match = match
     return match.route.fetcher
   }
@@ -287,10 +291,6 @@ class GatewayServer implements Gateway {
     void this.#servers.cut()
     this.#state.giveUp()
   }
-}
-
-function trimmed(prefix: string): string {
-  return prefix.replace(/\/+$/, '')
 }
 
 function ignore(): void {

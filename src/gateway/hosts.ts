@@ -25,3 +25,10 @@ export function localLabel(host: string): string | undefined {
 export function hostName(host: string): string {
   return host.replace(/:\d*$/, '').toLowerCase()
 }
+
+/** Where a server that listens on this address is asked from this machine. */
+export function urlOf(address: string, port: number, scheme: 'http' | 'https'): string {
+  const open = address === '0.0.0.0' || address === '::' || address === ''
+  const host = open ? '127.0.0.1' : address
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
