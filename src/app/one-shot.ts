@@ -15,7 +15,7 @@ import { emulatorOf, emulators } from '../emulators/registry.ts'
 import { Pool } from '../instances/pool.ts'
 import { eventLogger, functionScope } from './scope.ts'
 
-interface OneShotOptions {
+export interface OneShotOptions {
   readonly directory: AbsolutePath
   readonly configFile?: AbsolutePath | undefined
   readonly envFile?: AbsolutePath | undefined
@@ -161,7 +161,7 @@ async function openNeighbours(
 
 type SourceOptions = OneShotOptions & { readonly app: object }
 
-function openSource(
+export function openSource(
   config: FunctionConfig,
   options: SourceOptions,
   onEvent: (event: DevEvent) => void = () => undefined,
