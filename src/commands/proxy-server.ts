@@ -10,7 +10,8 @@ import type { Project } from '../core/project.ts'
 import { DevScreen } from '../terminal/dev-screen.ts'
 import { duration } from '../terminal/duration.ts'
 import { paintFor } from '../terminal/paint.ts'
-import { endByHangUp, LISTEN_FD, type FromServer, type ToServer } from './proxy-supervisor.ts'
+import { endByHangUp, type FromServer, type ToServer } from './proxy-supervisor.ts'
+import { LISTEN_FD } from './served-process.ts'
 
 export interface ProxyServerOptions {
   readonly directory: AbsolutePath

@@ -1,8 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { holdPort, type HeldPort } from '../app/held-port.ts'
 import { LIMITS } from '../core/limits.ts'
+import { describeEnd, ServedProcess, type End } from './served-process.ts'
 
 export interface SuperviseOptions {
   readonly host: string
@@ -11,9 +11,6 @@ export interface SuperviseOptions {
   /** Of flexi's own command line, for the process that serves. */
   readonly args: readonly string[]
 }
-
-/** Where the process that serves finds the bound socket. */
-export const LISTEN_FD = 3
 
 /** What the process that serves tells its supervisor. */
 export interface FromServer {
@@ -53,20 +50,10 @@ export function endByHangUp(): void {
   process.removeAllListeners('SIGHUP').kill(process.pid, 'SIGHUP')
 }
 
-/** How one launch ended. */
-interface End {
-  readonly pid: number | undefined
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly error: Error | undefined
-  /** How long it could answer; undefined when it never could. */
-  readonly servedMs: number | undefined
-}
-
 class Supervisor {
   readonly #options: SuperviseOptions
   readonly #port: HeldPort
-  #server: Server | undefined
+  #server: ServedProcess<FromServer, ToServer> | undefined
   #lastGood: unknown
   /** The first signal that asked for the end. */
   #stopping: NodeJS.Signals | undefined
@@ -94,7 +81,9 @@ class Supervisor {
 
   async run(): Promise<number> {
     for (;;) {
-      this.#server = new Server(this.#options.args, this.#port.fd, (message) => this.#hear(message))
+      this.#server = new ServedProcess<FromServer, ToServer>(this.#options.args, this.#port.fd, (message) =>
+        this.#hear(message),
+      )
       this.#server.tell({ lastGood: this.#lastGood })
       const end = await this.#server.ended
       this.#server = undefined
@@ -169,75 +158,11 @@ class Supervisor {
         : Math.min(LIMITS.restartDelayMs * 2 ** (this.#crashes - 2), LIMITS.restartDelayMaxMs)
     const when = delayMs === 0 ? 'now' : `in ${delayMs} ms, time ${this.#crashes} in a row`
     say(
-      `the process that served (${end.pid ?? 'not started'}) ended with ${describe(end)}; launching another ${when}`,
+      `the process that served (${end.pid ?? 'not started'}) ended with ${describeEnd(end)}; launching another ${when}`,
     )
     this.#wake = new AbortController()
     if (delayMs > 0) await sleep(delayMs, undefined, { signal: this.#wake.signal }).catch(ignore)
   }
-}
-
-/** One launch of the process that serves. */
-class Server {
-  readonly ended: Promise<End>
-  readonly #process: ChildProcess
-  /** On the clock of `performance.now()`. */
-  #readyAt: number | undefined
-  #reloadWhenReady = false
-
-  constructor(args: readonly string[], fd: number, onMessage: (message: FromServer) => void) {
-    const [script = ''] = process.argv.slice(1)
-    this.#process = spawn(process.execPath, [...process.execArgv, script, ...args], {
-      // Of its own group: a terminal would send it Ctrl-C too, which is then the second one.
-      detached: true,
-      // It ends when the channel does: with us, whatever ends us.
-      stdio: ['ignore', 'inherit', 'inherit', fd, 'ipc'],
-    })
-    this.#process.on('message', (message: FromServer) => {
-      if (message.ready === true) this.#readyAt = performance.now()
-      onMessage(message)
-      if (message.ready === true && this.#reloadWhenReady) this.signal('SIGHUP')
-    })
-    this.ended = new Promise((resolve) => {
-      const end = (rest: Pick<End, 'code' | 'signal' | 'error'>): void =>
-        resolve({ pid: this.pid, servedMs: this.#servedMs(), ...rest })
-      this.#process.once('error', (error) => {
-        if (this.pid === undefined) end({ code: null, signal: null, error })
-      })
-      this.#process.once('exit', (code, signal) => end({ code, signal, error: undefined }))
-    })
-  }
-
-  get pid(): number | undefined {
-    return this.#process.pid
-  }
-
-  tell(message: ToServer): void {
-    // It may be gone already, or not even have begun, which its end says.
-    if (this.#process.connected) this.#process.send(message, ignore)
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    this.#process.kill(signal)
-  }
-
-  /** Kept until it listens to signals: before that, this one would end it. */
-  reload(): void {
-    if (this.#readyAt === undefined) this.#reloadWhenReady = true
-    else this.signal('SIGHUP')
-  }
-
-  kill(): void {
-    this.signal('SIGKILL')
-  }
-
-  #servedMs(): number | undefined {
-    return this.#readyAt === undefined ? undefined : performance.now() - this.#readyAt
-  }
-}
-
-/** `SIGSEGV`, `exit code 1`, or why it could not be started. */
-function describe({ code, signal, error }: End): string {
-  return signal ?? (error === undefined ? `exit code ${code}` : error.message)
 }
 
 function say(line: string): void {
