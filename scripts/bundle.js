@@ -15,6 +15,8 @@ const dist = join(root, 'dist')
 const EXTERNAL = [
   'esbuild',
   'koffi',
+  'libsql',
+  '@sigstore/*',
   'miniflare',
   'workerd',
   'undici',

@@ -114,7 +114,7 @@ async function shipFunction(config: FunctionConfig, options: ShipOptions): Promi
   const directory = join(options.outDirectory, name) as AbsolutePath
   await mkdir(directory, { recursive: true })
   await using source = await openSource(config, { ...options, app: {} }, options.onEvent)
-  const files = await source.package(directory)
+  const files = await source.package(directory, { complete: true })
   const shipped = source.shipped?.()
   if (shipped === undefined)
     throw new FlexiError('FLEXI_USAGE', `functions of ${config.provider} cannot be deployed yet`)

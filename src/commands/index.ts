@@ -2,6 +2,8 @@ import Build from './build.ts'
 import Check from './check.ts'
 import { D1MigrationsApply, D1MigrationsCreate, D1MigrationsList } from './d1-migrations.ts'
 import { D1Databases, D1Execute, D1Export } from './d1.ts'
+import { DaemonRestart, DaemonRootToken, DaemonStatus, DaemonStop } from './daemon-control.ts'
+import DaemonStart from './daemon-start.ts'
 import Dev from './dev.ts'
 import Events from './events.ts'
 import Invoke from './invoke.ts'
@@ -25,6 +27,11 @@ export const COMMANDS = {
   'd1:migrations:apply': D1MigrationsApply,
   'd1:migrations:create': D1MigrationsCreate,
   'd1:migrations:list': D1MigrationsList,
+  'daemon:restart': DaemonRestart,
+  'daemon:root-token': DaemonRootToken,
+  'daemon:start': DaemonStart,
+  'daemon:status': DaemonStatus,
+  'daemon:stop': DaemonStop,
   dev: Dev,
   events: Events,
   invoke: Invoke,

@@ -18,6 +18,8 @@ export interface Launch {
   readonly command: string
   readonly args: readonly string[]
   readonly environment: Readonly<Record<string, string>>
+  /** Undefined keeps ours: what confines sees to the program's own. */
+  readonly cwd?: string | undefined
   /** Undefined keeps ours. */
   readonly uid?: number | undefined
   readonly gid?: number | undefined

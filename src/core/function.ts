@@ -118,6 +118,8 @@ export interface Code {
   readonly upgrades?: boolean | undefined
   /** True when two revisions may not live at the same time (they own files): the old one is drained and closed before the new one starts. */
   readonly exclusive: boolean
+  /** Its instances open the function's stored data, which one version at a time may; default false. */
+  readonly keepsState?: boolean | undefined
   /** Its start waits for a person, at a debugger, and may do so for ever; default false. */
   readonly startsPaused?: boolean | undefined
   /**
@@ -148,12 +150,17 @@ export interface FunctionSource extends AsyncDisposable {
   /** Nobody will use this source again: a `build()` that is running rejects soon, with FLEXI_SHUTTING_DOWN. */
   cancel?(): void
   /** Writes what a deployment would ship into `directory`, and tells what it wrote (paths relative to it). */
-  package(directory: AbsolutePath): Promise<readonly PackagedFile[]>
+  package(directory: AbsolutePath, options?: PackageOptions): Promise<readonly PackagedFile[]>
   /**
    * The options under which what `package` wrote is opened again, as a function whose directory that folder is, on a machine that has
    * nothing else of the project: paths are relative to it, and nothing is left to build. Valid after `package`.
    */
   shipped?(): Readonly<Record<string, unknown>>
+}
+
+export interface PackageOptions {
+  /** Nothing of the provider is where it will run: what its runtimes bring is taken along. Default false. */
+  readonly complete?: boolean | undefined
 }
 
 export interface PackagedFile {

@@ -19,6 +19,8 @@ export const LIMITS = {
   requestMs: 60_000,
   /** How long an old revision may finish what it holds. */
   drainMs: 30_000,
+  /** How long a process of the daemon may finish what it holds after another has taken over. */
+  retireMs: 3_600_000,
   /** Quiet time after a file event before it is acted on. Editors write in bursts. */
   debounceMs: 10,
   /** The same for a single source file: editors write it in one piece, and the same source built twice is no second reload. */

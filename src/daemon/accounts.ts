@@ -8,6 +8,8 @@ export interface Accounts {
    * unknown, expired or revoked; FLEXI_RATE_LIMIT (429, Retry-After) for an address that guessed too often.
    */
   authenticate(authorization: string | undefined, from: string): Caller
+  /** Who asks on the machine's own socket, which its operator alone can open: root, without a token. */
+  operator(): Caller
   /** @throws FlexiError FLEXI_FORBIDDEN that names what is missing. `group` is the function's own: met by its members, admins and root. */
   demand(caller: Caller, permission: Permission, group?: Group): void
   may(caller: Caller, permission: Permission, group?: Group): boolean

@@ -1,5 +1,5 @@
 import type { Fetcher } from '../core/fetcher.ts'
-import type { InvokeContext, InvokeResult } from '../core/function.ts'
+import type { FunctionConfig, InvokeContext, InvokeResult } from '../core/function.ts'
 import type { FunctionKey, LogRecord, VersionRecord, VersionStatus } from './model.ts'
 
 /**
@@ -22,6 +22,8 @@ export interface Runtime extends AsyncDisposable {
   refresh(record: VersionRecord): Promise<void>
   /** Answers its requests; undefined for one that is not known. The same object for as long as it is known. */
   fetcher(key: FunctionKey): Fetcher | undefined
+  /** As its emulator is given it, for what a provider puts before an address. @throws FlexiError what unpacking throws. */
+  configOf(key: FunctionKey): Promise<FunctionConfig | undefined>
   invoke(key: FunctionKey, payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
   status(key: FunctionKey): Omit<VersionStatus, 'aliases'> | undefined
   statuses(): readonly Omit<VersionStatus, 'aliases'>[]
@@ -46,6 +48,8 @@ export interface Logs {
   append(record: LogRecord): void
   /** Oldest first. With `follow` it ends only when the signal aborts. */
   read(filter: LogFilter): AsyncIterable<LogRecord>
+  /** Forgets what a function printed, because there is none of that name any more. */
+  remove(name: string): Promise<void>
 }
 
 export interface LogFilter {

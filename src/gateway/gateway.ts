@@ -27,6 +27,7 @@ import { matchRoute, type RouteTable } from './route-table.ts'
 import { checkRedirect, checkServerName, redirectToTls, type GatewayTls } from './secure.ts'
 import { ServerState } from './server-state.ts'
 import { Servers, type ClientTimeouts } from './servers.ts'
+import { upgradeRecord, UpgradedSockets } from './upgraded-sockets.ts'
 import { replayWithoutUpgrade, wantsUpgrade, wantsWebSocket, wasDeclined } from './upgrade.ts'
 import { controlFetcher, openControl, overSockets, type ControlEnv } from './web.ts'
 
@@ -62,10 +63,12 @@ export interface GatewayOptions {
   readonly plainErrors?: boolean | undefined
   /** How long disposing waits for requests under way; default `LIMITS.drainMs`. */
   readonly drainMs?: number | undefined
+  /** Draining waits for connections that changed their protocol (WebSocket) as it does for requests; default: they are cut after those. */
+  readonly drainsUpgraded?: boolean | undefined
   /** Where relative paths in faults start, for the pages that show them. */
   readonly directory?: string | undefined
   /** Asked first, with each request's Host: what has the name to itself, under which nothing is reserved. Undefined goes on as usual. */
-  readonly hosts?: ((host: string) => Fetcher | RouteTable | undefined) | undefined
+  readonly hosts?: ((host: string, context: RequestContext) => Fetcher | RouteTable | undefined) | undefined
   /** Whole APIs by their first segment below the control prefix (`aws`), which is gone from the targets they see. */
   readonly mounts?: ReadonlyMap<string, SocketFetcher> | undefined
 }
@@ -108,7 +111,7 @@ class GatewayServer implements Gateway {
   readonly #servers: Servers
   readonly #reserved: Reserved
   readonly #noRoute: Fetcher
-  readonly #upgraded = new Set<Duplex>()
+  readonly #upgraded = new UpgradedSockets()
   #table: RouteTable
   #names: ReadonlyMap<string, Fetcher>
   #stopped: Promise<void> | undefined
@@ -206,7 +209,7 @@ class GatewayServer implements Gateway {
     const { incoming, raw } = exchange
     if (raw.target.charCodeAt(0) !== SLASH && raw.target !== '*') exchange.raw = settleAbsoluteForm(incoming)
     const host = incoming.headers.host ?? ''
-    const hosted = this.#options.hosts?.(host)
+    const hosted = this.#options.hosts?.(host, exchange)
     if (hosted !== undefined) return 'routes' in hosted ? this.#routed(exchange, hosted) : hosted
     if (this.#reserved.has(raw.target)) return this.#reserved.fetcher(exchange, this.#table)
     const label = localLabel(host)
@@ -234,15 +237,10 @@ class GatewayServer implements Gateway {
       return
     }
     this.#upgraded.add(socket)
-    const before = (socket as Socket).bytesWritten
+    const record = upgradeRecord(exchange, socket as Socket)
     socket.once('close', (failed: boolean) => {
-      this.#upgraded.delete(socket)
       exchange.end(!failed)
-      const status = exchange.notes['status']
-      const bytes = (socket as Socket).bytesWritten - before
-      this.#options.onAccess(
-        exchange.record({ status: typeof status === 'number' ? status : 101, bytes, headAt: 0 }),
-      )
+      this.#options.onAccess(record())
     })
     fetcher.upgrade(incoming, socket, head, exchange)
   }
@@ -279,7 +277,8 @@ class GatewayServer implements Gateway {
     state.draining = true
     await this.#servers.retire()
     await state.idle()
-    for (const socket of this.#upgraded) socket.destroy()
+    if (this.#options.drainsUpgraded === true) await this.#upgraded.idle()
+    this.#upgraded.cut()
     await this.#servers.cut()
   }
 
@@ -287,7 +286,7 @@ class GatewayServer implements Gateway {
     const { open } = this.#state
     if (open.size > 0) this.#options.log.warn('drain.cut', { requests: open.size })
     for (const exchange of open) exchange.abort(new FlexiError('FLEXI_SHUTTING_DOWN', 'the server stops'))
-    for (const socket of this.#upgraded) socket.destroy()
+    this.#upgraded.cut()
     void this.#servers.cut()
     this.#state.giveUp()
   }

@@ -1,8 +1,11 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import type { Duplex, Readable } from 'node:stream'
 
+import type { Confinement } from '../core/confinement.ts'
 import { LIMITS } from '../core/limits.ts'
 import { CHANNEL_FD, openChannel, type Channel, type Frame } from './channel.ts'
+import { launchConfined } from './launch.ts'
+import { programBehind, programsBehind } from './process-tree.ts'
 
 export interface ChildOptions {
   readonly command: string
@@ -10,6 +13,12 @@ export interface ChildOptions {
   readonly cwd?: string | undefined
   /** The whole environment: nothing of the server's own leaks in. */
   readonly environment: Readonly<Record<string, string>>
+  /** Keeps it apart from the machine. */
+  readonly confinement?: Confinement | undefined
+  /** What it has to see there besides its function's own files. */
+  readonly readable?: readonly string[] | undefined
+  /** What it may change there. */
+  readonly writable?: readonly string[] | undefined
   /** Opens a frame channel on the child's fd 3. */
   onFrame?(frame: Frame): void
   onLine(stream: 'stdout' | 'stderr', text: string): void
@@ -23,11 +32,14 @@ export interface ChildExit {
 }
 
 export interface Child {
+  /** Of what was started: where that is a launcher, `programPid` is what it launched. */
   readonly pid: number | undefined
+  /** The program's own number, for who measures it. Of a confined one it is known a moment after its start. */
+  programPid(): number | undefined
   readonly channel: Channel | undefined
   /** Resolves once, when the process is gone and its output has been read to the end. Never rejects. */
   readonly exited: Promise<ChildExit>
-  /** Signals the child and everything it started. */
+  /** Signals the child and everything it started. Any other signal than SIGKILL reaches programs alone, not what confines them. */
   kill(signal?: NodeJS.Signals): void
 }
 
@@ -36,30 +48,72 @@ export interface Child {
  * the kernel kills it when this process dies, SIGKILL included.
  */
 export function startChild(options: ChildOptions): Child {
-  const channelled = options.onFrame !== undefined
-  const [command, ...args] = [...deathSignalPrefix(), options.command, ...options.args]
-  const process_ = spawn(command ?? options.command, args, {
-    cwd: options.cwd,
-    env: { ...options.environment },
-    detached: true,
-    stdio: channelled ? ['ignore', 'pipe', 'pipe', 'pipe'] : ['ignore', 'pipe', 'pipe'],
-  })
+  const { confinement, onFrame } = options
+  const started =
+    confinement === undefined
+      ? { process: spawnPlain(options), failed: undefined }
+      : launchConfined(confinement, options, deathSignalPrefix())
+  const process_ = started.process
   readLines(process_.stdout, (text) => options.onLine('stdout', text))
   readLines(process_.stderr, (text) => options.onLine('stderr', text))
   const pipe = process_.stdio[CHANNEL_FD]
+  const isConfined = confinement !== undefined
   return {
     pid: process_.pid,
+    programPid: isConfined ? programFinder(process_.pid) : () => process_.pid,
     // A 'pipe' beyond stderr is a socket pair on both systems flexi runs on.
-    channel:
-      options.onFrame === undefined
-        ? undefined
-        : openChannel(pipe as Duplex, (frame) => options.onFrame?.(frame)),
-    exited: exitOf(process_),
-    kill: (signal = 'SIGKILL') => killGroup(process_, signal),
+    channel: onFrame === undefined ? undefined : openChannel(pipe as Duplex, onFrame),
+    exited: exitOf(process_, started.failed),
+    kill(signal = 'SIGKILL') {
+      if (isConfined && signal !== 'SIGKILL') signalPrograms(process_, signal)
+      else killGroup(process_, signal)
+    },
   }
 }
 
-function exitOf(process_: ChildProcess): Promise<ChildExit> {
+/** Once it is found, it is not looked for again. */
+function programFinder(launcher: number | undefined): () => number | undefined {
+  let found = launcher
+  return () => {
+    if (found === launcher && launcher !== undefined) found = programBehind(launcher)
+    return found
+  }
+}
+
+function spawnPlain(options: ChildOptions): ChildProcess {
+  const [command, ...args] = [...deathSignalPrefix(), options.command, ...options.args]
+  return spawn(command ?? options.command, args, {
+    cwd: options.cwd,
+    env: { ...options.environment },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', ...(options.onFrame === undefined ? [] : (['pipe'] as const))],
+  })
+}
+
+/** `failed` rejects with what kept its limits from being put on it: then that is how it ended. */
+async function exitOf(process_: ChildProcess, failed: Promise<void> | undefined): Promise<ChildExit> {
+  let failure: Error | undefined
+  failed?.catch((error: unknown) => {
+    failure = error instanceof Error ? error : new Error(String(error))
+    killGroup(process_, 'SIGKILL')
+  })
+  const exit = await exitOfProcess(process_)
+  if (failure !== undefined) return { code: null, signal: null, error: failure }
+  return failed === undefined ? exit : asOfProgram(exit)
+}
+
+/** What confines a program ends as a shell would: 128 and the signal that ended the program. Our own hosts use 128 and 129. */
+function asOfProgram(exit: ChildExit): ChildExit {
+  const signal = exit.code === null ? undefined : FATAL[exit.code - 128]
+  return signal === undefined ? exit : { code: null, signal, error: undefined }
+}
+
+/** Alike on every Linux that flexi runs on. */
+const FATAL: Readonly<Record<number, NodeJS.Signals>> = {
+  4: 'SIGILL', 5: 'SIGTRAP', 6: 'SIGABRT', 7: 'SIGBUS', 8: 'SIGFPE', 9: 'SIGKILL', 11: 'SIGSEGV', 15: 'SIGTERM', 31: 'SIGSYS',
+} // prettier-ignore
+
+function exitOfProcess(process_: ChildProcess): Promise<ChildExit> {
   return new Promise((resolve) => {
     process_.once('error', (error) => {
       if (process_.pid === undefined) resolve({ code: null, signal: null, error })
@@ -80,6 +134,20 @@ function killGroup(process_: ChildProcess, signal: NodeJS.Signals): void {
     process.kill(-process_.pid, signal)
   } catch {
     // ESRCH: the group is already gone.
+  }
+}
+
+/** A launcher would die of it, and what it confines with it: only what runs inside hears of it. */
+function signalPrograms(process_: ChildProcess, signal: NodeJS.Signals): void {
+  if (process_.pid === undefined || process_.exitCode !== null) return
+  const programs = programsBehind(process_.pid)
+  if (programs.length === 0) killGroup(process_, signal)
+  for (const pid of programs) {
+    try {
+      process.kill(pid, signal)
+    } catch {
+      // ESRCH: it is gone.
+    }
   }
 }
 

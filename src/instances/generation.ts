@@ -1,34 +1,20 @@
 import { availableParallelism } from 'node:os'
 import type { Duplex } from 'node:stream'
 
-import { asFlexiError, errorMessage, type FlexiError } from '../core/errors.ts'
+import { errorMessage, type FlexiError } from '../core/errors.ts'
 import type { Code, Instance } from '../core/function.ts'
+import { BackOff } from './back-off.ts'
 import { DemandMeter } from './demand.ts'
-import { keepsEnding } from './pool-errors.ts'
-import type { GenerationOptions } from './pool-options.ts'
+import { asInitError, keepsEnding } from './pool-errors.ts'
+import type { GenerationOptions, PoolChange, Slot } from './pool-options.ts'
 
 /** A lease longer than this is taken for waiting: on a database, on another service, on a timer. */
 const SLOW_LEASE_MS = 20
 const LEASE_WEIGHT = 0.2
-/** By how much the delay has grown when restarts begin to wait: after three ends in a row. */
-const CRASHES_FREE = 8
 /** Instances that end later than this after their start are no crash loop. */
 const LOOP_MS = 5_000
-/** While somebody asks, another start is tried this soon after the last, whatever the delay. */
-const REST_MS_MAX = 1_000
 /** Below this the way to an instance and back costs more than its work: handing it the next request ahead doubles what it gets done. */
 const FAST_LEASE_MS = 1
-
-/** One instance and what it is doing. */
-export interface Slot {
-  readonly instance: Instance
-  readonly generation: Generation
-  inFlight: number
-  /** Leases that ended while it lived. */
-  served: number
-  /** When its last lease began or ended, on the clock of `performance.now()`. */
-  usedAt: number
-}
 
 /** The instances of one revision. */
 export class Generation {
@@ -47,36 +33,45 @@ export class Generation {
   #releasedAt = 0
   #ending = false
   #whenIdle: (() => void) | undefined
-  #failure: { readonly error: FlexiError; readonly until: number } | undefined
-  /** Requests that were refused since that was last told. */
-  #refused = 0
-  #delayMs: number
+  readonly #backOff: BackOff
   #reaper: NodeJS.Timeout | undefined
 
   constructor(code: Code, options: GenerationOptions) {
     this.code = code
     this.#options = options
     this.#instancesMax = code.instancesMax ?? options.limits.instancesMax
-    this.#delayMs = options.limits.restartDelayMs
+    this.#backOff = new BackOff(options.limits)
   }
 
   get size(): number {
     return this.#slots.size
   }
 
+  get starting(): number {
+    return this.#starting
+  }
+
   get inFlight(): number {
     return this.#inFlight
   }
 
+  get sockets(): number {
+    return this.#sockets.size
+  }
+
   /** Starts one instance and resolves when it can answer. */
   async start(): Promise<void> {
-    const { counts } = this.#options
+    const { counts, onChange } = this.#options
     const startedAt = performance.now()
     this.#starting += 1
+    onChange?.({ kind: 'starting' })
+    let settled: PoolChange | undefined
     try {
       const instance = await this.code.start()
+      const durationMs = performance.now() - startedAt
       counts.started += 1
-      counts.startedMs += performance.now() - startedAt
+      counts.startedMs += durationMs
+      settled = { kind: 'started', durationMs }
       if (this.#ending) {
         await instance[Symbol.asyncDispose]()
         return
@@ -85,11 +80,12 @@ export class Generation {
     } catch (error) {
       const failure = asInitError(error)
       counts.startFailed += 1
-      this.#failure = { error: failure, until: performance.now() + Math.min(this.#delayMs, REST_MS_MAX) }
-      this.#delayMs = Math.min(this.#delayMs * 2, this.#options.limits.restartDelayMaxMs)
+      this.#backOff.startFailed(failure)
+      settled = { kind: 'start-failed', error: failure }
       throw failure
     } finally {
       this.#starting -= 1
+      if (settled !== undefined) onChange?.(settled)
     }
     this.#fill()
   }
@@ -125,10 +121,7 @@ export class Generation {
 
   /** Why no instance could be started a moment ago. Undefined once it is worth trying again. */
   recentFailure(): FlexiError | undefined {
-    if (this.#failure === undefined || this.#slots.size + this.#starting > 0) return undefined
-    if (performance.now() >= this.#failure.until) return undefined
-    this.#refused += 1
-    return this.#failure.error
+    return this.#slots.size + this.#starting > 0 ? undefined : this.#backOff.refusal()
   }
 
   /** `ahead`: a busy instance will do, where the code allows it and answers come fast. */
@@ -164,10 +157,13 @@ export class Generation {
   }
 
   /** An upgraded connection keeps its revision alive until it ends, or the drain limit. */
-  holdSocket(socket: Duplex): void {
+  holdSocket(slot: Slot, socket: Duplex): void {
     this.#sockets.add(socket)
+    slot.sockets += 1
     socket.once('close', () => {
       this.#sockets.delete(socket)
+      slot.sockets -= 1
+      slot.usedAt = performance.now()
       if (this.#inFlight === 0) this.#whenIdle?.()
     })
   }
@@ -213,10 +209,11 @@ export class Generation {
   }
 
   #admit(instance: Instance): void {
-    const slot: Slot = { instance, generation: this, inFlight: 0, served: 0, usedAt: performance.now() }
+    const usedAt = performance.now()
+    const slot: Slot = { instance, generation: this, inFlight: 0, sockets: 0, served: 0, usedAt }
     this.#slots.add(slot)
     this.#free.push(slot)
-    this.#failure = undefined
+    this.#backOff.started()
     this.#reaper ??= this.#startReaper()
     const startedAt = performance.now()
     instance.closed
@@ -238,34 +235,43 @@ export class Generation {
     const index = this.#free.indexOf(slot)
     if (index !== -1) this.#free.splice(index, 1)
     if (this.#ending) return
-    this.#options.counts.ended += 1
-    if (error !== undefined) this.#options.log.debug('instance.closed', { error: errorMessage(error) })
-    const { restartDelayMs, restartDelayMaxMs } = this.#options.limits
+    const { counts, log, onChange } = this.#options
+    counts.ended += 1
+    if (error !== undefined) log.debug('instance.closed', { error: errorMessage(error) })
+    onChange?.({ kind: 'ended', error })
     const loops = livedMs <= LOOP_MS && !isUseful(slot)
-    this.#delayMs = loops ? Math.min(this.#delayMs * 2, restartDelayMaxMs) : restartDelayMs
-    if (this.#slots.size === 0) this.#startAgain(error)
+    const waits = this.#backOff.ended(loops)
+    if (this.#slots.size === 0) this.#startAgain(error, waits)
     else if (!loops) this.#fill()
   }
 
-  #startAgain(error: Error | undefined): void {
-    if (this.#delayMs <= this.#options.limits.restartDelayMs * CRASHES_FREE) this.startFirst()
-    else this.#rest(error)
+  #startAgain(error: Error | undefined, waits: boolean): void {
+    if (waits) this.#rest(error)
+    else if (error !== undefined || this.#kept > 0) this.startFirst()
+    // Whoever waits starts one.
+    else this.#options.onFree()
+  }
+
+  /** How many stay although nobody asks. */
+  get #kept(): number {
+    return Math.max(this.#options.limits.instancesKept, this.code.instancesMin ?? 0)
   }
 
   /** A crash loop: until it is tried again, requests are answered with the reason instead of starting yet another process. */
   #rest(cause: Error | undefined): void {
-    const delayMs = this.#delayMs
-    const restMs = Math.min(delayMs, REST_MS_MAX)
-    const error = keepsEnding(this.#options.name, restMs, cause)
-    const refused =
-      this.#refused === 0 ? '' : `; ${this.#refused} requests were refused since it was last said`
-    this.#options.log.warn('instance.rest', { message: `${error.message}${refused}` })
-    this.#refused = 0
-    this.#failure = { error, until: performance.now() + restMs }
+    const { name, log, limits, onChange } = this.#options
+    const { delayMs, restMs } = this.#backOff
+    const error = keepsEnding(name, restMs, cause)
+    const count = this.#backOff.takeRefused()
+    const refused = count === 0 ? '' : `; ${count} requests were refused since it was last said`
+    log.warn('instance.rest', { message: `${error.message}${refused}` })
+    this.#backOff.rest(error)
     this.#options.onStartFailed(this, error)
-    // Nobody in sight: the later the better.
+    // Nobody in sight: the later the better, and at last not at all where none is to be there unasked.
+    const gaveUp = this.#kept === 0 && this.#inFlight === 0 && delayMs >= limits.restartDelayMaxMs
     const againMs = this.#inFlight > 0 ? restMs : delayMs
-    setTimeout(() => this.#ending || this.startFirst(), againMs).unref()
+    onChange?.({ kind: 'resting', againMs: gaveUp ? undefined : againMs })
+    if (!gaveUp) setTimeout(() => this.#ending || this.startFirst(), againMs).unref()
   }
 
   #startReaper(): NodeJS.Timeout {
@@ -276,21 +282,18 @@ export class Generation {
   #reap(idleMs: number): void {
     const now = performance.now()
     for (const slot of this.#slots) {
-      if (this.#slots.size <= Math.max(1, this.code.instancesMin ?? 0)) return
-      if (slot.inFlight > 0 || now - slot.usedAt < idleMs) continue
+      if (this.#slots.size <= this.#kept) return
+      if (slot.inFlight + slot.sockets > 0 || now - slot.usedAt < idleMs) continue
       this.#slots.delete(slot)
       this.#free.splice(this.#free.indexOf(slot), 1)
       slot.instance[Symbol.asyncDispose]().then(undefined, (error: unknown) =>
         this.#options.log.warn('instance.dispose', { error: errorMessage(error) }),
       )
+      this.#options.onChange?.({ kind: 'retired' })
     }
   }
 }
 
 function isUseful({ instance, served }: Slot): boolean {
   return instance.answered?.() ?? served > 0
-}
-
-function asInitError(error: unknown): FlexiError {
-  return asFlexiError(error, 'FLEXI_FUNCTION_INIT')
 }

@@ -1,4 +1,4 @@
-import { FlexiError } from '../core/errors.ts'
+import { asFlexiError, FlexiError } from '../core/errors.ts'
 
 export function throttled(name: string): FlexiError {
   return new FlexiError('FLEXI_THROTTLED', `${name} runs as often as it may at once`, {
@@ -32,4 +32,9 @@ export function keepsEnding(name: string, restMs: number, cause: Error | undefin
     reported: true,
     cause,
   })
+}
+
+/** What a start threw. */
+export function asInitError(error: unknown): FlexiError {
+  return asFlexiError(error, 'FLEXI_FUNCTION_INIT')
 }

@@ -5,11 +5,12 @@ import type { RequestContext, SocketFetcher, Upgrade } from '../core/fetcher.ts'
 import type { Code, InvokeContext, InvokeResult } from '../core/function.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
-import { Generation, type Slot } from './generation.ts'
-import { queueFull, shuttingDown, waitedTooLong } from './pool-errors.ts'
-import { noCounts, type PoolLimits, type PoolOptions, type PoolState, type Waiter } from './pool-options.ts'
+import { Generation } from './generation.ts'
+import { shuttingDown } from './pool-errors.ts'
+import { noCounts, type PoolLimits, type PoolOptions, type PoolState, type Slot } from './pool-options.ts'
+import { WaitingLine } from './waiting-line.ts'
 
-export type { PoolOptions } from './pool-options.ts'
+export type { PoolChange, PoolOptions } from './pool-options.ts'
 
 /** All instances of one function. Leases one a request, starts more when a queue forms, and swaps revisions without dropping a request. */
 export class Pool implements SocketFetcher, AsyncDisposable {
@@ -18,32 +19,41 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   readonly #limits: PoolLimits
   readonly #notes: { readonly function: string }
   readonly #mend: PoolOptions['mend']
+  readonly #onChange: PoolOptions['onChange']
   readonly #counts = noCounts()
-  readonly #queue: Waiter[] = []
+  readonly #line: WaitingLine
   readonly #draining = new Set<Generation>()
   #current: Generation | undefined
   /** Why there is no code: the first build failed. Requests get it until a build succeeds. */
   #unavailable: FlexiError | undefined
   /** While true, requests wait although there is a generation: an exclusive revision is being exchanged. */
   #gated = false
-  #queueTimer: NodeJS.Timeout | undefined
   #replacing: Promise<void> = Promise.resolve()
   #disposed = false
 
   constructor(options: PoolOptions) {
     this.#name = options.name
     this.#log = options.log
-    this.#limits = { ...LIMITS, ...options.limits }
+    this.#limits = { ...LIMITS, instancesKept: 1, ...options.limits }
     this.#notes = { function: options.name }
     this.#mend = options.mend
+    this.#onChange = options.onChange
+    this.#line = new WaitingLine({
+      name: options.name,
+      limits: this.#limits,
+      counts: this.#counts,
+      onWaiting: ({ since }) => this.#gated || this.#current?.scaleOut(this.#line.length, since),
+    })
   }
 
   state(): PoolState {
     return {
       revision: this.#current?.code.revision,
       instances: this.#current?.size ?? 0,
+      starting: this.#current?.starting ?? 0,
       inFlight: this.#current?.inFlight ?? 0,
-      queued: this.#queue.length,
+      sockets: this.#current?.sockets ?? 0,
+      queued: this.#line.length,
       draining: this.#draining.size,
       counts: this.#counts,
     }
@@ -98,9 +108,19 @@ export class Pool implements SocketFetcher, AsyncDisposable {
 
   /** Whether `invoke` works: some providers answer HTTP only. Waits for an instance. */
   async takesEvents(): Promise<boolean> {
+    const slot = await this.#anyInstance()
+    return slot.instance.invoke !== undefined
+  }
+
+  /** Resolves when an instance can answer; starts one where there is none. @throws FlexiError why none can be had. */
+  async ready(): Promise<void> {
+    await this.#anyInstance()
+  }
+
+  async #anyInstance(): Promise<Slot> {
     const slot = this.#take(false) ?? (await this.#wait(() => false))
     this.#release(slot)
-    return slot.instance.invoke !== undefined
+    return slot
   }
 
   /** Undefined while the code in force knows no other protocol: the offer is then declined, and the request answered as it is. */
@@ -113,7 +133,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     const open = async (): Promise<void> => {
       const slot = this.#take() ?? (await this.#wait(() => socket.destroyed))
       this.#release(slot)
-      slot.generation.holdSocket(socket)
+      slot.generation.holdSocket(slot, socket)
       slot.instance.upgrade?.(incoming, socket, head, context)
     }
     open().catch((error: unknown) => {
@@ -138,22 +158,26 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   fail(error: FlexiError): void {
     if (this.#current !== undefined) return
     this.#unavailable = error
-    this.#rejectAll(error)
+    this.#line.rejectAll(error)
   }
 
   /** Resolves when nothing runs or waits here, or at the limit. Nothing new may come meanwhile. */
-  async drain(): Promise<void> {
-    const generations = [...this.#draining, ...(this.#current === undefined ? [] : [this.#current])]
-    await Promise.all(generations.map((generation) => generation.drain(this.#limits.drainMs)))
+  async drain(limitMs = this.#limits.drainMs): Promise<void> {
+    const until = performance.now() + limitMs
+    await this.#line.emptied(limitMs)
+    const leftMs = Math.max(0, until - performance.now())
+    await Promise.all(this.#generations().map((generation) => generation.drain(leftMs)))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true
     await this.#replacing
-    clearTimeout(this.#queueTimer)
-    this.#rejectAll(shuttingDown(this.#name))
-    const generations = [...this.#draining, ...(this.#current === undefined ? [] : [this.#current])]
-    await Promise.all(generations.map((generation) => generation.dispose()))
+    this.#line.close(shuttingDown(this.#name))
+    await Promise.all(this.#generations().map((generation) => generation.dispose()))
+  }
+
+  #generations(): readonly Generation[] {
+    return [...this.#draining, ...(this.#current === undefined ? [] : [this.#current])]
   }
 
   async #exchange(code: Code, warm: boolean): Promise<void> {
@@ -166,6 +190,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       counts: this.#counts,
       onFree: () => this.#serveQueue(),
       onStartFailed: (generation, error) => this.#startFailed(generation, error),
+      onChange: this.#onChange,
     })
     if (code.exclusive && old !== undefined) await this.#exchangeExclusively(old, next)
     else {
@@ -212,13 +237,13 @@ export class Pool implements SocketFetcher, AsyncDisposable {
 
   #take(ahead = true): Slot | undefined {
     // Whoever waits goes first.
-    if (this.#queue.length > 0 || this.#gated) return undefined
+    if (this.#line.length > 0 || this.#gated) return undefined
     return this.#current?.take(ahead)
   }
 
   #release(slot: Slot): void {
     slot.generation.release(slot)
-    if (this.#queue.length > 0) this.#serveQueue()
+    if (this.#line.length > 0) this.#serveQueue()
   }
 
   /** `first` for one that was promised an instance before; `free` for one that is not handed over ahead. */
@@ -234,14 +259,9 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   ): Promise<Slot> {
     const refusal = this.#refusal()
     if (refusal !== undefined) return Promise.reject(refusal)
-    const turn = new Promise<Slot>((resolve, reject) => {
-      const waiter = { since: performance.now(), free, gone, resolve, reject }
-      if (first) this.#queue.unshift(waiter)
-      else this.#queue.push(waiter)
-    })
+    const turn = this.#line.join(gone, { first, free })
     if (first) this.#serveQueue()
     if (!this.#gated) this.#current?.startFirst()
-    this.#queueTimer ??= setTimeout(() => this.#tendQueue(), this.#limits.scaleOutAfterMs)
     return turn
   }
 
@@ -252,47 +272,22 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       const failure = this.#current?.recentFailure()
       if (failure !== undefined) return failure
     }
-    if (this.#queue.length < this.#limits.queueLengthMax) return undefined
-    this.#counts.refused += 1
-    return queueFull(this.#name, this.#queue.length)
+    return this.#line.full()
   }
 
   #serveQueue(): void {
     if (this.#gated || this.#current === undefined) return
-    for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
+    for (let head = this.#line.head; head !== undefined; head = this.#line.head) {
       const slot = head.gone() ? undefined : this.#current.take(!head.free)
       if (slot === undefined && !head.gone()) {
         this.#current.startFirst()
         return
       }
-      this.#queue.shift()
-      if (slot === undefined)
-        head.reject(new FlexiError('FLEXI_CLIENT_GONE', 'the client left while its request waited'))
-      else head.resolve(slot)
+      this.#line.leave(slot)
     }
-  }
-
-  /** Runs while a queue exists: starts instances when its head has waited long enough, and turns away who waited too long. */
-  #tendQueue(): void {
-    this.#queueTimer = undefined
-    const now = performance.now()
-    while (this.#queue[0] !== undefined && now - this.#queue[0].since > this.#limits.queueWaitMs) {
-      this.#counts.refused += 1
-      const waitedMs = now - this.#queue[0].since
-      this.#queue.shift()?.reject(waitedTooLong(this.#name, waitedMs))
-    }
-    const head = this.#queue[0]
-    if (head === undefined) return
-    if (!this.#gated && now - head.since >= this.#limits.scaleOutAfterMs)
-      this.#current?.scaleOut(this.#queue.length, head.since)
-    this.#queueTimer = setTimeout(() => this.#tendQueue(), this.#limits.scaleOutAfterMs)
   }
 
   #startFailed(generation: Generation, error: FlexiError): void {
-    if (generation === this.#current && generation.size === 0) this.#rejectAll(error)
-  }
-
-  #rejectAll(error: FlexiError): void {
-    for (const waiter of this.#queue.splice(0)) waiter.reject(error)
+    if (generation === this.#current && generation.size === 0) this.#line.rejectAll(error)
   }
 }

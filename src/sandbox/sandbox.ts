@@ -81,6 +81,8 @@ export interface SandboxOptions {
   readonly kind: 'bwrap' | 'none'
   /** For run folders and staged programs; paths in it stay short. The sandbox's users can look into it. */
   readonly directory: AbsolutePath
-  /** First of the user ids of functions, used when we run as root. */
+  /** First of the user ids of functions, used when we run as root. Default 1,900,000,000: a range that no distribution hands out. */
   readonly firstUid?: number | undefined
+  /** What no user may have bound into a function: the daemon's data. Entries of `readOnly` in or above these are refused. */
+  readonly hidden?: readonly AbsolutePath[] | undefined
 }

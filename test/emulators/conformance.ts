@@ -11,6 +11,7 @@ import type {
   Emulator,
   FunctionConfig,
   FunctionFault,
+  FunctionScope,
   FunctionSource,
   OutputLine,
 } from '../../src/core/function.ts'
@@ -71,6 +72,7 @@ interface AskOptions {
 export async function serveFunction(
   emulator: Emulator,
   install: (directory: AbsolutePath) => Promise<FunctionConfig>,
+  overrides: Partial<FunctionScope> = {},
 ): Promise<Served> {
   const directory = (await mkdtemp(join(tmpdir(), 'flexi-conformance-'))) as AbsolutePath
   const faults: FunctionFault[] = []
@@ -82,6 +84,7 @@ export async function serveFunction(
     endpoints: () => ({ origin }),
     output: (line) => lines.push(line),
     report: (fault) => faults.push(fault),
+    ...overrides,
   })
   const source: FunctionSource = await emulator.open(config, scope)
   const pool = new Pool({ name: config.name, log: silentLogger })

@@ -136,7 +136,7 @@ export class Execution {
   #startMeter(): void {
     const { environment, definition } = this.#options
     if (this.#meter !== undefined || environment.pid === undefined) return
-    this.#meter = createMemoryMeter(environment.pid, definition.memoryMb + OVERHEAD_MB, () => {
+    this.#meter = createMemoryMeter(() => environment.pid, definition.memoryMb + OVERHEAD_MB, () => {
       this.#outOfMemory = true
       void environment.kill()
     })

@@ -13,8 +13,12 @@ export interface MemoryMeter {
 const SAMPLE_MS = 50
 const MB = 1024 * 1024
 
-/** `onExceeded` is called once, when the process holds more than `limitMb`. */
-export function createMemoryMeter(pid: number, limitMb: number, onExceeded: () => void): MemoryMeter {
+/** `pidOf` is asked at each look: what runs may be known only after a while. `onExceeded` is called once, when the process holds more than `limitMb`. */
+export function createMemoryMeter(
+  pidOf: () => number | undefined,
+  limitMb: number,
+  onExceeded: () => void,
+): MemoryMeter {
   let usedMb = 0
   let working = false
   /** Work came since the last look. */
@@ -22,7 +26,8 @@ export function createMemoryMeter(pid: number, limitMb: number, onExceeded: () =
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   const sample = async (): Promise<void> => {
-    const bytes = await residentBytes(pid)
+    const pid = pidOf()
+    const bytes = pid === undefined ? undefined : await residentBytes(pid)
     if (bytes === undefined || stopped) return
     usedMb = Math.max(usedMb, Math.ceil(bytes / MB))
     if (usedMb <= limitMb) return

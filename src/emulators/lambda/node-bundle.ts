@@ -33,17 +33,22 @@ export function runSettings({ file, format, resolvedFrom }: NodeBundleOptions): 
 export interface ShipOptions extends Pick<NodeBundleOptions, 'file' | 'format'> {
   /** Where the layers of the function are merged. */
   readonly opt: string | undefined
+  /** AWS's own packages are not where it will run: those that are here are taken along. */
+  readonly complete?: boolean | undefined
 }
 
 /** Settings for shipping: everything in one file but what the runtime and layers bring. */
-export function shipSettings({ file, format, opt }: ShipOptions): BuildOptions {
+export function shipSettings({ file, format, opt, complete }: ShipOptions): BuildOptions {
   return {
     ...commonSettings(file, format),
     sourcemap: 'linked',
     sourcesContent: true,
     define: {},
-    external: ['@aws-sdk/*'],
-    plugins: opt === undefined ? [] : [layersOutside(opt)],
+    external: complete === true ? [] : ['@aws-sdk/*'],
+    plugins: [
+      ...(complete === true ? [absentOutside()] : []),
+      ...(opt === undefined ? [] : [layersOutside(opt)]),
+    ],
   }
 }
 
@@ -88,6 +93,21 @@ function packagesOutside(resolvedFrom: string, format: ModuleFormat): Plugin {
         path: resolve(resolveDir, path),
         external: true,
       }))
+    },
+  }
+}
+
+/** A package of AWS's that is not here either is left for the run time to look for. */
+function absentOutside(): Plugin {
+  return {
+    name: 'absent-outside',
+    setup(build) {
+      build.onResolve({ filter: /^@(?:aws-sdk|smithy)\// }, async (args) => {
+        if (args.pluginData === OURS) return undefined
+        const { importer, kind, namespace, resolveDir, path } = args
+        const found = await build.resolve(path, { importer, kind, namespace, resolveDir, pluginData: OURS })
+        return found.errors.length > 0 ? { path, external: true } : undefined
+      })
     },
   }
 }
@@ -139,8 +159,9 @@ async function resolvePackage(
  * CommonJS that was bundled into an ES module requires by a function that no ES module has.
  * It goes in front of the first line, which keeps every mapped line where it is.
  */
-export function withRequire(text: string, file: AbsolutePath): string {
+export function withRequire(text: string, file?: AbsolutePath): string {
   if (!text.includes('__require')) return text
-  const from = JSON.stringify(pathToFileURL(file).href)
+  // What is shipped lies elsewhere then.
+  const from = file === undefined ? 'import.meta.url' : JSON.stringify(pathToFileURL(file).href)
   return `import{createRequire as __flexiCreateRequire}from'node:module';var require=__flexiCreateRequire(${from});${text}`
 }

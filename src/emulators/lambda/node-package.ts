@@ -2,19 +2,19 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 
 import { openBundle } from '../../build/bundle.ts'
-import type { PackagedFile } from '../../core/function.ts'
+import type { PackagedFile, PackageOptions } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
 import type { Definition } from './definition.ts'
 import { splitHandler, type HandlerFile } from './handler-file.ts'
 import { moduleFormat } from './module-format.ts'
 import { withBuildSettings } from './node-build-settings.ts'
-import { compiledPath, shipSettings } from './node-bundle.ts'
+import { compiledPath, shipSettings, withRequire } from './node-bundle.ts'
 
 /** Writes what a deployment would ship: one bundle under the handler's name, and its source map. */
 export async function packageNode(
   handler: HandlerFile,
   definition: Definition,
-  directory: AbsolutePath,
+  { directory, complete }: PackageOptions & { readonly directory: AbsolutePath },
 ): Promise<readonly PackagedFile[]> {
   const { taskRoot, options } = definition
   const format = options.esbuild?.format ?? moduleFormat(handler.file)
@@ -22,7 +22,7 @@ export async function packageNode(
     entry: handler.file,
     directory: taskRoot,
     esbuild: withBuildSettings(
-      shipSettings({ file: handler.file, format, opt: definition.opt?.directory }),
+      shipSettings({ file: handler.file, format, opt: definition.opt?.directory, complete }),
       options.esbuild,
     ),
   })
@@ -36,9 +36,9 @@ export async function packageNode(
     result.files.map(async ({ path, contents }) => {
       const map = path.endsWith('.map')
       const target = `${stem}${extension}${map ? '.map' : ''}`
-      const text = Buffer.from(contents)
-        .toString()
-        .replace(`sourceMappingURL=${compiled}.map`, `sourceMappingURL=${basename(stem)}${extension}.map`)
+      const code = Buffer.from(contents).toString()
+      const isModule = format === 'esm' && !map && !bringsRequire(options.esbuild)
+      const text = (isModule ? withRequire(code) : code).replace(`sourceMappingURL=${compiled}.map`, `sourceMappingURL=${basename(stem)}${extension}.map`)
       await mkdir(dirname(join(directory, target)), { recursive: true })
       await writeFile(join(directory, target), text)
       return { path: target, bytes: Buffer.byteLength(text), inputs: map ? [] : inputs }

@@ -3,11 +3,12 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import { openBundle, type Bundle, type BundleResult } from '../../build/bundle.ts'
-import type { Code, FunctionSource, PackagedFile } from '../../core/function.ts'
+import type { Code, FunctionSource, PackagedFile, PackageOptions } from '../../core/function.ts'
 import type { AbsolutePath, Revision } from '../../core/place.ts'
 import { createStandby, type Standby } from '../../instances/standby.ts'
 import { lambdaCode } from './code.ts'
-import { ownArn, type Definition } from './definition.ts'
+import { confined } from './confined.ts'
+import type { Definition } from './definition.ts'
 import { nodeEnvironment, startNodeProcess, type NodeProcess } from './environments/node.ts'
 import type { Environment } from './environments/environment.ts'
 import { Execution } from './execution.ts'
@@ -18,9 +19,10 @@ import { LambdaInstance } from './instance.ts'
 import { moduleFormat, type ModuleFormat } from './module-format.ts'
 import { withBuildSettings } from './node-build-settings.ts'
 import { compiledPath, runSettings, withRequire } from './node-bundle.ts'
+import { breaksAtStart, hostInit } from './node-init.ts'
 import { packageNode } from './node-package.ts'
 import type { HandlerCode, HostInit } from './protocol.ts'
-import { environmentVariables, functionVariables, logGroup } from './variables.ts'
+import { functionVariables } from './variables.ts'
 
 /** Libraries take its name for being in Lambda; nothing listens there, since the host has its own channel. */
 const NO_API = '127.0.0.1:9001'
@@ -33,6 +35,13 @@ const WRITTEN_KEPT = 4
 /** With more functions than these, none is started before it is asked for, and so none gets a process early. */
 const EAGER_FUNCTIONS_MAX = 8
 let openSources = 0
+
+/** What a revision is made of. */
+interface Parts {
+  readonly handler: HandlerFile
+  readonly hashes: readonly string[]
+  readonly contents: readonly Uint8Array[]
+}
 
 /** A function in JavaScript or TypeScript. */
 export class NodeSource implements FunctionSource {
@@ -76,24 +85,35 @@ export class NodeSource implements FunctionSource {
 
   async #build(): Promise<Code> {
     this.#builds += 1
+    if (this.#definition.options.built === true) return this.#asItIs()
     this.#prepareSpare()
     const handler = this.#findHandler()
     const { bundle, result } = await this.#bundleOf(handler)
     const code = await this.#codeOf(handler, result)
-    const hash = createHash('sha256').update(
-      JSON.stringify([this.#definition.options, this.#definition.environment]),
-    )
-    for (const file of result.files) hash.update(file.hash)
-    if (code.kind === 'file') hash.update(await readFile(code.path))
+    const hashes = result.files.map((file) => file.hash)
+    if (code.kind === 'file') hashes.push(await readFile(code.path, 'latin1'))
     this.#missing = []
     this.#bundle = bundle
-    this.#isExtended = mayHaveExtensions(
-      this.#definition,
-      result.files.map(({ contents }) => contents),
-    )
+    const contents = result.files.map((file) => file.contents)
+    return this.#runs(code, { handler, hashes, contents })
+  }
+
+  /** What was shipped is complete: nobody looks for what it imports. */
+  async #asItIs(): Promise<Code> {
+    const handler = this.#findHandler()
+    const contents = await readFile(handler.file)
+    const parts = { handler, hashes: [contents.toString('latin1')], contents: [contents] }
+    return this.#runs({ kind: 'file', path: handler.file }, parts)
+  }
+
+  #runs(code: HandlerCode, { handler, hashes, contents }: Parts): Code {
+    const definition = this.#definition
+    const hash = createHash('sha256').update(JSON.stringify([definition.options, definition.environment]))
+    for (const part of hashes) hash.update(part)
+    this.#isExtended = mayHaveExtensions(definition, contents)
     return lambdaCode({
       ahead: true,
-      definition: this.#definition,
+      definition,
       revision: hash.digest('hex').slice(0, 16) as Revision,
       start: () => this.#start(code, handler),
     })
@@ -111,8 +131,8 @@ export class NodeSource implements FunctionSource {
     for (const environment of this.#debugged) void environment.kill()
   }
 
-  async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
-    return packageNode(this.#findHandler(), this.#definition, directory)
+  async package(directory: AbsolutePath, options?: PackageOptions): Promise<readonly PackagedFile[]> {
+    return packageNode(this.#findHandler(), this.#definition, { directory, ...options })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -194,23 +214,7 @@ export class NodeSource implements FunctionSource {
 
   async #start(code: HandlerCode, handler: HandlerFile): Promise<LambdaInstance> {
     const definition = this.#definition
-    const { logStream, variables } = environmentVariables(definition)
-    const init: HostInit = {
-      environment: variables,
-      code,
-      exportPath: handler.exportPath,
-      handler: definition.options.handler,
-      breakAt: breaksAtStart(definition) ? definition.scope.inspectPort : undefined,
-      context: {
-        functionName: definition.functionName,
-        functionVersion: definition.version,
-        callbacks: takesCallbacks(this.#runtime),
-        memoryLimitInMB: String(definition.memoryMb),
-        logGroupName: logGroup(definition.functionName),
-        logStreamName: logStream,
-        invokedFunctionArn: ownArn(definition),
-      },
-    }
+    const init = hostInit({ definition, runtime: this.#runtime, code, exportPath: handler.exportPath })
     const execution = await this.#begun(
       this.#isExtended ? await this.#extended(init) : nodeEnvironment(this.#standby.take(), init),
     )
@@ -260,8 +264,9 @@ export class NodeSource implements FunctionSource {
 
   /** A debugger’s port cannot be shared, and what NODE_OPTIONS preloads is user code that must not run early. */
   #mayHaveSpare(): boolean {
-    const { scope, environment } = this.#definition
-    return scope.inspectPort === undefined && environment['NODE_OPTIONS'] === undefined && !this.#isExtended
+    const { scope, environment, options } = this.#definition
+    if (options.built === true || this.#isExtended) return false
+    return scope.inspectPort === undefined && environment['NODE_OPTIONS'] === undefined
   }
 
   #startProcess(address = NO_API): NodeProcess {
@@ -273,15 +278,7 @@ export class NodeSource implements FunctionSource {
       memoryMb: definition.memoryMb,
       inspectPort: breaksAtStart(definition) ? undefined : definition.scope.inspectPort,
       wrapper: environment['AWS_LAMBDA_EXEC_WRAPPER'],
+      ...confined(definition, [this.#buildFolder()]),
     })
   }
-}
-
-function breaksAtStart({ scope }: Definition): boolean {
-  return scope.breakAtStart === true
-}
-
-/** Up to nodejs22.x. */
-function takesCallbacks(runtime: string): boolean {
-  return Number(/^nodejs(\d+)/.exec(runtime)?.[1] ?? 0) < 24
 }

@@ -21,6 +21,8 @@ export interface LambdaOptions {
   readonly archive: string | undefined
   /** How the source is compiled, where a template says. */
   readonly esbuild: BuildSettings | undefined
+  /** The folder is what a deployment has shipped: it is run as it is. */
+  readonly built?: boolean | undefined
 }
 
 const TEXTS = ['handler', 'runtime', 'entry', 'inlineCode', 'archive', 'archiveStamp', 'region'] as const
@@ -29,9 +31,9 @@ const SETTINGS = [
   'functionName', 'version', 'alias', 'reservedConcurrency', 'provisionedConcurrency', 'deadLetter', 'onSuccess', 'onFailure',
   'maximumRetryAttempts', 'maximumEventAge', 'layers', 'sources', 'url',
 ] as const // prettier-ignore
-const KNOWN = [...TEXTS, 'esbuild', ...SETTINGS] as const
+const KNOWN = [...TEXTS, 'esbuild', 'built', ...SETTINGS] as const
 /** Written by readers of templates and by the API, not by people. */
-const UNTOLD: ReadonlySet<string> = new Set(['inlineCode', 'archiveStamp', 'version', 'region'])
+const UNTOLD: ReadonlySet<string> = new Set(['inlineCode', 'archiveStamp', 'version', 'region', 'built'])
 
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
 export async function parseOptions(config: FunctionConfig): Promise<LambdaOptions> {
@@ -55,6 +57,7 @@ export async function parseOptions(config: FunctionConfig): Promise<LambdaOption
     inlineCode: text('inlineCode'),
     archive: text('archive'),
     esbuild: buildSettings(config, fault),
+    built: config.options['built'] === true,
   }
   checkHandler(options, config, fault)
   checkBounds(config, fault)

@@ -1,7 +1,10 @@
+import { join } from 'node:path'
+
 import { FlexiError } from '../../core/errors.ts'
 import type { FunctionConfig } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
 import { configFileOf } from './detect.ts'
+import { CONFIG_FILE } from './shipped/shipped-files.ts'
 import { createSettingsReader, type SettingsOptions, type SettingsReader } from './settings.ts'
 import { checkOptions } from './worker-options.ts'
 
@@ -9,7 +12,8 @@ import { checkOptions } from './worker-options.ts'
 export async function wranglerFileOf(
   config: FunctionConfig,
 ): Promise<{ readonly file: AbsolutePath; readonly env: string | undefined }> {
-  const { env } = checkOptions(config)
+  const { env, shipped } = checkOptions(config)
+  if (shipped === true) return { file: join(config.directory, CONFIG_FILE) as AbsolutePath, env: undefined }
   const file = await configFileOf(config)
   if (file !== undefined) return { file, env }
   throw new FlexiError('FLEXI_NO_INPUT', `${config.name}: ${config.directory} has no wrangler file`, {
@@ -22,5 +26,6 @@ export async function openSettings(
   config: FunctionConfig,
   print?: SettingsOptions['print'],
 ): Promise<SettingsReader> {
-  return createSettingsReader({ ...(await wranglerFileOf(config)), config, print })
+  const isShipped = config.options['shipped'] === true
+  return createSettingsReader({ ...(await wranglerFileOf(config)), config, print, isShipped })
 }

@@ -13,14 +13,29 @@ export interface PackageTarget {
   readonly project: AbsolutePath
 }
 
-/** The production bundle, its source map, its data modules, and the assets: what a deployment uploads. */
+export interface WorkerPackage {
+  /** Undefined for a worker that serves assets only. */
+  readonly program: Program | undefined
+  readonly files: readonly PackagedFile[]
+}
+
+/** The production bundle, its source map, its data modules, and the assets: what wrangler would upload. */
 export async function packageWorker(
   settings: Settings,
-  { directory, project }: PackageTarget,
+  target: PackageTarget,
 ): Promise<readonly PackagedFile[]> {
+  return (await buildPackage(settings, target)).files
+}
+
+/** The same, and the program that was written. */
+export async function buildPackage(
+  settings: Settings,
+  { directory, project }: PackageTarget,
+): Promise<WorkerPackage> {
   await mkdir(directory, { recursive: true })
   const entry = await programEntry(settings)
-  const files = entry === undefined ? [] : programFiles(await buildOnce(settings, entry), project, settings)
+  const program = entry === undefined ? undefined : await buildOnce(settings, entry)
+  const files = program === undefined ? [] : programFiles(program, project, settings)
   const written = await Promise.all(
     files.map(async ({ path, contents, inputs }) => {
       await mkdir(dirname(join(directory, path)), { recursive: true })
@@ -28,7 +43,7 @@ export async function packageWorker(
       return { path, bytes: Buffer.byteLength(contents), inputs }
     }),
   )
-  return [...written, ...(await copyAssets(settings, { directory, project }))]
+  return { program, files: [...written, ...(await copyAssets(settings, { directory, project }))] }
 }
 
 async function buildOnce({ config, compatibility }: Settings, entry: AbsolutePath): Promise<Program> {

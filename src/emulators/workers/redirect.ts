@@ -16,6 +16,11 @@ export interface RedirectedFile {
   readonly said: readonly string[]
 }
 
+/** A file that no build tool has put another one in place of. */
+export function asItIs(file: AbsolutePath): RedirectedFile {
+  return { file, note: file, said: [] }
+}
+
 /**
  * The configuration that wrangler would use in the folder of this wrangler file: the one a build tool wrote, where there is one. A file
  * with a name of its own is taken as it is.

@@ -14,8 +14,9 @@ import { faultAt } from './config-faults.ts'
 import { readConfiguration, type Config, type Configuration } from './configuration.ts'
 import { localMeaning } from './local-meaning.ts'
 import type { Compatibility } from './node-compat.ts'
-import { redirectedFile, type RedirectedFile } from './redirect.ts'
-import { readVariables, type Variables } from './variables.ts'
+import { asItIs, redirectedFile, type RedirectedFile } from './redirect.ts'
+import { checkShipped, shippedEnvironment } from './shipped/shipped-rules.ts'
+import { NO_VARIABLES, readVariables, type Variables } from './variables.ts'
 import { findWorkerd } from './workerd.ts'
 
 /** Everything about a worker but its program. */
@@ -45,6 +46,8 @@ export interface SettingsOptions {
   readonly file: AbsolutePath
   readonly env: string | undefined
   readonly config: FunctionConfig
+  /** The folder is one that `shipWorker` wrote. */
+  readonly isShipped?: boolean | undefined
   /** What a build command says. */
   readonly print?: ((stream: 'stdout' | 'stderr', line: string) => void) | undefined
 }
@@ -100,22 +103,25 @@ class Reader implements SettingsReader {
   }
 
   async #readAll(): Promise<Settings> {
-    const { file, env } = this.#options
+    const { file, env, isShipped } = this.#options
     const read = await this.#readFile()
     const { config } = read.configuration
     const required = config.secrets === undefined ? undefined : (config.secrets.required ?? [])
-    const variables = await readVariables({ file, env, environment: process.env, required })
+    const variables =
+      isShipped === true
+        ? NO_VARIABLES
+        : await readVariables({ file, env, environment: process.env, required })
     this.#watched = [file, read.file, read.note, ...variables.watched]
     const text = JSON.stringify([read.file, read.text, variables.values])
     if (this.#last?.text === text) return this.#last.settings
-    const settings = await settle(read, { variables, config: this.#options.config, text })
+    const settings = await settle(read, { variables, options: this.#options, text })
     this.#last = { text, settings }
     return settings
   }
 
   async #readFile(): Promise<ReadFile> {
-    const { file: own, env } = this.#options
-    const redirected = await redirectedFile(own)
+    const { file: own, env, isShipped } = this.#options
+    const redirected = isShipped === true ? asItIs(own) : await redirectedFile(own)
     this.#watched = [...new Set([own, redirected.file, redirected.note, ...this.#watched])]
     const text = await readFile(redirected.file, 'utf8').catch(() => '')
     if (this.#file?.text === text && this.#file.file === redirected.file) return this.#file
@@ -143,9 +149,11 @@ class Reader implements SettingsReader {
 
 async function settle(
   { configuration, said }: ReadFile,
-  { variables, config: own, text }: { variables: Variables; config: FunctionConfig; text: string },
+  { variables, options, text }: { variables: Variables; options: SettingsOptions; text: string },
 ): Promise<Settings> {
   const { config } = configuration
+  const { config: own, isShipped = false } = options
+  if (isShipped) await checkShipped(config, own.directory)
   const faults = [
     ...(await compatibilityFaults(config, configuration.origin)),
     ...(await scheduleFaults(configuration)),
@@ -155,7 +163,8 @@ async function settle(
   const inputs: BindingInputs = {
     config,
     variables: { ...variables.values, ...own.environment },
-    environment: process.env,
+    environment: isShipped ? shippedEnvironment(own) : process.env,
+    isShipped,
   }
   const bindings = mapBindings(inputs)
   return {

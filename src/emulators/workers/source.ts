@@ -1,5 +1,6 @@
 import { relative } from 'node:path'
 
+import { FlexiError } from '../../core/errors.ts'
 import type {
   Code,
   FunctionConfig,
@@ -12,15 +13,24 @@ import { mayBeBare } from './bare/bare.ts'
 import { groupsOf, type BuiltWorker, type Groups, type Member } from './groups/groups.ts'
 import { loadMiniflare } from './miniflare.ts'
 import { openSettings } from './open-settings.ts'
+import { LIST_FILE } from './shipped/shipped-files.ts'
 import { programEntry, type Settings, type SettingsReader } from './settings.ts'
 import { openWorkerBundle, programKey, type Program, type WorkerBundle } from './worker-bundle.ts'
 import { workerCode } from './worker-code.ts'
 
 /** Validates the function's options and its wrangler file. @throws FlexiError FLEXI_CONFIG, FLEXI_NO_INPUT. */
 export async function openSource(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource> {
+  if (scope.confinement !== undefined && config.options['shipped'] !== true) throw notPacked(config)
   const settings = await openSettings(config, (stream, text) => scope.output({ stream, level: 'info', text }))
   const first = await settings.read()
   return new WorkerSource(config, scope, { reader: settings, first })
+}
+
+/** To build it here would be to run what a deployer wrote in a process that may do more than them. */
+function notPacked({ name }: FunctionConfig): FlexiError {
+  return new FlexiError('FLEXI_CONFIG', `${name}: the artifact holds no worker that is ready to run`, {
+    hint: 'Deploy the folder of the project with "flexi deploy", which builds it first.',
+  })
 }
 
 const SILENT_SCRIPT =
@@ -81,8 +91,16 @@ class WorkerSource implements FunctionSource, Member {
   async #buildOnce(): Promise<BuiltWorker> {
     const settings = await this.#settings.prepare('dev')
     this.#current = settings
+    if (this.config.options['shipped'] === true)
+      return { settings, program: await this.#shippedProgram(settings) }
     const bundle = await this.#openBundle(settings)
     return { settings, program: await bundle?.build() }
+  }
+
+  async #shippedProgram({ config }: Settings): Promise<Program | undefined> {
+    if (config.main === undefined) return undefined
+    const { readShippedProgram } = await import('./shipped/shipped-program.ts')
+    return await readShippedProgram(this.config.directory, LIST_FILE)
   }
 
   watched(): readonly AbsolutePath[] {
@@ -90,11 +108,20 @@ class WorkerSource implements FunctionSource, Member {
   }
 
   async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
-    const { packageWorker } = await import('./package.ts')
-    return packageWorker(await this.#settings.prepare('deploy'), {
+    const { shipWorker } = await import('./shipped/ship-worker.ts')
+    return shipWorker(await this.#settings.prepare('deploy'), {
       directory,
       project: this.config.directory,
     })
+  }
+
+  shipped(): Readonly<Record<string, unknown>> {
+    const { crons, time_zone } = this.config.options
+    return {
+      shipped: true,
+      ...(crons === undefined ? {} : { crons }),
+      ...(time_zone === undefined ? {} : { time_zone }),
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -22,6 +22,8 @@ export interface Variables {
   readonly watched: readonly AbsolutePath[]
 }
 
+export const NO_VARIABLES: Variables = { values: {}, files: [], watched: [] }
+
 /**
  * The secrets and variables for local development, by wrangler's rules: `.dev.vars.<env>`, else `.dev.vars`; when there is neither,
  * `.env`, `.env.local`, `.env.<env>` and `.env.<env>.local`, later ones winning. CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV=false leaves the

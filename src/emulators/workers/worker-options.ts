@@ -9,6 +9,8 @@ export interface WorkerOptions {
   readonly env?: string
   /** Of the wrangler file's text; only there to tell two configurations apart. */
   readonly digest?: string
+  /** The folder is what `shipWorker` wrote: nothing is built, and nothing outside it is read. */
+  readonly shipped?: boolean
   /** False: its crons do not fire by the clock. */
   readonly crons?: boolean
   /** By whose clocks its crons fire: `local` or a name such as `Europe/Berlin`; UTC, as in the cloud, when undefined. */
@@ -20,6 +22,7 @@ const EXPECTED = {
   config: { words: 'a string', fits: isString },
   env: { words: 'a string', fits: isString },
   digest: { words: 'a string', fits: isString },
+  shipped: { words: 'true or false', fits: (value) => typeof value === 'boolean' },
   crons: { words: 'true or false', fits: (value) => typeof value === 'boolean' },
   time_zone: { words: '"local" or the name of a time zone, such as "Europe/Berlin"', fits: isTimeZone },
 } as const satisfies Record<
@@ -32,7 +35,7 @@ export function checkOptions({ name, origin, placeOf, options }: FunctionConfig)
   const faults = Object.entries(options).flatMap(([key, value]) => {
     const problem = value === undefined ? undefined : problemOf(key, value)
     if (problem === undefined) return []
-    const known = Object.keys(EXPECTED).filter((one) => one !== 'digest')
+    const known = Object.keys(EXPECTED).filter((one) => !INTERNAL.has(one))
     return [
       {
         place: origin,
@@ -45,6 +48,9 @@ export function checkOptions({ name, origin, placeOf, options }: FunctionConfig)
   if (faults.length > 0) throw configError(faults)
   return options as WorkerOptions
 }
+
+/** Nobody writes them. */
+const INTERNAL: ReadonlySet<string> = new Set(['digest', 'shipped'])
 
 function problemOf(key: string, value: unknown): string | undefined {
   if (!isKnown(key)) return 'is no option of a worker'

@@ -167,6 +167,8 @@ test('a package is the production bundle without anything of ours', async () => 
     'assets/page.html',
     'index.js',
     'index.js.map',
+    'program.json',
+    'wrangler.json',
   ])
   expect(files.find(({ path }) => path === 'index.js')?.inputs).toContain('src/index.ts')
   const code = await readFile(join(target, 'index.js'), 'utf8')

@@ -17,6 +17,8 @@ export interface Laid {
   /** Text by path; wins over both. */
   readonly files?: Readonly<Record<string, string>>
   readonly config?: Partial<FunctionConfig>
+  /** Lays what is no text. */
+  readonly more?: (directory: AbsolutePath) => Promise<void>
 }
 
 export const MINIMAL = '{ "name": "worker", "main": "index.ts", "compatibility_date": "2026-01-01" }\n'
@@ -27,6 +29,7 @@ export async function lay(directory: AbsolutePath, laid: Laid): Promise<Function
   else await write(directory, { 'wrangler.jsonc': MINIMAL })
   if (laid.program !== undefined) await cp(join(FIXTURES, laid.program), join(directory, 'index.ts'))
   await write(directory, laid.files ?? {})
+  await laid.more?.(directory)
   const { functions } = await workers.detect(directory, { environment: {} })
   const [config] = functions
   if (config === undefined) throw new Error('the fixture is no worker')

@@ -20,7 +20,9 @@ const sandboxFields = {
   ro_entries: z
     .record(systemText.min(1), systemText.min(1).nullable())
     .default({})
-    .describe('Paths of the machine that are readable inside, each under the path given or, with null, the same.'),
+    .describe(
+      'Paths of the machine that are readable inside, each under the path given or, with null, the same.',
+    ),
   envs: z
     .record(variableName, systemText.nullable())
     .default({})
@@ -36,15 +38,19 @@ const sandboxFields = {
   syscall_filter: z
     .array(z.string().regex(/^@?[a-z0-9_]{1,64}$/, 'is no name of a system call'))
     .default([])
-    .describe('System calls by their kernel names ("ptrace"). A name that is unknown refuses the configuration.'),
+    .describe(
+      'System calls by their kernel names ("ptrace"). A name that is unknown refuses the configuration.',
+    ),
   mount_procfs: z.boolean().default(true),
   mount_devtmpfs: z.boolean().default(true),
   mount_tmpfs: z.boolean().default(false),
 }
 
-const command = systemText.describe('The program: a name on the search path, or a path that begins with "./" or "/".')
+const command = systemText.describe(
+  'The program: a name on the search path, or a path that begins with "./" or "/".',
+)
 
-const sandbox: z.ZodType<SandboxConfig, Partial<SandboxConfig>> = z
+const sandbox: z.ZodType<SandboxConfig, Unfinished<SandboxConfig>> = z
   .strictObject({ command: command.default(''), ...sandboxFields })
   .meta({ id: 'Sandbox' })
 
@@ -90,7 +96,12 @@ const ownFields = {
   options: z.record(z.string(), z.unknown()).default({}).describe("The provider's own settings."),
   environment: z.record(variableName, systemText).default({}),
   timeoutMs: z.int().min(1).max(86_400_000).optional().describe('Milliseconds a request may take.'),
-  memoryMb: z.int().min(1).max(1_048_576).optional().describe('MiB of memory that the function is told it has.'),
+  memoryMb: z
+    .int()
+    .min(1)
+    .max(1_048_576)
+    .optional()
+    .describe('MiB of memory that the function is told it has.'),
   network: z
     .enum(['egress', 'none', 'host'])
     .default('egress')
@@ -121,9 +132,12 @@ export const overridingConfig: z.ZodType<VersionConfig, VersionConfigInput> = z
   .meta({ id: 'OverridingConfig' })
 
 /** A configuration as people write it. */
-export type VersionConfigInput = Partial<Omit<VersionConfig, 'sandbox'>> & {
-  readonly sandbox?: Partial<SandboxConfig> | undefined
+export type VersionConfigInput = Unfinished<Omit<VersionConfig, 'sandbox'>> & {
+  readonly sandbox?: Unfinished<SandboxConfig> | undefined
 }
+
+/** What has a default may be left out. */
+type Unfinished<T> = { readonly [K in keyof T]?: T[K] | undefined }
 
 /** What an upload without a configuration has (YFASS): all defaults. */
 export function defaultConfig(): VersionConfig {

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 
-import type { DaemonInfo } from '../../control-plane.ts'
 import { time } from './names.ts'
 
 const sandboxCapabilities = z.strictObject({
@@ -12,7 +11,7 @@ const sandboxCapabilities = z.strictObject({
   notes: z.array(z.string()).describe('What is not enforced here, and what to install or change.'),
 })
 
-export const daemonInfo: z.ZodType<DaemonInfo> = z
+export const daemonInfo = z
   .strictObject({
     version: z.string(),
     domain: z.string(),
@@ -36,5 +35,7 @@ export const apiError = z
       .describe('What is wrong with the body, by the place in it: "parts.0.config.addr".'),
   })
   .meta({ id: 'Error' })
+
+export type DaemonInfoAnswer = z.infer<typeof daemonInfo>
 
 export type ApiErrorBody = z.infer<typeof apiError>

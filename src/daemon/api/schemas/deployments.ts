@@ -4,12 +4,15 @@ import type { DeploymentEvent, DeploymentRecord, DeploymentRequest } from '../..
 import { versionConfig, type VersionConfigInput } from './config.ts'
 import { digest, label, time } from './names.ts'
 
-const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/
+const HOST_NAME =
+  /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/
 
 const part = z
   .strictObject({
     name: label,
-    version: label.optional().describe('Default: the next number, "v4"; what is there with equal content is taken.'),
+    version: label
+      .optional()
+      .describe('Default: the next number, "v4"; what is there with equal content is taken.'),
     artifact: digest,
     config: versionConfig,
     signature: z.unknown().optional().describe('A sigstore bundle over the bytes of the archive.'),

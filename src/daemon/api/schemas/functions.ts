@@ -12,7 +12,9 @@ const second = z
   .describe('A canary.')
 
 /** Where an alias is to lead. */
-export const aliasTarget = z.strictObject({ version: label, second: second.optional() }).meta({ id: 'AliasTarget' })
+export const aliasTarget = z
+  .strictObject({ version: label, second: second.optional() })
+  .meta({ id: 'AliasTarget' })
 
 const shownSecond = z.strictObject({ version: z.string(), weight: z.number() })
 
@@ -48,7 +50,9 @@ const statusFields = {
   aliases: z.array(z.string()),
 }
 
-export const versionStatus: z.ZodType<VersionStatus> = z.strictObject(statusFields).meta({ id: 'VersionStatus' })
+export const versionStatus: z.ZodType<VersionStatus> = z
+  .strictObject(statusFields)
+  .meta({ id: 'VersionStatus' })
 
 const summaryFields = {
   name: z.string(),
@@ -64,12 +68,16 @@ const summaryFields = {
   url: z.string(),
 }
 
-export const functionSummary: z.ZodType<FunctionSummary> = z.strictObject(summaryFields).meta({ id: 'Function' })
+export const functionSummary: z.ZodType<FunctionSummary> = z
+  .strictObject(summaryFields)
+  .meta({ id: 'Function' })
 
 export const functionDetail: z.ZodType<FunctionDetail> = z
   .strictObject({
     ...summaryFields,
-    statuses: z.array(z.strictObject({ ...statusFields, createdAt: time, createdBy: z.string(), artifact: digest })),
+    statuses: z.array(
+      z.strictObject({ ...statusFields, createdAt: time, createdBy: z.string(), artifact: digest }),
+    ),
   })
   .meta({ id: 'FunctionDetail' })
 

@@ -50,11 +50,13 @@ const tokenFields = {
 }
 
 /** A token as it is told afterwards: neither itself nor its hash. */
-export const shownToken: z.ZodType<Omit<TokenRecord, 'hash'>> = z.strictObject(tokenFields).meta({ id: 'Token' })
+export const shownToken: z.ZodType<Omit<TokenRecord, 'hash'>> = z
+  .strictObject(tokenFields)
+  .meta({ id: 'Token' })
 
 /** The only time that a token itself is told. */
 export const issuedToken = z
-  .strictObject({ ...tokenFields, token: z.string() })
+  .strictObject({ token: z.string(), record: shownToken })
   .meta({ id: 'IssuedToken' })
 
 export const whoami = z

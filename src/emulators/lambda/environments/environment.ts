@@ -76,6 +76,8 @@ export interface Environment {
   recall?(): void
   /** An invocation is over, and this is its REPORT. */
   reported?(report: Report): void
+  /** Asks it to end by itself. False when it has ended. */
+  terminate?(): boolean
   /** Ends it at once, with everything it started. Resolves when it is gone. */
   kill(): Promise<void>
 }

@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url'
 
+import type { Confinement } from '../../../core/confinement.ts'
 import { startChild, type Child } from '../../../instances/child.ts'
 import type { Frame } from '../../../instances/channel.ts'
+import { hostFiles } from '../../../instances/host-files.ts'
 import type { Spare } from '../../../instances/standby.ts'
 import { CONSOLE_LEVELS, FROM_HOST, TO_HOST, type HostInit, type LogFormat } from '../protocol.ts'
 import type { Environment, EnvironmentEvents } from './environment.ts'
@@ -15,6 +17,9 @@ export interface NodeProcessOptions {
   readonly inspectPort: number | undefined
   /** A program that is given the runtime's command line and runs it: AWS_LAMBDA_EXEC_WRAPPER. */
   readonly wrapper: string | undefined
+  readonly confinement?: Confinement | undefined
+  /** What it has to see where it is kept apart, besides what is ours. */
+  readonly readable?: readonly string[] | undefined
 }
 
 /** A Node process with the bare host in it, waiting for code. */
@@ -26,11 +31,8 @@ export interface NodeProcess extends Spare {
 }
 
 export function startNodeProcess(options: NodeProcessOptions): NodeProcess {
-  const command = [
-    process.execPath,
-    ...nodeFlags(options),
-    fileURLToPath(import.meta.resolve('#host/lambda')),
-  ]
+  const host = fileURLToPath(import.meta.resolve('#host/lambda'))
+  const command = [process.execPath, ...nodeFlags(options), host]
   const [first = process.execPath, ...args] =
     options.wrapper === undefined ? command : [options.wrapper, ...command]
   let alive = true
@@ -40,6 +42,8 @@ export function startNodeProcess(options: NodeProcessOptions): NodeProcess {
       args,
       cwd: options.cwd,
       environment: options.environment,
+      confinement: options.confinement,
+      readable: [...(options.readable ?? []), ...hostFiles(host)],
       onFrame: (frame) => started.receiver?.(frame),
       onLine: (stream, text) => started.printer?.(stream, text),
     }),
@@ -79,7 +83,9 @@ function nodeFlags({ memoryMb, inspectPort }: NodeProcessOptions): string[] {
 export function nodeEnvironment(process_: NodeProcess, init: HostInit): Environment {
   let number = 0
   return {
-    pid: process_.child.pid,
+    get pid() {
+      return process_.child.programPid()
+    },
     initialise: (events) => initialise(process_, init, events),
     invoke({ id, deadline, trace, clientContext, functionArn = '', bodyApart, event }) {
       number += 1
@@ -89,6 +95,10 @@ export function nodeEnvironment(process_: NodeProcess, init: HostInit): Environm
       process_.child.channel?.send(TO_HOST.invoke, number, payload)
     },
     recall: () => void process_.child.channel?.send(TO_HOST.recall, number),
+    terminate() {
+      process_.child.kill('SIGTERM')
+      return process_.alive
+    },
     async kill() {
       process_.child.kill()
       await process_.child.exited

@@ -22,6 +22,7 @@ export interface RuntimeProcess extends Spare {
   events: EnvironmentEvents | undefined
   initialised: ((outcome: { readonly error: Buffer | undefined }) => void) | undefined
   readonly dispose: () => Promise<void>
+  readonly hasEnded: boolean
 }
 
 export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProcess {
@@ -67,6 +68,9 @@ export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProc
     get alive() {
       return alive && !isReady
     },
+    get hasEnded() {
+      return !alive
+    },
     dispose,
     [Symbol.asyncDispose]: dispose,
   }
@@ -99,7 +103,9 @@ export async function runtimeEnvironment(
   const child = await process_.started.catch((error: unknown) => refusal(error))
   if (Buffer.isBuffer(child)) return refused(child, process_.dispose)
   return {
-    pid: child.pid,
+    get pid() {
+      return child.programPid()
+    },
     polls: true,
     initialise(events) {
       return new Promise((resolve) => {
@@ -110,6 +116,10 @@ export async function runtimeEnvironment(
       })
     },
     invoke: (invocation) => process_.api.invoke(invocation),
+    terminate() {
+      child.kill('SIGTERM')
+      return !process_.hasEnded
+    },
     kill: process_.dispose,
   }
 }

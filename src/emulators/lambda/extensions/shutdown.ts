@@ -11,7 +11,7 @@ export async function endRuntime(
   runtime: Environment,
   { gone, isGraceful }: { readonly gone: Promise<void>; readonly isGraceful: boolean },
 ): Promise<void> {
-  if (isGraceful && terminate(runtime.pid)) await within(SHUTDOWN_MS * RUNTIME_PART, gone)
+  if (isGraceful && runtime.terminate?.() === true) await within(SHUTDOWN_MS * RUNTIME_PART, gone)
   await runtime.kill()
 }
 
@@ -39,16 +39,4 @@ export async function within(limitMs: number, work: Promise<unknown>): Promise<v
   })
   await Promise.race([work, over])
   clearTimeout(timer)
-}
-
-/** A runtime leads its own process group. */
-function terminate(pid: number | undefined): boolean {
-  if (pid === undefined) return false
-  try {
-    process.kill(-pid, 'SIGTERM')
-    return true
-  } catch {
-    // ESRCH: it is gone.
-    return false
-  }
 }

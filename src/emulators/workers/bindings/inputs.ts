@@ -5,6 +5,8 @@ import type { MiniflareBindings, MiniflareWorker } from '../miniflare.ts'
 
 export interface BindingInputs {
   readonly config: Config
+  /** It runs deployed: nothing is done for it in our own process, or by a program of this machine. */
+  readonly isShipped?: boolean | undefined
   /** Its name in the runtime. Two functions may be of one wrangler file: only the first has the file's name then. */
   readonly name?: string | undefined
   /** `.dev.vars`, `.env` and the function's own environment; they win over `vars`. */

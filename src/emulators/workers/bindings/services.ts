@@ -6,7 +6,7 @@ import type { NetworkService, WorkerService } from '../miniflare.ts'
 import { atConfig, defined, keyed, type BindingInputs, type Mapped, type Unavailable } from './inputs.ts'
 
 /** Services that are this worker itself, and what miniflare has a simple local form of. */
-export function ownServices({ config }: BindingInputs): Mapped {
+export function ownServices({ config, isShipped = false }: BindingInputs): Mapped {
   const own = (config.services ?? []).filter(({ service }) => service === config.name)
   return {
     options: {
@@ -18,18 +18,25 @@ export function ownServices({ config }: BindingInputs): Mapped {
       workerLoaders: keyed(config.worker_loaders, () => ({})),
       ...defined({
         versionMetadata: config.version_metadata?.binding,
-        images: bound(config.images),
+        images: isShipped ? undefined : bound(config.images),
         stream: bound(config.stream),
-        browserRendering: bound(config.browser),
+        browserRendering: isShipped ? undefined : bound(config.browser),
       }),
     },
+    unavailable: isShipped ? notDeployed(config) : [],
     warnings:
-      config.browser === undefined
+      config.browser === undefined || isShipped
         ? []
         : [
             `the binding ${config.browser.binding} starts a Chrome of its own, which is downloaded when it is first used`,
           ],
   }
+}
+
+/** What flexi's own process does for a worker in development: it would do it unconfined. */
+function notDeployed({ images, browser }: Config): readonly Unavailable[] {
+  const reason = 'a deployed worker has it in Cloudflare’s cloud alone'
+  return [images, browser].flatMap((item) => (item === undefined ? [] : [{ name: item.binding, reason }]))
 }
 
 export function serviceOf({

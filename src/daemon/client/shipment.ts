@@ -1,0 +1,141 @@
+import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { ShippedProject } from '../../app/shipping.ts'
+import { FlexiError } from '../../core/errors.ts'
+import type { AbsolutePath } from '../../core/place.ts'
+import type { NetworkMode } from '../../sandbox/sandbox.ts'
+import type { Call } from '../api/schemas/operations.ts'
+import type { DeploymentRequest, Digest } from '../model.ts'
+import type { DaemonClient } from './client.ts'
+
+/** One part of a project as it is uploaded. */
+export interface Archive {
+  /** Of the part: a function's, or that of the project's routes. */
+  readonly name: string
+  /** A tar.gz: equal content has equal bytes. */
+  readonly file: AbsolutePath
+  readonly digest: Digest
+  readonly bytes: number
+  /** A sigstore bundle. */
+  readonly signature?: unknown
+}
+
+/** How all functions of a deployment run, where not left to the daemon. */
+export interface RunSettings {
+  readonly network?: NetworkMode | undefined
+  readonly instances?: DeploymentRequest['parts'][number]['config']['instances'] | undefined
+  readonly health?: DeploymentRequest['parts'][number]['config']['health'] | undefined
+}
+
+export interface PackOptions {
+  /** Where the archives go. */
+  readonly directory: AbsolutePath
+  /** PEM file of an Ed25519 key that signs each archive. */
+  readonly signingKey?: AbsolutePath | undefined
+}
+
+/** Makes the archives of a project, and signs them. @throws FlexiError FLEXI_NO_INPUT, FLEXI_SIGNATURE for a key that cannot be used. */
+export async function packProject(
+  project: ShippedProject,
+  { directory, signingKey }: PackOptions,
+): Promise<readonly Archive[]> {
+  const sign = await signer(signingKey)
+  const { packDirectory } = await import('../artifacts/pack-directory.ts')
+  const archives: Archive[] = []
+  for (const part of partsOf(project)) {
+    const file = join(directory, `${part.name}.tar.gz`) as AbsolutePath
+    const packed = await packDirectory(part.directory, file)
+    archives.push({ name: part.name, file, ...packed, signature: await sign?.(file) })
+  }
+  return archives
+}
+
+async function signer(
+  key: AbsolutePath | undefined,
+): Promise<((file: AbsolutePath) => Promise<unknown>) | undefined> {
+  if (key === undefined) return undefined
+  const pem = await readFile(key, 'utf8').catch((cause: unknown) => {
+    throw new FlexiError('FLEXI_NO_INPUT', `there is no key ${key} that you may read`, { cause })
+  })
+  const { signArtifact } = await import('../signing/sign-artifact.ts')
+  return (file) => signArtifact(file, pem)
+}
+
+interface Part {
+  readonly name: string
+  readonly directory: AbsolutePath
+}
+
+function partsOf(project: ShippedProject): readonly Part[] {
+  const { functions, routes } = project
+  return routes === undefined
+    ? functions
+    : [...functions, { name: routesName(project), directory: routes.directory }]
+}
+
+/** Of the part that holds the routes: functions come first. */
+function routesName({ name, functions }: ShippedProject): string {
+  const taken = new Set(functions.map((one) => one.name))
+  return taken.has(name) ? `${name.slice(0, 63 - ROUTES_SUFFIX.length)}${ROUTES_SUFFIX}` : name
+}
+
+const ROUTES_SUFFIX = '-routes'
+
+export interface RequestOptions {
+  readonly alias: string
+  readonly archives: readonly Archive[]
+  readonly settings: RunSettings
+  readonly domains?: readonly string[] | undefined
+  readonly dryRun?: boolean | undefined
+}
+
+type DeploymentBody = Call<'createDeployment'>['body']
+type BodyPart = DeploymentBody['parts'][number]
+
+/** What is asked of the daemon when its archives are there. */
+export function deploymentBody(project: ShippedProject, options: RequestOptions): DeploymentBody {
+  const { alias, archives, settings, domains, dryRun } = options
+  const configs = new Map<string, BodyPart['config']>(
+    project.functions.map(({ name, provider, options: own, environment, timeoutMs, memoryMb }) => [
+      name,
+      { provider, options: own, environment, timeoutMs, memoryMb, ...settings },
+    ]),
+  )
+  const { routes } = project
+  if (routes !== undefined)
+    configs.set(routesName(project), { provider: 'routes', options: { rules: routes.rules } })
+  const parts = archives.map(({ name, digest, signature }): BodyPart => {
+    const config = configs.get(name) ?? {}
+    return { name, artifact: digest, config, ...(signature === undefined ? {} : { signature }) }
+  })
+  return { project: project.name, alias, parts, domains, dryRun }
+}
+
+export type UploadEvent =
+  /** The daemon has this content from an earlier deployment. */
+  | { readonly event: 'present'; readonly archive: Archive }
+  | { readonly event: 'sending'; readonly archive: Archive; readonly sentBytes: number }
+  | { readonly event: 'uploaded'; readonly archive: Archive; readonly durationMs: number }
+
+/** Sends what the daemon does not have yet. */
+export async function uploadArchives(
+  client: DaemonClient,
+  archives: readonly Archive[],
+  onEvent: (event: UploadEvent) => void,
+): Promise<void> {
+  for (const archive of archives) {
+    const from = performance.now()
+    if (await client.hasArtifact(archive.digest)) {
+      onEvent({ event: 'present', archive })
+      continue
+    }
+    await client.putArtifact(archive.digest, {
+      stream: createReadStream(archive.file),
+      bytes: archive.bytes,
+      onProgress: (sentBytes) => onEvent({ event: 'sending', archive, sentBytes }),
+    })
+    onEvent({ event: 'uploaded', archive, durationMs: performance.now() - from })
+  }
+}

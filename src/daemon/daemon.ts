@@ -1,0 +1,216 @@
+import { chmod, mkdir } from 'node:fs/promises'
+
+import type { AccessRecord } from '../core/events.ts'
+import type { Fetcher } from '../core/fetcher.ts'
+import { LIMITS } from '../core/limits.ts'
+import type { Logger } from '../core/log.ts'
+import type { AbsolutePath } from '../core/place.ts'
+import type { CertificateFiles } from '../core/project.ts'
+import { openGateway, type Gateway } from '../gateway/gateway.ts'
+import { openSandbox } from '../sandbox/open-sandbox.ts'
+import type { Sandbox } from '../sandbox/sandbox.ts'
+import type { Certificates } from '../tls/certificates.ts'
+import { openAccounts } from './accounts/open-accounts.ts'
+import { openApi } from './api/open-api.ts'
+import { openArtifacts } from './artifacts/open-artifacts.ts'
+import { openControlPlane } from './control/open-control-plane.ts'
+import { openRuntime } from './functions/open-runtime.ts'
+import { ownPaths } from './own-paths.ts'
+import { listenToOperator } from './operator-socket.ts'
+import { placeOf, type DaemonPlace } from './place.ts'
+import { readKeyFile } from './signing/key-file.ts'
+import { openSignaturePolicy } from './signing/signature-policy.ts'
+import { openStore } from './store/open-store.ts'
+
+export interface DaemonOptions {
+  readonly directory: AbsolutePath
+  /** Of flexi. */
+  readonly version: string
+  readonly host: string
+  /** 0 takes any free port; without meaning when `fd` is given. */
+  readonly port: number
+  /** A bound socket to listen on. */
+  readonly fd?: number | undefined
+  readonly domain: string
+  readonly sandbox: 'bwrap' | 'none'
+  readonly firstUid?: number | undefined
+  /** PEM files, or folders of them. */
+  readonly trustKeys: readonly AbsolutePath[]
+  readonly requireSignature: boolean
+  readonly certificate?: CertificateFiles | undefined
+  readonly log: Logger
+  readonly onAccess?: ((record: AccessRecord) => void) | undefined
+}
+
+/** A daemon that serves. Disposing it finishes what it has, at most `LIMITS.drainMs`. */
+export interface Daemon extends AsyncDisposable {
+  /** `https://fn.example.com:8443`: where the API is. */
+  readonly url: string
+  /** The operator's Unix socket. */
+  readonly socket: AbsolutePath
+  readonly functions: number
+  /** What this machine enforces, and what not: a sentence each. */
+  readonly notes: readonly string[]
+  /** Of the very first start. */
+  readonly rootToken: string | undefined
+  /** Another process serves from now on: finishes what it has, at most `LIMITS.retireMs`. */
+  retire(): Promise<void>
+}
+
+/**
+ * Opens everything a daemon consists of and resolves when it serves what was deployed.
+ * @throws FlexiError FLEXI_SANDBOX when functions cannot be kept apart here, FLEXI_CONFIG for certificates, FLEXI_PORT_TAKEN.
+ */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const place = placeOf(options.directory)
+  await makeFolders(place)
+  // What was opened is closed the other way round, also when the rest cannot be opened.
+  await using opened = new AsyncStack()
+  const key = await readKeyFile(place.key)
+  const store = opened.use(await openStore({ file: place.database, key }))
+  const sandbox = opened.use(await openSandboxOf(place, options))
+  const certificates = opened.use(await certificatesOf(options))
+  const artifacts = await openArtifacts({ directory: place.artifacts })
+  const accounts = openAccounts({ store, key })
+  const rootToken = accounts.firstRootToken()
+  const { log, domain, version } = options
+  const runtime = opened.use(
+    openRuntime({
+      artifacts,
+      sandbox,
+      variables: (name) => store.variables.environment(name),
+      logsDirectory: place.logs,
+      stateDirectory: place.state,
+      functionNumber: (name) => store.functions.get(name)?.number,
+      log,
+    }),
+  )
+  const signatures = await openSignaturePolicy({
+    required: options.requireSignature,
+    keys: options.trustKeys,
+  })
+  const state = { isDraining: false }
+  let gateway: Gateway | undefined
+  const url = (): string => urlOf(options, gateway?.port ?? options.port)
+  const control = opened.use(
+    openControlPlane({ store, artifacts, runtime, accounts, signatures, sandbox, domain, url, version, log }),
+  )
+  const api = openApi({ control, accounts, url, version })
+  const own = ownPaths({
+    api,
+    accounts,
+    runtime,
+    isDraining: () => state.isDraining,
+    inFlight: () => gateway?.inFlight ?? 0,
+  })
+  await control.restore()
+  gateway = await openGateway({
+    host: options.host,
+    port: options.port,
+    fd: options.fd,
+    mode: 'serve',
+    controlPrefix: false,
+    drainsUpgraded: true,
+    tls: certificates,
+    table: { routes: [], functions: new Map<string, Fetcher>() },
+    hosts: (host) => control.hosts(host) ?? own.fetcher,
+    log,
+    onAccess: (record) => {
+      own.observe(record)
+      options.onAccess?.(record)
+    },
+  })
+  const operator = opened.use(
+    await listenToOperator(place.run, (incoming, outgoing) => api.operator(incoming, outgoing)),
+  )
+  const rest = opened.move()
+  return daemonOf(
+    { gateway, rest, state },
+    {
+      url: url(),
+      socket: operator.path,
+      functions: control.functions().length,
+      notes: sandbox.capabilities.notes,
+      rootToken,
+    },
+  )
+}
+
+interface Parts {
+  readonly gateway: Gateway
+  readonly rest: AsyncDisposable
+  readonly state: { isDraining: boolean }
+}
+
+function daemonOf(
+  { gateway, rest, state }: Parts,
+  facts: Omit<Daemon, 'retire' | keyof AsyncDisposable>,
+): Daemon {
+  let ended: Promise<void> | undefined
+  const end = async (limitMs: number): Promise<void> => {
+    state.isDraining = true
+    // Called again, the shorter limit counts.
+    const drained = gateway.drain(limitMs)
+    ended ??= drained.then(() => rest[Symbol.asyncDispose]())
+    await Promise.all([drained, ended])
+  }
+  return {
+    ...facts,
+    retire: () => end(LIMITS.retireMs),
+    [Symbol.asyncDispose]: () => end(LIMITS.drainMs),
+  }
+}
+
+/** Users of the sandbox pass through to what they are shown; what is secret has a mode of its own. */
+async function makeFolders({ directory, artifacts, state, logs, run }: DaemonPlace): Promise<void> {
+  for (const folder of [directory, artifacts, state, run]) {
+    await mkdir(folder, { recursive: true })
+    await chmod(folder, 0o711)
+  }
+  await mkdir(logs, { recursive: true, mode: 0o700 })
+}
+
+function openSandboxOf(
+  { run, directory }: DaemonPlace,
+  { sandbox, firstUid }: DaemonOptions,
+): Promise<Sandbox> {
+  return openSandbox({ kind: sandbox, directory: `${run}/s` as AbsolutePath, firstUid, hidden: [directory] })
+}
+
+async function certificatesOf({ certificate, host, log }: DaemonOptions): Promise<Certificates | undefined> {
+  if (certificate === undefined) return undefined
+  const { openCertificates } = await import('../tls/certificates.ts')
+  return openCertificates(
+    { certificates: [certificate] },
+    { host, environment: process.env, onWarning: (message) => log.warn('certificate', { message }) },
+  )
+}
+
+function urlOf({ certificate, domain }: DaemonOptions, port: number): string {
+  const [scheme, usual] = certificate === undefined ? ['http', 80] : ['https', 443]
+  return `${scheme}://${domain}${port === usual ? '' : `:${port}`}`
+}
+
+/** Disposes what it was given, last first. */
+class AsyncStack implements AsyncDisposable {
+  #held: (AsyncDisposable | Disposable)[] = []
+
+  use<Held extends AsyncDisposable | Disposable | undefined>(held: Held): Held {
+    if (held !== undefined) this.#held.push(held)
+    return held
+  }
+
+  /** Everything it holds, in another; disposing this one does nothing then. */
+  move(): AsyncStack {
+    const other = new AsyncStack()
+    other.#held = this.#held.splice(0)
+    return other
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const one of this.#held.splice(0).reverse()) {
+      if (Symbol.asyncDispose in one) await one[Symbol.asyncDispose]()
+      else one[Symbol.dispose]()
+    }
+  }
+}

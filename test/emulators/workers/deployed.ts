@@ -1,0 +1,56 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import type { FunctionConfig, FunctionScope, PackagedFile } from '../../../src/core/function.ts'
+import type { AbsolutePath } from '../../../src/core/place.ts'
+import { workers } from '../../../src/emulators/workers/index.ts'
+import { testScope } from '../../scope.ts'
+import { serveFunction, type Served } from '../conformance.ts'
+import { lay, type Laid } from './serve.ts'
+
+export interface Shipped extends AsyncDisposable {
+  /** What was written; nothing else of the project is left. */
+  readonly directory: AbsolutePath
+  readonly files: readonly PackagedFile[]
+  /** As the daemon opens it. */
+  readonly config: FunctionConfig
+}
+
+/** Packs a worker as a deployment does, and forgets the project that it came from. */
+export async function ship(laid: Laid): Promise<Shipped> {
+  const root = (await mkdtemp(join(tmpdir(), 'flexi-ship-'))) as AbsolutePath
+  const project = join(root, 'project') as AbsolutePath
+  const directory = join(root, 'shipped') as AbsolutePath
+  const config = await lay(project, laid)
+  const source = await workers.open(config, testScope(project))
+  const files = await source.package(directory)
+  const options = source.shipped?.() ?? {}
+  await source[Symbol.asyncDispose]()
+  await rm(project, { recursive: true, force: true })
+  return {
+    directory,
+    files,
+    config: { ...config, directory, options, origin: { ...config.origin, file: directory } },
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
+  }
+}
+
+/** Runs what was shipped in a folder of its own. */
+export function serveShipped(
+  { directory, config }: Shipped,
+  {
+    scope = {},
+    environment = {},
+  }: { scope?: Partial<FunctionScope>; environment?: Record<string, string> } = {},
+): Promise<Served> {
+  return serveFunction(
+    workers,
+    async (folder) => {
+      const unpacked = join(folder, 'unpacked') as AbsolutePath
+      await cp(directory, unpacked, { recursive: true })
+      return { ...config, directory: unpacked, environment }
+    },
+    { mode: 'serve', ...scope },
+  )
+}
