@@ -118,8 +118,6 @@ export interface Code {
   readonly upgrades?: boolean | undefined
   /** True when two revisions may not live at the same time (they own files): the old one is drained and closed before the new one starts. */
   readonly exclusive: boolean
-  /** Its instances open the function's stored data, which one version at a time may; default false. */
-  readonly keepsState?: boolean | undefined
   /** Its start waits for a person, at a debugger, and may do so for ever; default false. */
   readonly startsPaused?: boolean | undefined
   /**

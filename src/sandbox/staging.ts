@@ -1,19 +1,10 @@
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  type Stats,
-} from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
-import type { AbsolutePath } from '../core/place.ts'
+const PREFIX = 'flexi-stage-'
 
-/** Where a bind mount comes from: what a sandbox user sees there is `source`, put at `point` first where it cannot get at the source. */
+/** Where a bind mount comes from: what a sandbox user sees at `point` is `source`, which it could not get at. */
 export interface Staged {
   readonly source: string
   readonly point: string
@@ -26,48 +17,61 @@ export interface Staged {
  */
 export class Staging {
   readonly #points = new Map<string, string>()
+  readonly #onRoot: (root: string) => void
   #root: string | undefined
 
+  /** `onRoot` is told the folder of the points when it is made: whoever comes after a crash can remove it. */
+  constructor(onRoot: (root: string) => void) {
+    this.#onRoot = onRoot
+  }
+
   /** Undefined where the path can be reached as it is. */
-  stage(path: string): Staged | undefined {
-    const source = realpathSync(path)
+  stage(source: string): Staged | undefined {
     if (isReachable(source)) return undefined
     let point = this.#points.get(source)
     if (point === undefined) {
-      point = this.#newPoint(statSync(source))
+      point = this.#newPoint(source)
       this.#points.set(source, point)
     }
     return { source, point }
   }
 
-  #newPoint(kind: Stats): string {
-    this.#root ??= newRoot()
+  #newPoint(source: string): string {
+    if (this.#root === undefined) {
+      this.#root = newRoot()
+      this.#onRoot(this.#root)
+    }
     const point = join(this.#root, String(this.#points.size))
-    if (kind.isDirectory()) mkdirSync(point, { mode: 0o755 })
-    else writeFileSync(point, '', { mode: 0o644 })
+    const isFolder = statSync(source).isDirectory()
+    if (isFolder) mkdirSync(point)
+    else writeFileSync(point, '')
+    // Whatever our umask is.
+    chmodSync(point, isFolder ? 0o755 : 0o644)
     return point
   }
 
   dispose(): void {
-    if (this.#root !== undefined) rmSync(this.#root, { recursive: true, force: true })
+    if (this.#root !== undefined) removeStage(this.#root)
   }
 }
 
-function newRoot(): AbsolutePath {
-  const root = mkdtempSync(join(tmpdirForAll(), 'flexi-stage-')) as AbsolutePath
+/** Removes the folder of a process that is gone. It holds empty files and folders alone. */
+export function removeStage(root: string): void {
+  if (basename(root).startsWith(PREFIX)) rmSync(root, { recursive: true, force: true })
+}
+
+function newRoot(): string {
+  const parent = [tmpdir(), '/tmp', '/run'].find((folder) => isReachable(join(folder, PREFIX))) ?? '/tmp'
+  const root = mkdtempSync(join(realpathSync(parent), PREFIX))
   // mkdtemp keeps others out, and this is for the others.
   chmodSync(root, 0o711)
   return root
 }
 
-function tmpdirForAll(): string {
-  return [tmpdir(), '/run', '/tmp'].find((directory) => isReachable(directory)) ?? '/tmp'
-}
-
 /** Whether everybody may pass through all folders above it. */
-function isReachable(path: string): boolean {
+export function isReachable(path: string): boolean {
   for (let folder = dirname(path); ; folder = dirname(folder)) {
     if ((statSync(folder).mode & 0o001) === 0) return false
-    if (folder === '/') return true
+    if (folder === dirname(folder)) return true
   }
 }

@@ -73,7 +73,15 @@ function nodeSqlite(): NodeSqlite | undefined {
 function libsqlDatabase(database: Libsql.Database): Database {
   return {
     exec: (sql) => database.exec(sql),
-    prepare: (sql) => database.prepare<SqlValue[]>(sql),
+    prepare(sql) {
+      const statement = database.prepare<[SqlValue[]]>(sql)
+      // As one list, because it takes a null that stands alone for an object with names.
+      return {
+        run: (...values) => statement.run(values),
+        get: (...values) => statement.get(values),
+        all: (...values) => statement.all(values),
+      }
+    },
     close: () => database.close(),
   }
 }

@@ -136,10 +136,14 @@ export class Execution {
   #startMeter(): void {
     const { environment, definition } = this.#options
     if (this.#meter !== undefined || environment.pid === undefined) return
-    this.#meter = createMemoryMeter(() => environment.pid, definition.memoryMb + OVERHEAD_MB, () => {
-      this.#outOfMemory = true
-      void environment.kill()
-    })
+    this.#meter = createMemoryMeter(
+      () => environment.pid,
+      definition.memoryMb + OVERHEAD_MB,
+      () => {
+        this.#outOfMemory = true
+        void environment.kill()
+      },
+    )
     this.#meter.work()
   }
 

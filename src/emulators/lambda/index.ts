@@ -11,6 +11,7 @@ import { findHandlerFile } from './handler-file.ts'
 import { DEFAULT_MEMORY_MB, DEFAULT_TIMEOUT_MS } from './limits.ts'
 import { parseOptions, type LambdaOptions } from './options.ts'
 import { awsNameOf, settingsOf } from './service/function-settings.ts'
+import { withShipping } from './shipped.ts'
 
 /** AWS Lambda: Node handlers in a host of ours, Python and custom runtimes through the Runtime API. */
 export const lambda: Emulator = {
@@ -62,7 +63,10 @@ async function open(config: FunctionConfig, scope: FunctionScope): Promise<Funct
     provisioned: settingsOf(config).provisionedConcurrency,
     scope,
   }
-  const source = await openSource(config, definition)
+  const source = withShipping(await openSource(config, definition), config, {
+    runsOnNode: runsOnNode(definition),
+    taskRoot: definition.taskRoot,
+  })
   if (options.archive === undefined) return source
   return (await import('./archive-code.ts')).holdArchive(source, definition.taskRoot)
 }

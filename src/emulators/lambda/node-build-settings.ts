@@ -24,6 +24,11 @@ export function withBuildSettings(ours: BuildOptions, said: BuildSettings | unde
   }
 }
 
+/** The author's own `require` is in front of the code. */
+export function bringsRequire(said: BuildSettings | undefined): boolean {
+  return /\b(?:const|let|var)\s+require\b/.test(said?.banner ?? '')
+}
+
 function copied(list: readonly string[] | undefined): string[] | undefined {
   return list === undefined ? undefined : [...list]
 }

@@ -7,7 +7,7 @@ import type { AbsolutePath } from '../../core/place.ts'
 import type { Definition } from './definition.ts'
 import { splitHandler, type HandlerFile } from './handler-file.ts'
 import { moduleFormat } from './module-format.ts'
-import { withBuildSettings } from './node-build-settings.ts'
+import { bringsRequire, withBuildSettings } from './node-build-settings.ts'
 import { compiledPath, shipSettings, withRequire } from './node-bundle.ts'
 
 /** Writes what a deployment would ship: one bundle under the handler's name, and its source map. */
@@ -38,7 +38,10 @@ export async function packageNode(
       const target = `${stem}${extension}${map ? '.map' : ''}`
       const code = Buffer.from(contents).toString()
       const isModule = format === 'esm' && !map && !bringsRequire(options.esbuild)
-      const text = (isModule ? withRequire(code) : code).replace(`sourceMappingURL=${compiled}.map`, `sourceMappingURL=${basename(stem)}${extension}.map`)
+      const text = (isModule ? withRequire(code) : code).replace(
+        `sourceMappingURL=${compiled}.map`,
+        `sourceMappingURL=${basename(stem)}${extension}.map`,
+      )
       await mkdir(dirname(join(directory, target)), { recursive: true })
       await writeFile(join(directory, target), text)
       return { path: target, bytes: Buffer.byteLength(text), inputs: map ? [] : inputs }

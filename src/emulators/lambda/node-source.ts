@@ -17,7 +17,7 @@ import { handlerHasCome, missingHandler } from './handler-fault.ts'
 import { DEFAULT_EXPORT_PATH, findHandlerFile, splitHandler, type HandlerFile } from './handler-file.ts'
 import { LambdaInstance } from './instance.ts'
 import { moduleFormat, type ModuleFormat } from './module-format.ts'
-import { withBuildSettings } from './node-build-settings.ts'
+import { bringsRequire, withBuildSettings } from './node-build-settings.ts'
 import { compiledPath, runSettings, withRequire } from './node-bundle.ts'
 import { breaksAtStart, hostInit } from './node-init.ts'
 import { packageNode } from './node-package.ts'
@@ -182,7 +182,8 @@ export class NodeSource implements FunctionSource {
     if (format === 'cjs') return { kind: 'text', path: compiled, text }
     const path = join(this.#buildFolder(), `${this.#builds}-${process.pid}.mjs`)
     await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, this.#bringsRequire() ? text : withRequire(text, compiled))
+    const { esbuild } = this.#definition.options
+    await writeFile(path, bringsRequire(esbuild) ? text : withRequire(text, compiled))
     this.#forget(path)
     return { kind: 'file', path }
   }
@@ -194,10 +195,6 @@ export class NodeSource implements FunctionSource {
 
   #format({ file }: HandlerFile): ModuleFormat {
     return this.#definition.options.esbuild?.format ?? moduleFormat(file)
-  }
-
-  #bringsRequire(): boolean {
-    return /\b(?:const|let|var)\s+require\b/.test(this.#definition.options.esbuild?.banner ?? '')
   }
 
   #buildFolder(): string {

@@ -1,5 +1,5 @@
 import { assets, assetsDirectory } from './bindings/assets.ts'
-import { atConfig, type BindingInputs, type Mapped, type Unavailable } from './bindings/inputs.ts'
+import { atConfig, blobPath, type BindingInputs, type Mapped, type Unavailable } from './bindings/inputs.ts'
 import { email, pipelines, queues, workflows } from './bindings/messaging.ts'
 import { otherWorkers } from './bindings/others.ts'
 import { remoteWarnings } from './bindings/remote.ts'
@@ -11,7 +11,7 @@ import { durableObjects } from './durable-objects.ts'
 import type { MiniflareBindings, MiniflareWorker } from './miniflare.ts'
 import { unavailableBindings, unavailableStubs } from './unavailable.ts'
 
-export { assetsDirectory, atConfig }
+export { assetsDirectory, atConfig, blobPath }
 export type { BindingInputs, Neighbours } from './bindings/inputs.ts'
 
 /** What `env` holds in the worker. */

@@ -6,7 +6,7 @@ import { CONSOLE_NAME, consoleModule } from './console-module.ts'
 import { ASSETS_ONLY_MODULE, FACADE_NAME, facadeModule, facadeScript, type FacadeNames } from './facade.ts'
 import type { BuiltWorker } from './groups/groups.ts'
 import type { MiniflareModuleSource, MiniflareSource } from './miniflare.ts'
-import { atConfig } from './bindings.ts'
+import { blobPath } from './bindings.ts'
 import { hash } from './settings.ts'
 import { scriptRoot } from './stack.ts'
 
@@ -49,10 +49,7 @@ export function workerSource(
     return { modules: [module('ESModule', FACADE_NAME, ASSETS_ONLY_MODULE)], modulesRoot: root }
   if (program.format === 'service-worker') {
     const { wasm_modules } = settings.config
-    const own = Object.entries(wasm_modules ?? {}).map(([key, path]) => [
-      key,
-      atConfig(settings.config, path),
-    ])
+    const own = Object.entries(wasm_modules ?? {}).map(([key, path]) => [key, blobPath(path)])
     const { script } = facadeScript(program.code, { names, breakAtStart })
     const scriptPath = join(root, program.name)
     return { script, scriptPath, wasmBindings: { ...Object.fromEntries(own), ...program.wasmGlobals } }

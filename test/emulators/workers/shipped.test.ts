@@ -211,7 +211,7 @@ describe('who wrote a shipped folder by hand', () => {
   test.each([
     ['assets', { assets: { directory: '/etc' } }, 'not in the folder'],
     ['a site', { site: { bucket: '../..' } }, 'not in the folder'],
-    ['a blob', { text_blobs: { X: '/etc/passwd' } }, 'not in the folder'],
+    ['a blob', { text_blobs: { X: '../../../../../etc/passwd' } }, 'not in the folder'],
     ['a build', { build: { command: 'touch /tmp/flexi-was-here' } }, 'a build command'],
     [
       'a plugin',

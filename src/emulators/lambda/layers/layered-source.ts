@@ -1,7 +1,14 @@
 import { dirname, join, sep } from 'node:path'
 
 import { errorMessage } from '../../../core/errors.ts'
-import type { Code, FunctionConfig, FunctionSource, Instance, PackagedFile } from '../../../core/function.ts'
+import type {
+  Code,
+  FunctionConfig,
+  FunctionSource,
+  Instance,
+  PackagedFile,
+  PackageOptions,
+} from '../../../core/function.ts'
 import type { AbsolutePath, Revision } from '../../../core/place.ts'
 import type { Definition } from '../definition.ts'
 import { layersOf, type Layer } from './layer.ts'
@@ -94,8 +101,8 @@ class LayeredSource implements FunctionSource {
     this.#newest?.source.cancel?.()
   }
 
-  async package(directory: AbsolutePath): Promise<readonly PackagedFile[]> {
-    return (await this.#prepare()).source.package(directory)
+  async package(directory: AbsolutePath, options?: PackageOptions): Promise<readonly PackagedFile[]> {
+    return (await this.#prepare()).source.package(directory, options)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

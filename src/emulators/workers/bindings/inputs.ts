@@ -59,6 +59,11 @@ export function atConfig(config: Config, path: string): string {
   return resolve(dirname(config.configPath ?? '.'), path)
 }
 
+/** Of `wasm_modules`, `text_blobs` and `data_blobs`: validation made them relative to where this process runs. */
+export function blobPath(path: string): string {
+  return resolve(path)
+}
+
 /** True for something that this worker exports itself. */
 export function isOwn(config: Config, script: string | undefined): boolean {
   return script === undefined || script === config.name

@@ -1,7 +1,5 @@
-import { isAbsolute } from 'node:path'
-
 import type { Config } from '../configuration.ts'
-import { atConfig, defined, keyed, type BindingInputs, type Mapped } from './inputs.ts'
+import { atConfig, blobPath, defined, keyed, type BindingInputs, type Mapped } from './inputs.ts'
 
 /** Stored data. Identifiers fall back to the binding's name, as they do in wrangler before anything is deployed. */
 export function storage({ config }: BindingInputs): Mapped {
@@ -37,12 +35,7 @@ function text(id: unknown): string | undefined {
 /** `wasm_modules`, `text_blobs` and `data_blobs` of service workers, and the folder of Workers Sites. */
 export function files({ config }: BindingInputs): Mapped {
   const absolute = (paths: Readonly<Record<string, string>> | undefined): Record<string, string> =>
-    Object.fromEntries(
-      Object.entries(paths ?? {}).map(([name, path]) => [
-        name,
-        isAbsolute(path) ? path : atConfig(config, path),
-      ]),
-    )
+    Object.fromEntries(Object.entries(paths ?? {}).map(([name, path]) => [name, blobPath(path)]))
   return {
     options: {
       wasmBindings: absolute(config.wasm_modules),

@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 
 import type { AbsolutePath } from '../../../core/place.ts'
-import { assetsDirectory, atConfig } from '../bindings.ts'
+import { assetsDirectory, blobPath } from '../bindings.ts'
 import type { Config } from '../configuration.ts'
 import type { Settings } from '../settings.ts'
 
@@ -46,7 +46,7 @@ export function shippedConfig(
       key,
       name,
       path: `${BLOBS_FOLDER}/${key}-${name}-${basename(path)}`,
-      source: atConfig(config, path) as AbsolutePath,
+      source: blobPath(path) as AbsolutePath,
     })),
   )
   const blobRecords = BLOB_KEYS.map((key) => [
@@ -78,5 +78,5 @@ function movedAssets(config: Config): Readonly<Record<string, unknown>> {
 
 function isEmpty(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return value === undefined
-  return Object.values(value).every((item) => item === undefined)
+  return Object.values(value).every(isEmpty)
 }

@@ -1,7 +1,7 @@
 import { FlexiError } from '../../../core/errors.ts'
 import type { FunctionConfig } from '../../../core/function.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
-import { assetsDirectory } from '../bindings.ts'
+import { assetsDirectory, blobPath } from '../bindings.ts'
 import type { Config } from '../configuration.ts'
 import { insideOf } from './shipped-program.ts'
 
@@ -22,7 +22,7 @@ export async function checkShipped(config: Config, directory: AbsolutePath): Pro
   const inside = await insideOf(directory)
   const assets = assetsDirectory(config)
   const blobs = [config.wasm_modules, config.text_blobs, config.data_blobs].flatMap((record) =>
-    Object.values(record ?? {}),
+    Object.values(record ?? {}).map(blobPath),
   )
   for (const path of [...(assets === undefined ? [] : [assets]), ...blobs]) await inside(path)
 }

@@ -1,0 +1,72 @@
+import { errorMessage } from '../../core/errors.ts'
+import type { RouteRule } from '../../core/route.ts'
+import type { FixedAnswer, FunctionConfig } from '../../core/function.ts'
+import type { RouteTable } from '../../gateway/route-table.ts'
+import type { AliasRecord, FunctionKey } from '../model.ts'
+import type { Askable } from '../routing/alias-target.ts'
+import { ProjectRoutes, type RoutesHost } from '../routing/project-routes.ts'
+
+export interface TableToBind {
+  readonly key: FunctionKey
+  /** Under which it is reached; undefined for the version's own host. */
+  readonly alias: string | undefined
+  readonly rules: readonly RouteRule[]
+  readonly noRoute: FixedAnswer | undefined
+  readonly functions: ReadonlyMap<string, { readonly config: FunctionConfig; readonly target: Askable }>
+}
+
+/** The route tables of all projects, by alias and version. */
+export class RouteTables implements AsyncDisposable {
+  readonly #host: RoutesHost
+  /** By name, then by alias; the empty alias has the versions' own tables. */
+  readonly #projects = new Map<string, Map<string, ProjectRoutes>>()
+  readonly #closing = new Set<Promise<void>>()
+
+  constructor(host: RoutesHost) {
+    this.#host = host
+  }
+
+  table({ name, version }: FunctionKey, alias = ''): RouteTable | undefined {
+    return this.#projects.get(name)?.get(alias)?.table(version)
+  }
+
+  /** @throws FlexiError FLEXI_CONFIG for what its rules lead to. */
+  async bind({ key, alias = '', rules, noRoute, functions }: TableToBind): Promise<void> {
+    const aliases = this.#projects.get(key.name) ?? new Map<string, ProjectRoutes>()
+    this.#projects.set(key.name, aliases)
+    const routes = aliases.get(alias) ?? new ProjectRoutes(this.#host)
+    aliases.set(alias, routes)
+    await routes.bind({ version: key.version, rules, noRoute, functions })
+  }
+
+  /** Closes what no alias of these leads to any more. */
+  keep(name: string, aliases: ReadonlyMap<string, AliasRecord>): void {
+    const projects = this.#projects.get(name)
+    for (const [alias, routes] of projects ?? []) {
+      if (alias === '') continue
+      const record = aliases.get(alias)
+      if (record === undefined) {
+        projects?.delete(alias)
+        this.#close(routes)
+      } else routes.keep([record.version, ...(record.second === undefined ? [] : [record.second.version])])
+    }
+  }
+
+  /** Nothing of this name is served any more. */
+  remove(name: string): void {
+    for (const routes of this.#projects.get(name)?.values() ?? []) this.#close(routes)
+    this.#projects.delete(name)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const name of this.#projects.keys()) this.remove(name)
+    await Promise.all(this.#closing)
+  }
+
+  #close(routes: ProjectRoutes): void {
+    const closing = routes[Symbol.asyncDispose]()
+      .catch((error: unknown) => this.#host.log.error('routes.close', { message: errorMessage(error) }))
+      .finally(() => this.#closing.delete(closing))
+    this.#closing.add(closing)
+  }
+}
