@@ -11,7 +11,8 @@ const wrk = findProgram('wrk')
 export const loadTool = wrk === undefined ? 'autocannon' : 'wrk'
 
 /**
- * Drives `url` with so many connections for so long, from a core if one is given; `closing` opens a new connection for each request.
+ * Drives `url` with so many connections for so long, from a core if one is given; `closing` opens a new connection for each request,
+ * `host` is asked for in place of the URL's.
  * Returns `{ requestsPerSecond, p50Ms, p99Ms, failures }`; failures are answers other than 2xx, and broken connections.
  */
 export function drive(url, load) {
@@ -33,8 +34,11 @@ export async function timeManyRequests(url, { connections, seconds }) {
   return runClient('many-connections.js', [url, seconds, connections])
 }
 
-async function driveWithWrk(url, { connections, seconds, core, closing = false }) {
-  const fields = closing ? ['-H', 'Connection: close'] : []
+async function driveWithWrk(url, { connections, seconds, core, closing = false, host }) {
+  const fields = [
+    ...(closing ? ['-H', 'Connection: close'] : []),
+    ...(host === undefined ? [] : ['-H', `Host: ${host}`]),
+  ]
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...fields, url]
   return readWrk(await runTool(onCore(core, { command: wrk, args })))
 }
@@ -57,9 +61,12 @@ function inMs([, value, unit]) {
   return Number(value) * { us: 0.001, ms: 1, s: 1_000, m: 60_000 }[unit]
 }
 
-async function driveWithAutocannon(url, { connections, seconds, core, closing = false }) {
+async function driveWithAutocannon(url, { connections, seconds, core, closing = false, host }) {
   const script = createRequire(import.meta.url).resolve('autocannon')
-  const fields = closing ? ['--reconnectRate', '1'] : []
+  const fields = [
+    ...(closing ? ['--reconnectRate', '1'] : []),
+    ...(host === undefined ? [] : ['-H', `Host=${host}`]),
+  ]
   const load = ['-c', String(connections), '-d', String(seconds), ...fields, url]
   const args = [script, '--json', '--no-progress', ...load]
   const stdout = await runTool(onCore(core, { command: process.execPath, args }))

@@ -37,7 +37,12 @@ export async function startServer(server) {
   })
   try {
     const gaveUp = () => running.ended
-    const answer = await firstAnswer(url, { everyMs: READY_POLL_MS, limitMs: READY_LIMIT_MS, gaveUp })
+    const answer = await firstAnswer(url, {
+      everyMs: READY_POLL_MS,
+      limitMs: READY_LIMIT_MS,
+      gaveUp,
+      host: server.host,
+    })
     const readyMs = performance.now() - running.startedAt
     if (answer.body !== server.body)
       throw new Error(

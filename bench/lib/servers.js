@@ -75,6 +75,26 @@ function nginx(body) {
   }
 }
 
+/** A daemon to which the Lambda app was deployed: it answers by its host name. */
+function daemon(label, sandbox) {
+  return {
+    label,
+    body: LAMBDA_BODY,
+    host: 'hello.localhost',
+    missing: () =>
+      missingFlexi() ??
+      (sandbox === 'bwrap' && findProgram('bwrap') === undefined
+        ? 'bubblewrap is not on this machine'
+        : undefined),
+    prepare: () => scratchCopy('lambda', app('lambda')),
+    start: ({ folder, port }) => ({
+      command: process.execPath,
+      args: [join(benchRoot, 'lib', 'deployed.js'), folder, String(port), sandbox],
+      cwd: folder,
+    }),
+  }
+}
+
 export const SERVERS = {
   'flexi-lambda': {
     ...flexi,
@@ -83,6 +103,15 @@ export const SERVERS = {
     prepare: () => scratchCopy('lambda', app('lambda')),
     save: (folder, n) => saveHandler(join(folder, 'src', 'hello.ts'), 'export const handler', n),
   },
+  'flexi-lambda-quiet': {
+    ...flexi,
+    label: 'flexi dev, Lambda (TypeScript), no access lines',
+    body: LAMBDA_BODY,
+    prepare: () => scratchCopy('lambda', app('lambda')),
+    start: (where) => flexiDev(where, ...QUIET),
+  },
+  'flexi-daemon': daemon('flexi daemon, the same Lambda deployed', 'none'),
+  'flexi-daemon-sandbox': daemon('flexi daemon, the same Lambda deployed, in its sandbox', 'bwrap'),
   'flexi-workers': {
     ...flexi,
     label: 'flexi dev, Worker',

@@ -3,7 +3,7 @@ import { basename, join, relative } from 'node:path'
 
 import { configError, FlexiError } from '../core/errors.ts'
 import type { DevEvent } from '../core/events.ts'
-import type { FunctionConfig, PackagedFile } from '../core/function.ts'
+import type { DeploySettings, FunctionConfig, PackagedFile } from '../core/function.ts'
 import type { AbsolutePath, Fault } from '../core/place.ts'
 import type { Project } from '../core/project.ts'
 import type { RouteRule } from '../core/route.ts'
@@ -33,6 +33,7 @@ export interface ShippedFunction {
   readonly environment: Readonly<Record<string, string>>
   readonly timeoutMs: number | undefined
   readonly memoryMb: number | undefined
+  readonly deploy: DeploySettings | undefined
 }
 
 export interface ShippedProject {
@@ -118,8 +119,8 @@ async function shipFunction(config: FunctionConfig, options: ShipOptions): Promi
   const shipped = source.shipped?.()
   if (shipped === undefined)
     throw new FlexiError('FLEXI_USAGE', `functions of ${config.provider} cannot be deployed yet`)
-  const { provider, environment, timeoutMs, memoryMb } = config
-  return { name, provider, directory, files, options: shipped, environment, timeoutMs, memoryMb }
+  const { provider, environment, timeoutMs, memoryMb, deploy } = config
+  return { name, provider, directory, files, options: shipped, environment, timeoutMs, memoryMb, deploy }
 }
 
 /** The route table, and the folders it serves files from. */

@@ -7,6 +7,7 @@ import { CASELESS_FIELDS, type RouteMatcher } from '../core/route.ts'
 import { closest } from '../core/suggest.ts'
 import type { RouteDraft } from './bind-routes.ts'
 import { certificateFaults } from './certificate-files.ts'
+import { deploySettings } from './deploy-schema.ts'
 import { locate, repeatedKeys, syntaxFaults, type FaultPlace, type FlexiSource } from './flexi-faults.ts'
 import type { FunctionDocument, RouteDocument } from './flexi-schema.ts'
 import { readNamedFiles } from './named-files.ts'
@@ -83,7 +84,7 @@ function declare(
   document: FunctionDocument,
   { source, directory }: { source: FlexiSource; directory: AbsolutePath },
 ): DeclaredFunction {
-  const { provider, timeout, memory, port, environment, env_file: envFile, ...options } = document
+  const { provider, timeout, memory, port, environment, env_file: envFile, deploy, ...options } = document
   const config: FunctionConfig = {
     name,
     provider,
@@ -94,6 +95,7 @@ function declare(
     timeoutMs: timeout === undefined ? undefined : timeout * 1000,
     port,
     memoryMb: memory,
+    deploy: deploySettings(deploy),
     options,
   }
   if (envFile === undefined) return { config, envFile: undefined }

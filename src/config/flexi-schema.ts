@@ -1,6 +1,7 @@
 import type { z as Zod } from 'zod'
 
 import { routeSchema } from './route-schema.ts'
+import { deploySchema } from './deploy-schema.ts'
 import { text } from './schema-parts.ts'
 import { serverSchema } from './server-schema.ts'
 
@@ -73,6 +74,7 @@ function functionSchema(z: typeof Zod) {
       .optional()
       .describe('Environment variables. They win over those of "env_file".'),
     env_file: text(z).optional().describe('A file of NAME=value lines.'),
+    deploy: deploySchema(z).optional(),
   }
   return z
     .looseObject({ ...common, ...providerKeys(z) }, 'must be an object')

@@ -48,6 +48,7 @@ function changed(declared: FunctionConfig, detected: readonly FunctionConfig[]):
     environment: { ...of.environment, ...declared.environment },
     timeoutMs: declared.timeoutMs ?? of.timeoutMs,
     memoryMb: declared.memoryMb ?? of.memoryMb,
+    deploy: declared.deploy ?? of.deploy,
     options: { ...of.options, ...declared.options },
   }
 }

@@ -29,8 +29,30 @@ export interface FunctionConfig {
   readonly memoryMb?: number | undefined
   /** Of a server of its own, which answers with this function alone; besides its other addresses. */
   readonly port?: number | undefined
+  /** How it runs once it is deployed; `dev` does as the person at the keyboard does. */
+  readonly deploy?: DeploySettings | undefined
   /** What only the provider understands (`handler`, `config`, `library` …); it validates with its own schema. */
   readonly options: Readonly<Record<string, unknown>>
+}
+
+/** What a daemon is told of a function, where its file says it. */
+export interface DeploySettings {
+  readonly network?: 'egress' | 'none' | 'host' | undefined
+  /** Instances that run without being asked, and how many there may be. */
+  readonly min?: number | undefined
+  readonly max?: number | undefined
+  /** Without a request for so long, instances above `min` are ended. */
+  readonly idleMs?: number | undefined
+  /** A path that answers once the function is ready. */
+  readonly health?: string | undefined
+  /** 0.5 is half of one. */
+  readonly processors?: number | undefined
+  /** Processes and threads of an instance. */
+  readonly processes?: number | undefined
+  /** Open files of a process. */
+  readonly files?: number | undefined
+  /** MiB of each file system in memory: `/tmp`, `/dev/shm`. */
+  readonly temporaryMb?: number | undefined
 }
 
 /** What user code printed, or what its platform says about it (START, REPORT). */

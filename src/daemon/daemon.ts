@@ -1,4 +1,5 @@
 import { chmod, mkdir } from 'node:fs/promises'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { AccessRecord } from '../core/events.ts'
 import type { Fetcher } from '../core/fetcher.ts'
@@ -62,18 +63,66 @@ export interface Daemon extends AsyncDisposable {
  * @throws FlexiError FLEXI_SANDBOX when functions cannot be kept apart here, FLEXI_CONFIG for certificates, FLEXI_PORT_TAKEN.
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const place = placeOf(options.directory)
-  await makeFolders(place)
   // What was opened is closed the other way round, also when the rest cannot be opened.
   await using opened = new AsyncStack()
+  const place = placeOf(options.directory)
+  const served: Served = { port: options.port, inFlight: () => 0 }
+  const parts = await openParts(place, opened, { ...options, url: () => urlOf(options, served.port) })
+  const certificates = opened.use(await certificatesOf(options))
+  const closing = new AbortController()
+  const own = openOwn(parts, options, { served, closing: closing.signal })
+  await parts.control.restore()
+  const gateway = await openGateway({
+    host: options.host,
+    port: options.port,
+    fd: options.fd,
+    mode: 'serve',
+    controlPrefix: false,
+    drainsUpgraded: true,
+    tls: certificates,
+    table: { routes: [], functions: new Map<string, Fetcher>() },
+    hosts: (host, context) => parts.control.hosts(host, context) ?? own.fetcher,
+    log: options.log,
+    onAccess: (record) => {
+      own.observe(record)
+      options.onAccess?.(record)
+    },
+  })
+  served.port = gateway.port
+  served.inFlight = () => gateway.inFlight
+  const operator = opened.use(await listenToOperator(place.run, own.operator))
+  return daemonOf(
+    { gateway, closing, rest: opened.move() },
+    {
+      url: parts.url(),
+      socket: operator.path,
+      functions: parts.control.functions().length,
+      notes: parts.sandbox.capabilities.notes,
+      rootToken: parts.accounts.firstRootToken(),
+    },
+  )
+}
+
+/** What is known only once the gateway listens. */
+interface Served {
+  port: number
+  inFlight: () => number
+}
+
+interface PartsOptions extends DaemonOptions {
+  /** Where the API is. */
+  readonly url: () => string
+}
+
+/** Everything below the gateway and the API. */
+async function openParts(place: DaemonPlace, opened: AsyncStack, options: PartsOptions) {
+  const { log, domain, version, url } = options
+  await makeFolders(place)
   const key = await readKeyFile(place.key)
   const store = opened.use(await openStore({ file: place.database, key }))
   const sandbox = opened.use(await openSandboxOf(place, options))
-  const certificates = opened.use(await certificatesOf(options))
   const artifacts = await openArtifacts({ directory: place.artifacts })
   const accounts = openAccounts({ store, key })
-  const rootToken = accounts.firstRootToken()
-  const { log, domain, version } = options
   const runtime = opened.use(
     openRuntime({
       artifacts,
@@ -85,70 +134,45 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       log,
     }),
   )
-  const signatures = await openSignaturePolicy({
-    required: options.requireSignature,
-    keys: options.trustKeys,
-  })
-  const state = { isDraining: false }
-  let gateway: Gateway | undefined
-  const url = (): string => urlOf(options, gateway?.port ?? options.port)
+  const { requireSignature, trustKeys } = options
+  const signatures = await openSignaturePolicy({ required: requireSignature, keys: trustKeys })
   const control = opened.use(
     openControlPlane({ store, artifacts, runtime, accounts, signatures, sandbox, domain, url, version, log }),
   )
-  const api = openApi({ control, accounts, url, version })
+  return { accounts, sandbox, runtime, control, url }
+}
+
+function openOwn(
+  { control, accounts, url }: Awaited<ReturnType<typeof openParts>>,
+  { version, log }: DaemonOptions,
+  { served, closing }: { readonly served: Served; readonly closing: AbortSignal },
+) {
+  const api = openApi({ control, accounts, url, version, log, closing })
   const own = ownPaths({
     api,
     accounts,
-    runtime,
-    isDraining: () => state.isDraining,
-    inFlight: () => gateway?.inFlight ?? 0,
+    isDraining: () => closing.aborted,
+    inFlight: () => served.inFlight(),
   })
-  await control.restore()
-  gateway = await openGateway({
-    host: options.host,
-    port: options.port,
-    fd: options.fd,
-    mode: 'serve',
-    controlPrefix: false,
-    drainsUpgraded: true,
-    tls: certificates,
-    table: { routes: [], functions: new Map<string, Fetcher>() },
-    hosts: (host) => control.hosts(host) ?? own.fetcher,
-    log,
-    onAccess: (record) => {
-      own.observe(record)
-      options.onAccess?.(record)
-    },
-  })
-  const operator = opened.use(
-    await listenToOperator(place.run, (incoming, outgoing) => api.operator(incoming, outgoing)),
-  )
-  const rest = opened.move()
-  return daemonOf(
-    { gateway, rest, state },
-    {
-      url: url(),
-      socket: operator.path,
-      functions: control.functions().length,
-      notes: sandbox.capabilities.notes,
-      rootToken,
-    },
-  )
+  const operator = (incoming: IncomingMessage, outgoing: ServerResponse): void =>
+    api.operator(incoming, outgoing)
+  return { ...own, operator }
 }
 
 interface Parts {
   readonly gateway: Gateway
   readonly rest: AsyncDisposable
-  readonly state: { isDraining: boolean }
+  /** Ends what follows logs. */
+  readonly closing: AbortController
 }
 
 function daemonOf(
-  { gateway, rest, state }: Parts,
+  { gateway, rest, closing }: Parts,
   facts: Omit<Daemon, 'retire' | keyof AsyncDisposable>,
 ): Daemon {
   let ended: Promise<void> | undefined
   const end = async (limitMs: number): Promise<void> => {
-    state.isDraining = true
+    closing.abort()
     // Called again, the shorter limit counts.
     const drained = gateway.drain(limitMs)
     ended ??= drained.then(() => rest[Symbol.asyncDispose]())

@@ -5,12 +5,10 @@ import { requestEvent } from '../core/events.ts'
 import type { SocketFetcher } from '../core/fetcher.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import type { Accounts } from './accounts.ts'
-import type { Runtime } from './runtime.ts'
 
 export interface OwnPathsOptions {
   readonly api: SocketFetcher
   readonly accounts: Accounts
-  readonly runtime: Runtime
   readonly isDraining: () => boolean
   readonly inFlight: () => number
 }

@@ -18,6 +18,8 @@ export interface Runtime extends AsyncDisposable {
   stop(key: FunctionKey): Promise<void>
   /** `stop`, and it is not known any more. */
   remove(key: FunctionKey): Promise<void>
+  /** Nothing is called so any more: what it printed and stored goes. */
+  forget(name: string): Promise<void>
   /** Its environment or configuration is another: new instances take the place of the old without a failed request. */
   refresh(record: VersionRecord): Promise<void>
   /** Answers its requests; undefined for one that is not known. The same object for as long as it is known. */

@@ -17,6 +17,8 @@ export interface UpgradeTarget {
   readonly host: string
   readonly port: number
   readonly tls?: boolean | undefined
+  /** A Unix socket in place of host and port, which the request still names. */
+  readonly socketPath?: string | undefined
 }
 
 /** What Node hands out for a request that asks to change the protocol. */
@@ -128,13 +130,14 @@ function join({ socket, head, context, hook }: UpgradeExchange, upstream: Switch
 
 function open(target: UpgradeTarget, exchange: UpgradeExchange, options: UpgradeOptions): ClientRequest {
   const { incoming, context } = exchange
-  const { host, port } = target
+  const { host, port, socketPath } = target
   const send = target.tls === true ? httpsRequest : httpRequest
   const headers = requestFields(options, incoming, context)
   if (!headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'host'))
     headers.push('Host', `${host}:${port}`)
   headers.push('Connection', 'Upgrade', 'Upgrade', offeredProtocols(incoming.headers.upgrade).join(', '))
   const to = { host, port, allowHalfOpen: true, noDelay: true }
+  const plain = socketPath === undefined ? to : { path: socketPath, allowHalfOpen: true }
   return send({
     method: context.raw.method,
     path: upstreamPath(options, context.raw.target),
@@ -143,7 +146,7 @@ function open(target: UpgradeTarget, exchange: UpgradeExchange, options: Upgrade
     createConnection: (): Socket =>
       target.tls === true
         ? connectTls({ ...to, ...tlsOptions(host, options.clientTls), ALPNProtocols: ['http/1.1'] })
-        : connectTcp(to),
+        : connectTcp(plain),
   })
 }
 

@@ -1,10 +1,10 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import type { Duplex, Readable } from 'node:stream'
+import type { Duplex } from 'node:stream'
 
 import type { Confinement } from '../core/confinement.ts'
-import { LIMITS } from '../core/limits.ts'
 import { CHANNEL_FD, openChannel, type Channel, type Frame } from './channel.ts'
 import { launchConfined } from './launch.ts'
+import { readLines } from './lines.ts'
 import { programBehind, programsBehind } from './process-tree.ts'
 
 export interface ChildOptions {
@@ -149,26 +149,6 @@ function signalPrograms(process_: ChildProcess, signal: NodeJS.Signals): void {
       // ESRCH: it is gone.
     }
   }
-}
-
-/** Calls back once a line, without its line end; an over-long line is cut, and what follows is dropped up to its end. */
-function readLines(stream: Readable | null, onLine: (text: string) => void): void {
-  if (stream === null) return
-  let rest = ''
-  stream.setEncoding('utf8')
-  stream.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) onLine(line.endsWith('\r') ? line.slice(0, -1) : line)
-    if (rest.length > LIMITS.logLineBytesMax) {
-      onLine(`${rest.slice(0, LIMITS.logLineBytesMax)}…`)
-      rest = ''
-    }
-  })
-  stream.on('end', () => {
-    if (rest !== '') onLine(rest)
-  })
-  stream.on('error', () => undefined)
 }
 
 let prefix: readonly string[] | undefined

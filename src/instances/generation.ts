@@ -87,7 +87,7 @@ export class Generation {
       this.#starting -= 1
       if (settled !== undefined) onChange?.(settled)
     }
-    this.#fill()
+    this.fill()
   }
 
   /** The first instance, on demand; does nothing while one is there or coming. */
@@ -223,7 +223,7 @@ export class Generation {
   }
 
   /** Starts what is to be there unasked. A start that fails is not tried again before the next one that works. */
-  #fill(): void {
+  fill(): void {
     const wanted = Math.min(this.code.instancesMin ?? 0, this.#instancesMax)
     for (let missing = wanted - this.#slots.size - this.#starting; missing > 0; missing -= 1)
       this.#startInBackground()
@@ -242,7 +242,7 @@ export class Generation {
     const loops = livedMs <= LOOP_MS && !isUseful(slot)
     const waits = this.#backOff.ended(loops)
     if (this.#slots.size === 0) this.#startAgain(error, waits)
-    else if (!loops) this.#fill()
+    else if (!loops) this.fill()
   }
 
   #startAgain(error: Error | undefined, waits: boolean): void {

@@ -1,5 +1,5 @@
+import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 /**
  * What a host of ours has to see where it is kept apart: Node, its own code, and what that imports. `hostFile` is
@@ -15,6 +15,6 @@ export function hostFiles(hostFile: string): readonly string[] {
     join(dist, 'instances'),
     // It says that our files are ES modules.
     join(dist, '../package.json'),
-    dirname(fileURLToPath(import.meta.resolve('tslib'))),
+    dirname(createRequire(import.meta.url).resolve('tslib/package.json')),
   ]
 }

@@ -20,6 +20,12 @@ export function waitedTooLong(name: string, waitedMs: number): FlexiError {
   })
 }
 
+export function answersHttpOnly(name: string): FlexiError {
+  return new FlexiError('FLEXI_USAGE', `${name} answers HTTP only`, {
+    hint: 'Send it a request instead of an event.',
+  })
+}
+
 export function shuttingDown(name: string): FlexiError {
   return new FlexiError('FLEXI_SHUTTING_DOWN', `${name} is shutting down`, { retryAfterSeconds: 1 })
 }

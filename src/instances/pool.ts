@@ -2,15 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { errorMessage, FlexiError } from '../core/errors.ts'
 import type { RequestContext, SocketFetcher, Upgrade } from '../core/fetcher.ts'
-import type { Code, InvokeContext, InvokeResult } from '../core/function.ts'
+import type { Code, Instance, InvokeContext, InvokeResult } from '../core/function.ts'
 import { LIMITS } from '../core/limits.ts'
 import type { Logger } from '../core/log.ts'
 import { Generation } from './generation.ts'
-import { shuttingDown } from './pool-errors.ts'
+import { answersHttpOnly, shuttingDown } from './pool-errors.ts'
 import { noCounts, type PoolLimits, type PoolOptions, type PoolState, type Slot } from './pool-options.ts'
 import { WaitingLine } from './waiting-line.ts'
 
-export type { PoolChange, PoolOptions } from './pool-options.ts'
+export type { PoolChange, PoolOptions, PoolState } from './pool-options.ts'
 
 /** All instances of one function. Leases one a request, starts more when a queue forms, and swaps revisions without dropping a request. */
 export class Pool implements SocketFetcher, AsyncDisposable {
@@ -18,8 +18,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   readonly #log: Logger
   readonly #limits: PoolLimits
   readonly #notes: { readonly function: string }
-  readonly #mend: PoolOptions['mend']
-  readonly #onChange: PoolOptions['onChange']
+  readonly #options: PoolOptions
   readonly #counts = noCounts()
   readonly #line: WaitingLine
   readonly #draining = new Set<Generation>()
@@ -36,8 +35,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     this.#log = options.log
     this.#limits = { ...LIMITS, instancesKept: 1, ...options.limits }
     this.#notes = { function: options.name }
-    this.#mend = options.mend
-    this.#onChange = options.onChange
+    this.#options = options
     this.#line = new WaitingLine({
       name: options.name,
       limits: this.#limits,
@@ -101,26 +99,24 @@ export class Pool implements SocketFetcher, AsyncDisposable {
 
   async #invoke({ instance }: Slot, payload: Uint8Array, context: InvokeContext): Promise<InvokeResult> {
     if (instance.invoke !== undefined) return await instance.invoke(payload, context)
-    throw new FlexiError('FLEXI_USAGE', `${this.#name} answers HTTP only`, {
-      hint: 'Send it a request instead of an event.',
-    })
+    throw answersHttpOnly(this.#name)
   }
 
   /** Whether `invoke` works: some providers answer HTTP only. Waits for an instance. */
   async takesEvents(): Promise<boolean> {
-    const slot = await this.#anyInstance()
-    return slot.instance.invoke !== undefined
+    return (await this.ready()).invoke !== undefined
   }
 
-  /** Resolves when an instance can answer; starts one where there is none. @throws FlexiError why none can be had. */
-  async ready(): Promise<void> {
-    await this.#anyInstance()
-  }
-
-  async #anyInstance(): Promise<Slot> {
+  /** An instance that can answer; starts one where there is none. @throws FlexiError why none can be had. */
+  async ready(): Promise<Instance> {
     const slot = this.#take(false) ?? (await this.#wait(() => false))
     this.#release(slot)
-    return slot
+    return slot.instance
+  }
+
+  /** Starts what is to be there unasked: the code in force says another number than before. */
+  fill(): void {
+    if (!this.#gated) this.#current?.fill()
   }
 
   /** Undefined while the code in force knows no other protocol: the offer is then declined, and the request answered as it is. */
@@ -149,7 +145,20 @@ export class Pool implements SocketFetcher, AsyncDisposable {
    * @throws FlexiError what `code.start()` threw.
    */
   replace(code: Code, { warm = true } = {}): Promise<void> {
-    const next = this.#replacing.then(() => this.#exchange(code, warm))
+    return this.#inOrder(() => this.#exchange(code, warm))
+  }
+
+  /** Ends all instances once they have finished; requests wait meanwhile, and start others. */
+  rest(): Promise<void> {
+    return this.#inOrder(async () => {
+      const old = this.#current
+      if (old !== undefined && !this.#disposed) await this.#exchangeExclusively(old, old.revive(), false)
+      this.#options.onChange?.({ kind: 'retired' })
+    })
+  }
+
+  #inOrder(task: () => Promise<void>): Promise<void> {
+    const next = this.#replacing.then(task)
     this.#replacing = next.catch(() => undefined)
     return next
   }
@@ -189,10 +198,12 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       log: this.#log,
       counts: this.#counts,
       onFree: () => this.#serveQueue(),
-      onStartFailed: (generation, error) => this.#startFailed(generation, error),
-      onChange: this.#onChange,
+      onStartFailed: (generation, error) => {
+        if (generation === this.#current && generation.size === 0) this.#line.rejectAll(error)
+      },
+      onChange: this.#options.onChange,
     })
-    if (code.exclusive && old !== undefined) await this.#exchangeExclusively(old, next)
+    if (code.exclusive && old !== undefined) await this.#exchangeExclusively(old, next, true)
     else {
       if (warm) await next.start()
       this.#current = next
@@ -203,12 +214,12 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   }
 
   /** Two revisions may not live at once: requests wait while the old one ends and the new one starts. */
-  async #exchangeExclusively(old: Generation, next: Generation): Promise<void> {
+  async #exchangeExclusively(old: Generation, next: Generation, warm: boolean): Promise<void> {
     this.#gated = true
     try {
       await old.drain(this.#limits.drainMs)
       await old.dispose()
-      await next.start()
+      if (warm) await next.start()
       this.#current = next
     } catch (error) {
       this.#current = old.revive()
@@ -249,7 +260,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   /** `first` for one that was promised an instance before; `free` for one that is not handed over ahead. */
   async #wait(gone: () => boolean, how: { first?: boolean; free?: boolean } = {}): Promise<Slot> {
     if (this.#unavailable !== undefined)
-      await this.#mend?.().then(() => void setImmediate(() => this.#serveQueue()))
+      await this.#options.mend?.().then(() => void setImmediate(() => this.#serveQueue()))
     return this.#inTurn(gone, how)
   }
 
@@ -285,9 +296,5 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       }
       this.#line.leave(slot)
     }
-  }
-
-  #startFailed(generation: Generation, error: FlexiError): void {
-    if (generation === this.#current && generation.size === 0) this.#line.rejectAll(error)
   }
 }

@@ -18,6 +18,11 @@ export function programsBehind(launcher: number): readonly number[] {
   return others.length === 0 ? [first] : others
 }
 
+/** The child of a process that has this number in its own namespace. */
+export function numberedBelow(parent: number, inside: number): number | undefined {
+  return childrenOf(parent).find((pid) => numbersOf(pid).at(-1) === String(inside))
+}
+
 /** The processes below `launcher` in a namespace that is not ours. */
 function insideOf(launcher: number): number[] {
   const found: number[] = []
@@ -34,18 +39,22 @@ function childrenOf(pid: number): number[] {
   return read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
 }
 
-/** `NSpid:\t4711\t2`: a number in each of the namespaces that it is in. */
 function isInside(pid: number): boolean {
-  const line = /^NSpid:(.*)$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? ''
-  return line.trim().split(/\s+/).length > ownDepth()
+  return numbersOf(pid).length > ownDepth()
 }
 
 let depth: number | undefined
 
 /** How many process namespaces we are in ourselves, as far as our /proc tells. */
 function ownDepth(): number {
-  depth ??= (/^NSpid:(.*)$/m.exec(read('/proc/self/status'))?.[1] ?? '1').trim().split(/\s+/).length
+  depth ??= Math.max(1, numbersOf('self').length)
   return depth
+}
+
+/** `NSpid:\t4711\t2`: a number in each of the namespaces that it is in, the innermost last. */
+function numbersOf(pid: number | 'self'): string[] {
+  const line = /^NSpid:(.*)$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? ''
+  return line.trim().split(/\s+/)
 }
 
 function read(path: string): string {

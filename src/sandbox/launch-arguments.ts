@@ -22,6 +22,8 @@ export interface LaunchParts {
   readonly binds: readonly Bind[]
   readonly environment: Readonly<Record<string, string>>
   readonly cwd: string
+  /** Someone who is not root joins its network. */
+  readonly joinable: boolean
 }
 
 const MIB = 1024 * 1024
@@ -33,26 +35,31 @@ const MIB = 1024 * 1024
 export function launchArguments(parts: LaunchParts): string[] {
   const { policy, environment, cwd } = parts
   return [
-    ...namespaceArgs(policy),
-    ...['--clearenv', ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value])],
+    ...namespaceArgs(parts),
+    '--clearenv',
+    ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value]),
     ...parts.rootArgs,
-    ...bindArgs([...parts.binds.filter(({ target }) => target === '/etc')]),
+    ...bindArgs(parts.binds.filter(({ target }) => target === '/etc')),
     ...parts.etcArgs,
     ...mountArgs(policy),
     ...bindArgs(parts.binds.filter(({ target }) => target !== '/etc')),
     // The root of a sandbox is a memory file system without a bound: nobody writes into it.
-    ...['--remount-ro', '/', '--chdir', cwd],
-    ...['--seccomp', String(FDS.filter)],
+    '--remount-ro',
+    '/',
+    '--chdir',
+    cwd,
+    '--seccomp',
+    String(FDS.filter),
   ]
 }
 
-function namespaceArgs({ name, network }: SandboxPolicy): string[] {
-  return [
-    ...['--unshare-all', '--unshare-user', '--disable-userns'],
-    ...(network === 'host' ? ['--share-net'] : []),
-    ...['--uid', String(INNER_ID), '--gid', String(INNER_ID), '--hostname', hostName(name)],
-    ...['--cap-drop', 'ALL', '--die-with-parent', '--new-session'],
-  ]
+function namespaceArgs({ policy: { name, network }, joinable }: LaunchParts): string[] {
+  const args = ['--unshare-all', '--unshare-user', '--die-with-parent', '--new-session', '--cap-drop', 'ALL']
+  // Whoever joins the network has to enter the user namespace it was made in. The filter of calls keeps others from being made as well.
+  if (!joinable) args.push('--disable-userns')
+  if (network === 'host') args.push('--share-net')
+  args.push('--uid', String(INNER_ID), '--gid', String(INNER_ID), '--hostname', hostName(name))
+  return args
 }
 
 /** `hello@v3` → `hello-v3`: at most 63 letters, as a name has. */
@@ -65,7 +72,8 @@ function mountArgs({ mounts, limits }: SandboxPolicy): string[] {
   const args: string[] = []
   if (mounts?.proc !== false) args.push('--proc', '/proc')
   // /dev is a memory file system of its own, and /dev/shm a part of it: neither has a bound unless it is given one.
-  if (mounts?.dev !== false) args.push('--dev', '/dev', ...size, '--tmpfs', '/dev/shm', '--remount-ro', '/dev')
+  if (mounts?.dev !== false)
+    args.push('--dev', '/dev', ...size, '--tmpfs', '/dev/shm', '--remount-ro', '/dev')
   if (mounts?.tmp !== false) args.push(...size, '--perms', '1777', '--tmpfs', '/tmp')
   return args
 }

@@ -50,19 +50,19 @@ export async function removeLeftOvers(directory: AbsolutePath, umount: string | 
     const folder = join(directory, name) as AbsolutePath
     const stage = await readFile(join(folder, STAGE_FILE), 'utf8').catch(() => undefined)
     if (stage !== undefined) removeStage(stage)
-    await unmountBelow(folder, umount)
+    await unmountAll(folder, umount)
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-/** Unmounts every file system below a folder. */
-export async function unmountBelow(folder: AbsolutePath, umount: string | undefined): Promise<void> {
+/** Unmounts every file system at or below a folder. */
+export async function unmountAll(folder: AbsolutePath, umount: string | undefined): Promise<void> {
   if (umount === undefined) return
   const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')
   const points = mounts
     .split('\n')
     .map((line) => (line.split(' ')[4] ?? '').replaceAll('\\040', ' '))
-    .filter((point) => point.startsWith(`${folder}/`))
+    .filter((point) => point === folder || point.startsWith(`${folder}/`))
   for (const point of points.reverse()) await runTool(umount, ['--lazy', point]).catch(() => undefined)
 }
 

@@ -48,7 +48,11 @@ export async function writeSystemFiles(directory: AbsolutePath): Promise<SystemF
     await makeFolder(join(etc, name))
     etcArgs.push('--ro-bind', join('/etc', name), join('/etc', name))
   }
-  const hostArgs = ['resolv.conf', 'hosts'].flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`])
+  const hostArgs = ['resolv.conf', 'hosts'].flatMap((name) => [
+    '--ro-bind-try',
+    `/etc/${name}`,
+    `/etc/${name}`,
+  ])
   return { args: rootArgs(), etc, etcArgs, hostArgs }
 }
 

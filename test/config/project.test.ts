@@ -23,6 +23,34 @@ async function failure(files: Files, options: Partial<ReadProjectOptions> = {}):
 const targets = (project: Project) => project.routes.map(({ pattern, target }) => [pattern, target])
 const names = (project: Project) => project.functions.map(({ name }) => name)
 
+describe('how a function runs once it is deployed', () => {
+  test('is what its "deploy" says, in milliseconds and MiB, and no option of its provider', async () => {
+    const project = await read({
+      'flexi.jsonc':
+        '{"functions":{"a":{"provider":"lambda","handler":"a.h","deploy":{"network":"none","min":1,"idle":90,"health":"/up","temporary":8}}}}',
+    })
+    const [config] = project.functions
+    expect(config?.deploy).toEqual({
+      network: 'none',
+      min: 1,
+      idleMs: 90_000,
+      health: '/up',
+      temporaryMb: 8,
+    })
+    expect(config?.options).toEqual({ handler: 'a.h' })
+  })
+
+  test('what it cannot be is a fault at its place', async () => {
+    const { faults } = await failure({
+      'flexi.jsonc':
+        '{"functions":{"a":{"provider":"lambda","handler":"a.h","deploy":{"network":"lan","min":-1,"nax":2}}}}',
+    })
+    expect(faults.map(({ message }) => message).join('\n')).toMatch(
+      /"egress", "none" or "host"[^]*whole number of instances, 0 or more[^]*nax/,
+    )
+  })
+})
+
 describe('proxy.ini', () => {
   test('leads to libraries, handlers, Workers, functions, folders and upstreams, told apart by shape', async () => {
     const project = await read({

@@ -51,7 +51,7 @@ async function measureAll(plan, started, { rounds, seconds, warmUpSeconds, conte
 async function driveOnce(server, load, { note }) {
   await sleep(BREATH_MS)
   const before = cpuSecondsOf(server.pid)
-  const run = await drive(server.url, load).catch((error) => {
+  const run = await drive(server.url, { ...load, host: server.host }).catch((error) => {
     note(`${server.label}: the load failed: ${error.stderr?.trim().split('\n').at(-1) ?? error.message}`)
     return { requestsPerSecond: 0, failures: 1 }
   })

@@ -43,6 +43,17 @@ const NATIVE = {
   ],
   loads: [{ connections: 64 }, { connections: 256 }],
 }
+const DAEMON = {
+  reference: 'flexi-lambda-quiet',
+  ratioTitle: 'this ÷ flexi dev',
+  ratio: (dev, each) => each.rate / dev.rate,
+  rows: [
+    ['flexi-lambda-quiet'],
+    ['flexi-daemon', { atLeast: 0.95 }],
+    ['flexi-daemon-sandbox', { atLeast: 0.95 }],
+  ],
+  loads: [{ connections: 32 }],
+}
 const RELOADS = {
   rows: ['flexi-lambda', 'flexi-native', 'flexi-workers'],
   full: { first: 50, last: 500 },
@@ -148,6 +159,11 @@ export const SCENARIOS = {
     title: 'Worker: memory of all processes',
     run: workersMemory,
     notes: ['RSS adds up VmRSS and counts shared pages once for each process; targets are of RSS, idle'],
+  },
+  daemon: {
+    title: 'Daemon: a deployed Lambda beside the same in flexi dev',
+    run: (context) => compare(DAEMON, context),
+    notes: COMPARISON_NOTES,
   },
   native: {
     title: 'Native: one trivial C library',

@@ -1,5 +1,4 @@
 import { FlexiError } from '../../core/errors.ts'
-import type { TokenRequest } from '../accounts.ts'
 import type { Call } from '../api/schemas/operations.ts'
 import type { AliasTarget, VariableChanges } from '../control-plane.ts'
 import type { DeploymentEvent, Digest, FunctionKey, Group } from '../model.ts'
@@ -177,12 +176,8 @@ function tokensOf(calls: Calls) {
   return {
     tokens: (user?: string) => calls.json<'tokens'>({ method: 'GET', path: '/api/tokens', query: { user } }),
     /** The only time that the token itself is told. */
-    createToken: ({ scopes, ...request }: Partial<TokenRequest>) =>
-      calls.json<'createToken'>({
-        method: 'POST',
-        path: '/api/tokens',
-        body: { ...request, scopes: scopes === undefined ? undefined : [...scopes] },
-      }),
+    createToken: (body: Call<'createToken'>['body']) =>
+      calls.json<'createToken'>({ method: 'POST', path: '/api/tokens', body }),
     revokeToken: (id: string) =>
       calls.done<'revokeToken'>({ method: 'DELETE', path: '/api/tokens/{id}', parameters: { id } }),
   }

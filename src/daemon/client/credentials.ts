@@ -81,7 +81,7 @@ export async function writeCredentials(file: AbsolutePath, credentials: Credenti
     }
     await rename(draft, file)
   } catch (cause) {
-    await rm(draft, { force: true })
+    await rm(draft, { force: true }).catch(() => undefined)
     throw new FlexiError('FLEXI_CONFIG', `${file} cannot be written`, {
       hint: 'Name another folder in FLEXI_CONFIG_DIR, or use FLEXI_TOKEN and FLEXI_DAEMON instead of a login.',
       cause,

@@ -22,8 +22,9 @@ export function refusalError(address: DaemonAddress, refusal: Refusal): FlexiErr
   })
 }
 
-/** A code that a daemon told, if it is one of ours: a newer daemon may have others. */
+/** A code that a daemon told, if it is one of ours: a newer daemon may have others. What is a bug there is none here. */
 export function knownCode(code: unknown): ErrorCode | undefined {
+  if (code === 'FLEXI_BUG') return 'FLEXI_DAEMON'
   return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code) ? (code as ErrorCode) : undefined
 }
 

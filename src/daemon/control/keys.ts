@@ -1,6 +1,6 @@
 import { FlexiError } from '../../core/errors.ts'
 import { closest } from '../../core/suggest.ts'
-import type { FunctionKey, FunctionRecord, VersionRecord } from '../model.ts'
+import type { AliasRecord, FunctionKey, FunctionRecord, VersionRecord } from '../model.ts'
 import { isLabel } from '../routing/host-name.ts'
 import type { Store } from '../store.ts'
 
@@ -9,12 +9,19 @@ export function keyText({ name, version }: FunctionKey): string {
   return `${name}@${version}`
 }
 
+/** Where an alias leads. */
+export function versionsOf({ version, second }: Pick<AliasRecord, 'version' | 'second'>): readonly string[] {
+  return second === undefined ? [version] : [version, second.version]
+}
+
 /** The version that a reference means, by its own name or by an alias. */
 export function findVersion(store: Store, reference: FunctionKey): VersionRecord | undefined {
   const own = store.versions.get(reference)
   if (own !== undefined) return own
   const alias = store.aliases.get(reference.name, reference.version)
-  return alias === undefined ? undefined : store.versions.get({ name: alias.function, version: alias.version })
+  return alias === undefined
+    ? undefined
+    : store.versions.get({ name: alias.function, version: alias.version })
 }
 
 /** @throws FlexiError FLEXI_FUNCTION_UNKNOWN. */
@@ -24,7 +31,11 @@ export function versionOf(store: Store, reference: FunctionKey): VersionRecord {
   if (store.functions.get(reference.name) === undefined) throw unknownFunction(store, reference.name)
   const { name, version } = reference
   const known = [...store.versions.of(name), ...store.aliases.of(name).map((a) => ({ version: a.alias }))]
-  throw unknown(`${name} has no version or alias ${version}`, version, known.map((row) => row.version))
+  throw unknown(
+    `${name} has no version or alias ${version}`,
+    version,
+    known.map((row) => row.version),
+  )
 }
 
 /** @throws FlexiError FLEXI_FUNCTION_UNKNOWN. */
@@ -35,12 +46,20 @@ export function functionOf(store: Store, name: string): FunctionRecord {
 }
 
 function unknownFunction(store: Store, name: string): FlexiError {
-  return unknown(`no function is called ${name}`, name, store.functions.all().map((row) => row.name))
+  return unknown(
+    `no function is called ${name}`,
+    name,
+    store.functions.all().map((row) => row.name),
+  )
 }
 
 function unknown(message: string, word: string, candidates: readonly string[]): FlexiError {
   const near = closest(word, candidates)
-  return new FlexiError('FLEXI_FUNCTION_UNKNOWN', message, near === undefined ? {} : { hint: `Did you mean ${near}?` })
+  return new FlexiError(
+    'FLEXI_FUNCTION_UNKNOWN',
+    message,
+    near === undefined ? {} : { hint: `Did you mean ${near}?` },
+  )
 }
 
 /** Names become parts of host names. @throws FlexiError FLEXI_USAGE. */

@@ -20,7 +20,15 @@ export class Ledger {
   readonly #clock: () => number
   readonly #log: Logger
 
-  constructor({ store, clock, log }: { readonly store: Store; clock(): number; readonly log: Logger }) {
+  constructor({
+    store,
+    clock,
+    log,
+  }: {
+    readonly store: Store
+    readonly clock: () => number
+    readonly log: Logger
+  }) {
     this.#store = store
     this.#clock = clock
     this.#log = log

@@ -30,8 +30,8 @@ export interface ControlOptions {
   readonly signatures: Signatures
   /** `example.com`: functions are below it, the API at it. */
   readonly domain: string
-  /** Where people ask: `http://example.com:8080`. */
-  readonly url: string
+  /** Where people ask: `http://example.com:8080`. Known when the gateway listens. */
+  readonly url: () => string
   /** Of flexi. */
   readonly version: string
   readonly log: Logger
@@ -47,7 +47,7 @@ export interface ControlOptions {
 
 /** What the parts of the control plane work with. */
 export interface Parts extends Omit<ControlOptions, 'clock'> {
-  clock(): number
+  readonly clock: () => number
   readonly ledger: Ledger
   readonly switchboard: Switchboard
   /** Changes of one function, or of one project's deployments, one after the other. */

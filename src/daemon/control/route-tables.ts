@@ -1,10 +1,10 @@
 import { errorMessage } from '../../core/errors.ts'
 import type { RouteRule } from '../../core/route.ts'
-import type { FixedAnswer, FunctionConfig } from '../../core/function.ts'
+import type { FixedAnswer } from '../../core/function.ts'
 import type { RouteTable } from '../../gateway/route-table.ts'
 import type { AliasRecord, FunctionKey } from '../model.ts'
-import type { Askable } from '../routing/alias-target.ts'
-import { ProjectRoutes, type RoutesHost } from '../routing/project-routes.ts'
+import { ProjectRoutes, type RoutedFunction, type RoutesHost } from '../routing/project-routes.ts'
+import { versionsOf } from './keys.ts'
 
 export interface TableToBind {
   readonly key: FunctionKey
@@ -12,7 +12,7 @@ export interface TableToBind {
   readonly alias: string | undefined
   readonly rules: readonly RouteRule[]
   readonly noRoute: FixedAnswer | undefined
-  readonly functions: ReadonlyMap<string, { readonly config: FunctionConfig; readonly target: Askable }>
+  readonly functions: ReadonlyMap<string, RoutedFunction>
 }
 
 /** The route tables of all projects, by alias and version. */
@@ -45,11 +45,16 @@ export class RouteTables implements AsyncDisposable {
     for (const [alias, routes] of projects ?? []) {
       if (alias === '') continue
       const record = aliases.get(alias)
-      if (record === undefined) {
+      if (record === undefined && !routes.pending) {
         projects?.delete(alias)
         this.#close(routes)
-      } else routes.keep([record.version, ...(record.second === undefined ? [] : [record.second.version])])
+      } else routes.keep(record === undefined ? [] : versionsOf(record))
     }
+  }
+
+  /** A version that does not come into force, or is gone. */
+  drop({ name, version }: FunctionKey): void {
+    for (const routes of this.#projects.get(name)?.values() ?? []) routes.drop(version)
   }
 
   /** Nothing of this name is served any more. */

@@ -31,7 +31,6 @@ export interface SwitchboardOptions extends RoutesHost {
   readonly store: Store
   readonly runtime: Runtime
   readonly domain: string
-  readonly url: string
 }
 
 /** Which versions can be asked, and under which names. What it shows is what the store says; only `publish` changes that. */
@@ -45,7 +44,7 @@ export class Switchboard implements AsyncDisposable {
 
   constructor(options: SwitchboardOptions) {
     this.#options = options
-    this.#hosts = new HostTable({ domain: options.domain, port: new URL(options.url).port })
+    this.#hosts = new HostTable(options.domain)
     this.domains = new Domains(options.store, options.domain)
     this.tables = new RouteTables(options)
   }
@@ -71,7 +70,8 @@ export class Switchboard implements AsyncDisposable {
     if (known === undefined) runtime.add(wanted)
     else if (!isDeepStrictEqual(known.record.config, config)) await runtime.refresh(wanted)
     const fetcher = runtime.fetcher(wanted)
-    if (fetcher === undefined) throw new FlexiError('FLEXI_BUG', `${keyText(wanted)} was added and is not there`)
+    if (fetcher === undefined)
+      throw new FlexiError('FLEXI_BUG', `${keyText(wanted)} was added and is not there`)
     const askable = askableOf(fetcher, wanted, runtime)
     this.#put(wanted, { record: wanted, address: await this.#guarded(wanted, askable), askable })
   }
@@ -122,7 +122,7 @@ export class Switchboard implements AsyncDisposable {
     const aliases = new Map(this.#options.store.aliases.of(name).map((record) => [record.alias, record]))
     const entries = new Map<string, HostEntry>()
     for (const [version, { record }] of this.#admitted.get(name) ?? []) {
-      const one = this.#served(record, version, undefined)
+      const one = this.#served(record, undefined)
       if (one !== undefined) entries.set(`${version}.${name}.${this.#options.domain}`, { one })
     }
     for (const record of aliases.values()) {
@@ -152,17 +152,17 @@ export class Switchboard implements AsyncDisposable {
   }
 
   #entry({ function: name, alias, version, second }: AliasRecord): HostEntry | undefined {
-    const one = this.#served({ name, version }, version, alias)
+    const one = this.#served({ name, version }, alias)
     if (one === undefined) return undefined
-    const other = second === undefined ? undefined : this.#served({ name, version: second.version }, second.version, alias)
+    const other = second === undefined ? undefined : this.#served({ name, version: second.version }, alias)
     if (second === undefined || other === undefined) return { one }
     return { split: { first: one, second: other, weight: second.weight, salt: `${name}@${alias}` } }
   }
 
-  #served({ name }: { readonly name: string }, version: string, alias: string | undefined): Served | undefined {
-    const admitted = this.#admitted.get(name)?.get(version)
+  #served(key: FunctionKey, alias: string | undefined): Served | undefined {
+    const admitted = this.#admitted.get(key.name)?.get(key.version)
     if (admitted === undefined) return undefined
-    return admitted.address ?? this.tables.table({ name, version }, alias)
+    return admitted.address ?? this.tables.table(key, alias)
   }
 
   #led(record: AliasRecord | undefined): Led {

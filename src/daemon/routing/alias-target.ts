@@ -14,11 +14,13 @@ export type Led = Askable | Split<Askable> | undefined
 /** An alias as the routes of a project reach it: the same object, wherever the alias leads. */
 export class AliasTarget implements Askable {
   readonly #name: string
+  readonly #fallback: AliasTarget | undefined
   #led: Led
 
-  /** `hello@live`, for messages. */
-  constructor(name: string) {
+  /** `hello@live`, for messages; and where requests go while it leads nowhere. */
+  constructor(name: string, fallback?: AliasTarget) {
     this.#name = name
+    this.#fallback = fallback
   }
 
   /** New requests go there from now on; those under way stay where they are. */
@@ -34,12 +36,13 @@ export class AliasTarget implements Askable {
   }
 
   get upgrade(): Upgrade | undefined {
-    return members(this.#led).some(({ upgrade }) => upgrade !== undefined) ? this.#upgrade : undefined
+    const able = this.#members().some(({ upgrade }) => upgrade !== undefined)
+    return able ? this.#upgrade : undefined
   }
 
   readonly #upgrade: Upgrade = (incoming, socket, head, context) => {
     // Where only one of two versions knows WebSockets, that one takes them all.
-    const able = [this.#choose(context), ...members(this.#led)].find(({ upgrade }) => upgrade !== undefined)
+    const able = [this.#choose(context), ...this.#members()].find(({ upgrade }) => upgrade !== undefined)
     if (able?.upgrade === undefined) socket.destroy()
     else able.upgrade(incoming, socket, head, context)
   }
@@ -47,15 +50,17 @@ export class AliasTarget implements Askable {
   /** @throws FlexiError FLEXI_FUNCTION_UNKNOWN. */
   #choose(context: RequestContext | undefined): Askable {
     const led = this.#led
+    if (led === undefined && this.#fallback !== undefined) return this.#fallback
     if (led === undefined)
       throw new FlexiError('FLEXI_FUNCTION_UNKNOWN', `${this.#name} does not run`, {
         hint: 'Deploy it, or start it with "flexi functions start".',
       })
     return 'weight' in led ? pick(led, context) : led
   }
-}
 
-function members(led: Led): readonly Askable[] {
-  if (led === undefined) return []
-  return 'weight' in led ? [led.first, led.second] : [led]
+  #members(): readonly Askable[] {
+    const led = this.#led
+    if (led === undefined) return this.#fallback === undefined ? [] : [this.#fallback]
+    return 'weight' in led ? [led.first, led.second] : [led]
+  }
 }

@@ -19,7 +19,10 @@ export function isBelow(name: string, domain: string): boolean {
 
 /** RFC 1123 section 2.1, with one dot at least: a name that a person owns. */
 export function isHostName(name: string): boolean {
-  return name.length <= 253 && /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)
+  return (
+    name.length <= 253 &&
+    /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)
+  )
 }
 
 /** A label of a host name, as functions, versions and aliases are called. */

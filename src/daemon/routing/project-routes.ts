@@ -17,7 +17,18 @@ export interface BoundTo {
   readonly version: string
   readonly rules: readonly RouteRule[]
   readonly noRoute: FixedAnswer | undefined
-  readonly functions: ReadonlyMap<string, { readonly config: FunctionConfig; readonly target: Askable }>
+  readonly functions: ReadonlyMap<string, RoutedFunction>
+}
+
+export interface RoutedFunction {
+  /** Undefined for one that is not there: what leads to it is answered so. */
+  readonly config: FunctionConfig | undefined
+  readonly target: Askable
+}
+
+interface Opened {
+  readonly bindings: Bindings
+  readonly functions: Map<string, { entry: Askable }>
 }
 
 /**
@@ -27,7 +38,9 @@ export interface BoundTo {
 export class ProjectRoutes implements AsyncDisposable {
   readonly #host: RoutesHost
   readonly #tables = new Map<string, { readonly table: RouteTable; readonly rules: readonly RouteRule[] }>()
-  #opened: { readonly bindings: Bindings; readonly functions: Map<string, { entry: Askable }> } | undefined
+  /** Bound, and not in force yet. */
+  readonly #pending = new Set<string>()
+  #opened: Opened | undefined
 
   constructor(host: RoutesHost) {
     this.#host = host
@@ -44,22 +57,36 @@ export class ProjectRoutes implements AsyncDisposable {
     for (const [name, entry] of targets) this.#opened.functions.set(name, entry)
     const { bindings } = this.#opened
     await bindings.prepare(rules)
-    const configs = [...functions.values()].map(({ config }) => config)
+    const configs = [...functions.values()].flatMap(({ config }) => (config === undefined ? [] : [config]))
     const table = await bindings.bind({ functions: configs, routes: rules })
+    this.#pending.add(version)
     this.#tables.set(version, { table: noRoute === undefined ? table : { ...table, noRoute }, rules })
   }
 
-  /** Closes what only other versions led to. */
+  /** Whether something of it is not in force yet. */
+  get pending(): boolean {
+    return this.#pending.size > 0
+  }
+
+  /** Closes what only versions led to that are in force no more. */
   keep(versions: readonly string[]): void {
-    for (const version of this.#tables.keys()) if (!versions.includes(version)) this.#tables.delete(version)
+    for (const version of versions) this.#pending.delete(version)
+    for (const version of this.#tables.keys())
+      if (!versions.includes(version) && !this.#pending.has(version)) this.#tables.delete(version)
     this.#opened?.bindings.keep([...this.#tables.values()].flatMap(({ rules }) => rules))
+  }
+
+  /** One that does not come into force, or whose version is gone. */
+  drop(version: string): void {
+    this.#pending.delete(version)
+    this.#tables.delete(version)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#opened?.bindings[Symbol.asyncDispose]()
   }
 
-  #open(functions: Map<string, { entry: Askable }>): NonNullable<typeof this.#opened> {
+  #open(functions: Map<string, { entry: Askable }>): Opened {
     return { bindings: openDestinations(functions, this.#host), functions }
   }
 }

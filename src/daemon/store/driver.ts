@@ -101,21 +101,30 @@ function driverOf(name: Driver['name'], database: Database, file: string): Drive
   }
   return {
     name,
-    run: (sql, values = []) => attempt(file, () => Number(prepared(sql).run(...values).changes)),
+    run: (sql, values = []) => attempt(file, () => Number(prepared(sql).run(...whole(values)).changes)),
     get: (sql, values = []) =>
       attempt(file, () => {
-        const row = prepared(sql).get(...values)
+        const row = prepared(sql).get(...whole(values))
         return isRow(row) ? row : undefined
       }),
     all: (sql, values = []) =>
       attempt(file, () =>
         prepared(sql)
-          .all(...values)
+          .all(...whole(values))
           .filter(isRow),
       ),
     script: (sql) => attempt(file, () => void database.exec(sql)),
     [Symbol.dispose]: () => void database.close(),
   }
+}
+
+/** A binding ends a text at its first NUL, without a word. @throws FlexiError FLEXI_BAD_REQUEST. */
+function whole(values: readonly SqlValue[]): readonly SqlValue[] {
+  if (values.some((value) => typeof value === 'string' && value.includes('\0')))
+    throw new FlexiError('FLEXI_BAD_REQUEST', 'a text with a NUL character cannot be kept', {
+      hint: 'Take the character out.',
+    })
+  return values
 }
 
 function isRow(value: unknown): value is Row {
@@ -132,7 +141,7 @@ function attempt<T>(file: string, task: () => T): T {
 
 /** SQLite's primary result codes that a person can do something about. Source: sqlite.org/rescode.html. */
 const FAILURES: Readonly<Record<number, readonly [message: string, hint: string]>> = {
-  5: ['is used by another process', 'Stop the other daemon, or give this one another --data-dir.'],
+  5: ['is held by another process', 'Try again; end whatever else has the file open for long.'],
   8: ['cannot be written', 'Give the user that runs the daemon the right to write there.'],
   10: ['cannot be read or written: the disk fails', 'Look at the disk, then restore a copy of the file.'],
   11: ['is damaged', 'Restore a copy of the file.'],

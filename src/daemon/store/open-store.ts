@@ -12,7 +12,7 @@ import { migrate } from './schema.ts'
 import { createSealing, type Sealing } from './sealing.ts'
 
 export interface StoreOptions {
-  /** `flexi.db`; made when it is not there. `FILE.lock` beside it is held for as long as the store is open. */
+  /** `flexi.db`; made when it is not there. A daemon that is being replaced may have it open too. */
   readonly file: string
   /** 32 bytes: seals secrets and marks the audit log. */
   readonly key: Buffer
@@ -20,27 +20,27 @@ export interface StoreOptions {
   readonly driver?: Driver['name'] | undefined
 }
 
+/** How long a write waits for another process's, before it fails. */
+const BUSY_MS = 5000
+
 /**
- * @throws FlexiError FLEXI_CONFLICT when another process has it open; FLEXI_DAEMON when it cannot be read or written, was written by a
+ * @throws FlexiError FLEXI_DAEMON when it cannot be read or written, was written by a
  * newer flexi, or belongs to another key.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { file, key } = options
   await makePrivate(file)
-  const lock = await takeLock(`${file}.lock`, options.driver)
-  let driver: Driver | undefined
+  const driver = await openDriver(file, options.driver)
   try {
-    driver = await openDriver(file, options.driver)
+    driver.script(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = WAL`)
     // FULL: a commit is on the disk when it returns, also when the machine loses its power a moment later.
-    driver.script('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
-    driver.script('PRAGMA busy_timeout = 5000')
+    driver.script('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
     migrate(driver, file)
     const sealing = createSealing(key)
     checkKey(driver, sealing, file)
-    return storeOf(driver, sealing, lock)
+    return storeOf(driver, sealing)
   } catch (error) {
-    driver?.[Symbol.dispose]()
-    lock[Symbol.dispose]()
+    driver[Symbol.dispose]()
     throw error
   }
 }
@@ -59,22 +59,6 @@ async function makePrivate(file: string): Promise<void> {
   await folder.close()
 }
 
-/** SQLite's own lock on a file of its own: the system gives it back however this process ends, and copies of the store can be made meanwhile. */
-async function takeLock(file: string, name: Driver['name'] | undefined): Promise<Driver> {
-  await makePrivate(file)
-  const driver = await openDriver(file, name)
-  try {
-    driver.script('PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
-    return driver
-  } catch (cause) {
-    driver[Symbol.dispose]()
-    throw new FlexiError('FLEXI_CONFLICT', `another daemon uses ${dirname(file)}`, {
-      hint: 'Stop it with "flexi daemon stop", or give this one another --data-dir.',
-      cause,
-    })
-  }
-}
-
 /** A key that is lost or mixed up is noticed here, before a function starts without its secrets. */
 function checkKey(driver: Driver, sealing: Sealing, file: string): void {
   const row = driver.get("SELECT value FROM internal WHERE name = 'key'")
@@ -88,7 +72,7 @@ function checkKey(driver: Driver, sealing: Sealing, file: string): void {
   })
 }
 
-function storeOf(driver: Driver, sealing: Sealing, lock: Driver): Store {
+function storeOf(driver: Driver, sealing: Sealing): Store {
   const transaction = transactionOf(driver)
   return {
     transaction,
@@ -101,10 +85,7 @@ function storeOf(driver: Driver, sealing: Sealing, lock: Driver): Store {
     variables: variableTable(driver, sealing),
     audit: auditTable(driver, sealing, transaction),
     settings: settingTable(driver),
-    [Symbol.dispose]() {
-      driver[Symbol.dispose]()
-      lock[Symbol.dispose]()
-    },
+    [Symbol.dispose]: () => driver[Symbol.dispose](),
   }
 }
 

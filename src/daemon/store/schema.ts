@@ -47,15 +47,27 @@ const STEPS: readonly string[] = [
   `,
 ]
 
-/** Brings a file to what this flexi writes, each step whole or not at all. @throws FlexiError FLEXI_DAEMON for a file of a newer flexi. */
+/** Brings a file to what this flexi writes, whole or not at all. @throws FlexiError FLEXI_DAEMON for a file of a newer flexi. */
 export function migrate(driver: Driver, file: string): void {
-  const had = Number(driver.get('PRAGMA user_version')?.['user_version'] ?? 0)
-  if (had > STEPS.length)
-    throw new FlexiError(
-      'FLEXI_DAEMON',
-      `${file} was written by a newer flexi (format ${had}, this one knows ${STEPS.length})`,
-      { hint: 'Install the flexi that wrote it, or restore a copy from before.' },
-    )
-  for (let step = had; step < STEPS.length; step++)
-    driver.script(`BEGIN IMMEDIATE; ${STEPS[step]} PRAGMA user_version = ${step + 1}; COMMIT`)
+  if (stepsOf(driver) === STEPS.length) return
+  driver.script('BEGIN IMMEDIATE')
+  try {
+    // Asked again, because another process may just have done it.
+    const had = stepsOf(driver)
+    if (had > STEPS.length)
+      throw new FlexiError(
+        'FLEXI_DAEMON',
+        `${file} was written by a newer flexi (format ${had}, this one knows ${STEPS.length})`,
+        { hint: 'Install the flexi that wrote it, or restore a copy from before.' },
+      )
+    driver.script(STEPS.slice(had).join(';'))
+    driver.script(`PRAGMA user_version = ${STEPS.length}; COMMIT`)
+  } catch (error) {
+    driver.script('ROLLBACK')
+    throw error
+  }
+}
+
+function stepsOf(driver: Driver): number {
+  return Number(driver.get('PRAGMA user_version')?.['user_version'] ?? 0)
 }

@@ -50,6 +50,7 @@ async function recognise(
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
 async function open(config: FunctionConfig, scope: FunctionScope): Promise<FunctionSource> {
   const options = await parseOptions(config)
+  if (scope.confinement !== undefined) (await import('./confined.ts')).requireOwnFiles(config)
   const definition: Definition = {
     name: config.name,
     functionName: awsNameOf(config),

@@ -7,7 +7,7 @@ import type { Code, FunctionSource, PackagedFile, PackageOptions } from '../../c
 import type { AbsolutePath, Revision } from '../../core/place.ts'
 import { createStandby, type Standby } from '../../instances/standby.ts'
 import { lambdaCode } from './code.ts'
-import { confined } from './confined.ts'
+import { confined, runsAsItIs } from './confined.ts'
 import type { Definition } from './definition.ts'
 import { nodeEnvironment, startNodeProcess, type NodeProcess } from './environments/node.ts'
 import type { Environment } from './environments/environment.ts'
@@ -85,7 +85,7 @@ export class NodeSource implements FunctionSource {
 
   async #build(): Promise<Code> {
     this.#builds += 1
-    if (this.#definition.options.built === true) return this.#asItIs()
+    if (runsAsItIs(this.#definition)) return this.#asItIs()
     this.#prepareSpare()
     const handler = this.#findHandler()
     const { bundle, result } = await this.#bundleOf(handler)
@@ -261,8 +261,8 @@ export class NodeSource implements FunctionSource {
 
   /** A debugger’s port cannot be shared, and what NODE_OPTIONS preloads is user code that must not run early. */
   #mayHaveSpare(): boolean {
-    const { scope, environment, options } = this.#definition
-    if (options.built === true || this.#isExtended) return false
+    const { scope, environment } = this.#definition
+    if (runsAsItIs(this.#definition) || this.#isExtended) return false
     return scope.inspectPort === undefined && environment['NODE_OPTIONS'] === undefined
   }
 

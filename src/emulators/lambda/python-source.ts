@@ -51,8 +51,10 @@ function handlerName(handler: string): string {
 }
 
 /** A virtual environment of the function wins, then the version its runtime names, then any Python 3. */
-function interpreters({ options, taskRoot }: Definition): readonly string[] {
-  const folders = [join(taskRoot, '.venv'), join(taskRoot, 'venv'), process.env['VIRTUAL_ENV'] ?? '']
+function interpreters({ options, taskRoot, scope }: Definition): readonly string[] {
+  // The check runs with our rights: of a function that is kept apart, nothing is run here.
+  const own = scope.confinement === undefined ? [join(taskRoot, '.venv'), join(taskRoot, 'venv')] : []
+  const folders = [...own, process.env['VIRTUAL_ENV'] ?? '']
   const environments = folders.map((folder) => join(folder, 'bin', 'python')).filter(isExecutable)
   const names = options.runtime === undefined ? ['python3'] : [...closest(options.runtime), 'python3']
   const programs = names.map((name) => findProgram([name], process.env['PATH']))

@@ -10,6 +10,7 @@ import { NameSet } from '../../forward/name-set.ts'
 import { forwardUpgrade } from '../../forward/upgrade.ts'
 import { WaitingList } from '../../forward/waiting-list.ts'
 import { upgradeAnswer } from './answers.ts'
+import type { RuntimeSocket } from './runtime-socket.ts'
 import { EDGE_NAMES, edgeFields, edgeLines } from './edge-fields.ts'
 import { faultRule, type Flight } from './fault-catcher.ts'
 
@@ -28,9 +29,7 @@ export interface Relay {
 }
 
 export interface RelayOptions {
-  readonly origin: URL
-  /** A Unix socket of the same worker: requests take it, for it costs less than the origin's port. */
-  readonly socketPath?: string | undefined
+  readonly socket: RuntimeSocket
   /** Response field that marks a failure of the program (`FacadeNames.faultField`). */
   readonly faultField: string
 }
@@ -40,9 +39,9 @@ const HIDDEN = new NameSet('x-mf-additional-response-log')
 
 const RULES: FieldRules = { host: 'keep', forwarded: false, never: EDGE_NAMES }
 
-export function openRelay({ origin, socketPath, faultField }: RelayOptions): Promise<Relay> {
-  const server = { host: origin.hostname, port: Number(origin.port) }
-  const pool = new Http1Pool({ ...server, socketPath })
+export function openRelay({ socket: { origin, path }, faultField }: RelayOptions): Promise<Relay> {
+  const server = { host: origin.hostname, port: Number(origin.port), socketPath: path }
+  const pool = new Http1Pool(server)
   const target: Http1Target = {
     ...RULES,
     pool,

@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 
 import type { Flight } from './fault-catcher.ts'
+import { addressOf, type RuntimeSocket } from './runtime-socket.ts'
 
 export interface WatchdogOptions {
   readonly flights: Iterable<Flight>
@@ -61,9 +62,9 @@ async function look(options: WatchdogOptions): Promise<void> {
 const PROBE_MS = 1_000
 
 /** Sends workerd a line that is no HTTP: it is refused without running any code of the user's, as long as the event loop turns. */
-export function probeRuntime(port: number): Promise<boolean> {
+export function probeRuntime(runtime: RuntimeSocket): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('PROBE\r\n\r\n'))
+    const socket = connect(addressOf(runtime), () => socket.write('PROBE\r\n\r\n'))
     const settle = (alive: boolean) => (): void => {
       socket.destroy()
       resolve(alive)

@@ -4,20 +4,25 @@ import type { Code, Instance } from '../../core/function.ts'
 import type { Revision } from '../../core/place.ts'
 import { CONSOLE_NAME, consoleModule } from './console-module.ts'
 import { ASSETS_ONLY_MODULE, FACADE_NAME, facadeModule, facadeScript, type FacadeNames } from './facade.ts'
+import { ownsData } from './groups/owned-data.ts'
 import type { BuiltWorker } from './groups/groups.ts'
 import type { MiniflareModuleSource, MiniflareSource } from './miniflare.ts'
 import { blobPath } from './bindings.ts'
 import { hash } from './settings.ts'
 import { scriptRoot } from './stack.ts'
 
-/** One revision of a worker. Nothing is exclusive to the pool: the group exchanges runtimes, and requests wait there when they must. */
-export function workerCode({ settings, program }: BuiltWorker, start: () => Promise<Instance>): Code {
+/**
+ * One revision of a worker. In development nothing is exclusive to the pool: the group exchanges runtimes, and requests wait there when they
+ * must. Versions that are deployed know nothing of each other.
+ */
+export function workerCode(built: BuiltWorker, start: () => Promise<Instance>): Code {
+  const { settings, program } = built
   return {
     revision: hash(settings.fingerprint, program?.hash ?? '') as Revision,
     concurrency: Infinity,
     instancesMax: 1,
     upgrades: true,
-    exclusive: false,
+    exclusive: settings.inputs.isShipped === true && ownsData(built),
     start,
   }
 }

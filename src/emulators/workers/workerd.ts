@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import type { ProcessSpec } from '../../core/confinement.ts'
 import { FlexiError } from '../../core/errors.ts'
 import type { AbsolutePath } from '../../core/place.ts'
 
@@ -75,6 +76,29 @@ function ownSession(): string {
 export function workerdCommand(): readonly [string, ...string[]] {
   const { path } = findWorkerd()
   return endsWithUs() ? ['setpriv', '--pdeathsig', 'KILL', path] : [path]
+}
+
+/** workerd as a confinement starts it: it sees nothing of our environment. */
+export function workerdProcess(args: readonly string[], writable: readonly string[] = []): ProcessSpec {
+  const { path } = findWorkerd()
+  const certificates = certificateFiles()
+  return {
+    command: path,
+    args,
+    environment: { FORCE_COLOR: '0', TMPDIR: '/tmp', ...certificates },
+    readable: [path, ...Object.values(certificates)],
+    writable,
+  }
+}
+
+/** Where a person has put the certificates that workerd trusts. */
+function certificateFiles(): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    ['SSL_CERT_FILE', 'SSL_CERT_DIR'].flatMap((name) => {
+      const value = process.env[name]
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
 }
 
 let hasDeathSignal: boolean | undefined

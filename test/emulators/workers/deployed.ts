@@ -36,18 +36,22 @@ export async function ship(laid: Laid): Promise<Shipped> {
   }
 }
 
+interface ServeOptions {
+  readonly scope?: Partial<FunctionScope>
+  readonly environment?: Record<string, string>
+  /** Where it is unpacked, in place of a folder of the run's own. */
+  readonly folder?: AbsolutePath
+}
+
 /** Runs what was shipped in a folder of its own. */
 export function serveShipped(
   { directory, config }: Shipped,
-  {
-    scope = {},
-    environment = {},
-  }: { scope?: Partial<FunctionScope>; environment?: Record<string, string> } = {},
+  { scope = {}, environment = {}, folder }: ServeOptions = {},
 ): Promise<Served> {
   return serveFunction(
     workers,
-    async (folder) => {
-      const unpacked = join(folder, 'unpacked') as AbsolutePath
+    async (own) => {
+      const unpacked = folder ?? (join(own, 'unpacked') as AbsolutePath)
       await cp(directory, unpacked, { recursive: true })
       return { ...config, directory: unpacked, environment }
     },

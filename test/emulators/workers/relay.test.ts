@@ -14,7 +14,7 @@ import { openTest, rawUpstream } from '../../gateway/harness.ts'
 /** Stands for workerd: answers every request with these bytes. */
 let answer = ''
 const runtime = await rawUpstream((socket) => socket.write(answer, 'latin1'))
-const relay = await openRelay({ origin: new URL(runtime.origin), faultField: 'flexi-fault-x' })
+const relay = await openRelay({ socket: { origin: new URL(runtime.origin) }, faultField: 'flexi-fault-x' })
 let failed: unknown
 const fetcher: Fetcher = {
   handle: (incoming, outgoing, context) =>

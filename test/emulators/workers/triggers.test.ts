@@ -102,7 +102,7 @@ beforeAll(async () => {
   await miniflare.ready
   if (before === undefined) delete process.env['MINIFLARE_WORKERD_PATH']
   else process.env['MINIFLARE_WORKERD_PATH'] = before
-  control = openControl(await miniflare.unsafeGetDirectURL('flexi-control', 'Control'), TOKEN)
+  control = openControl({ origin: await miniflare.unsafeGetDirectURL('flexi-control', 'Control') }, TOKEN)
   server = createServer((incoming, outgoing) => {
     // What the front paths read of a context is the target alone.
     const context = { raw: { target: incoming.url ?? '' } } as RequestContext

@@ -29,6 +29,7 @@ export const apiError = z
     error: z.string(),
     code: z.string().optional(),
     hint: z.string().optional().describe('One action that helps.'),
+    log: z.array(z.string()).optional().describe('The last lines that the function printed.'),
     faults: z
       .array(z.strictObject({ path: z.string(), message: z.string() }))
       .optional()

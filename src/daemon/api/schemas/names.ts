@@ -20,7 +20,7 @@ export const DIGEST = /^[0-9a-f]{64}$/
 export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/
 
 /** Text that an operating system can hand to a program: it ends at the first NUL. */
-const WITHOUT_NUL = /^[^\u0000]*$/
+const WITHOUT_NUL = new RegExp(String.raw`^[^\u0000]*$`)
 
 export const label = z
   .string()
@@ -52,7 +52,7 @@ export const digest = branded<Digest>(
 /** `hello@v3`, `hello@live`. */
 export const reference = z
   .string()
-  .regex(/^[^@/\u0000]+@[^@/\u0000]+$/, 'write name@version or name@alias')
+  .regex(/^[^@/\s]+@[^/\s]+$/, 'write name@version or name@alias')
   .describe('A function and its version, or an alias: "hello@v3", "hello@live".')
   .meta({ examples: ['hello@v3'] })
 

@@ -40,11 +40,14 @@ export interface Operation {
   readonly errors?: Readonly<Record<number, string>> | undefined
 }
 
-type Whole<T> = T extends string | number | boolean | null | undefined | unknown[]
-  ? T extends (infer Item)[]
-    ? readonly Whole<Item>[]
-    : T
-  : { readonly [K in keyof T]: Whole<T[K]> }
+/** As nobody changes it. */
+type Whole<T> = unknown extends T
+  ? unknown
+  : T extends string | number | boolean | null | undefined
+    ? T
+    : T extends readonly (infer Item)[]
+      ? readonly Whole<Item>[]
+      : { readonly [K in keyof T]: Whole<T[K]> }
 
 /** What a client writes for the path. */
 export type ParametersOf<O extends Operation> = O extends { readonly parameters: infer S extends z.ZodType }

@@ -1,11 +1,18 @@
 import { z } from 'zod'
 
 import type { AuditRecord, TokenRecord, UserRecord } from '../../model.ts'
-import { group, time, userName } from './names.ts'
+import { group, time, USER_NAME, userName } from './names.ts'
+
+/** A name that is no name is forbidden and not malformed, in YFASS: the pattern is told, and asked by the accounts. */
+const shownUserName = z
+  .string()
+  .max(255)
+  .describe('A name of a user. Case makes no difference.')
+  .meta({ pattern: USER_NAME.source })
 
 /** YFASS's body of `user/add` and `user/modify`. Without groups a user has none. */
 export const userChange = z
-  .strictObject({ name: userName, groups: z.array(group).max(256).default([]) })
+  .strictObject({ name: shownUserName, groups: z.array(group).max(256).default([]) })
   .meta({ id: 'UserChange' })
 
 /** YFASS's answer of `user/get`. */
@@ -19,7 +26,7 @@ const days = z.number().gt(0).max(3650)
 
 /** YFASS's body of `user/request-token`; the answer is the token as text. */
 export const tokenForUser = z
-  .strictObject({ user: userName, duration: days.default(10).describe('Days until it expires.') })
+  .strictObject({ user: shownUserName, duration: days.default(10).describe('Days until it expires.') })
   .meta({ id: 'TokenForUser' })
 
 export const tokenRequest = z
@@ -33,6 +40,7 @@ export const tokenRequest = z
     days: days.default(10).describe('Days until it expires. Fractions count.'),
     scopes: z
       .array(group)
+      .min(1)
       .max(256)
       .optional()
       .describe("What of its user's groups it may use. Default: all of them."),

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 import { overridingConfig, shownConfig } from './config.ts'
-import { reference, userName } from './names.ts'
+import { reference, USER_NAME } from './names.ts'
 import type { Operation } from './operation.ts'
 import { shownUser, tokenForUser, userChange } from './users.ts'
 
@@ -9,7 +9,7 @@ import { shownUser, tokenForUser, userChange } from './users.ts'
 export const ARCHIVE_TYPES = ['application/x-tar', 'application/gzip', 'application/x-gzip'] as const
 
 const key = z.object({ key: reference })
-const user = z.object({ user: userName })
+const user = z.object({ user: z.string().min(1).max(255).meta({ pattern: USER_NAME.source }) })
 const NOT_FOUND = 'There is none of this name.'
 
 /** The API as YFASS has it, with what it means where its program does otherwise. */

@@ -22,15 +22,17 @@ export const SOCKETS = {
 export interface SocketPaths {
   readonly direct: string
   readonly loaded: string
+  readonly control: string
 }
 
-/** The system holds no longer ones. */
-const PATH_BYTES_MAX = 100
+/** Longer ones fit into no address: 107 bytes on Linux, 103 elsewhere. */
+const PATH_BYTES_MAX = platform === 'linux' ? 107 : 103
 
 /** Where a runtime's Unix sockets are: in its own folder; undefined where the system knows none. */
 export function socketPaths(folder: string): SocketPaths | undefined {
-  const paths = { direct: join(folder, 'direct.sock'), loaded: join(folder, 'loaded.sock') }
-  return platform === 'win32' || Buffer.byteLength(paths.loaded) > PATH_BYTES_MAX ? undefined : paths
+  const at = (name: keyof typeof SOCKETS): string => join(folder, `${name}.sock`)
+  const paths = { direct: at('direct'), loaded: at('loaded'), control: at('control') }
+  return platform === 'win32' || Buffer.byteLength(paths.control) > PATH_BYTES_MAX ? undefined : paths
 }
 
 export interface BareConfigOptions {
@@ -38,10 +40,17 @@ export interface BareConfigOptions {
   /** A folder of this runtime's own. */
   readonly folder: string
   readonly token: string
+  /** False where nobody outside would find a port; its paths have to be short enough then. */
+  readonly hasPorts: boolean
 }
 
 /** Writes workerd's configuration, and all that it embeds, into the folder; resolves with its path. */
-export async function writeBareConfig({ worker, folder, token }: BareConfigOptions): Promise<string> {
+export async function writeBareConfig({
+  worker,
+  folder,
+  token,
+  hasPorts,
+}: BareConfigOptions): Promise<string> {
   await mkdir(folder, { recursive: true })
   const files = new Map<string, string | Uint8Array>()
   const embed = ({ type, name, contents }: BareModule): string => {
@@ -52,7 +61,8 @@ export async function writeBareConfig({ worker, folder, token }: BareConfigOptio
   const control = { type: 'ESModule', name: 'control.mjs', contents: controlModule(token) } as const
   const program = bareModules(worker).map(embed)
   const paths = socketPaths(folder)
-  const config = configText(worker, { program: list(program), control: list([embed(control)]), paths })
+  const sockets = socketsText(`core:user:${worker.name}`, { paths, hasPorts })
+  const config = configText(worker, { program: list(program), control: list([embed(control)]), sockets })
   const path = join(folder, 'workerd.capnp')
   files.set('workerd.capnp', config)
   await Promise.all([...files].map(([name, contents]) => writeFile(join(folder, name), contents)))
@@ -73,7 +83,7 @@ const FIELDS = {
  */
 function configText(
   worker: MiniflareWorker,
-  modules: { readonly program: string; readonly control: string; readonly paths: SocketPaths | undefined },
+  modules: { readonly program: string; readonly control: string; readonly sockets: string },
 ): string {
   const { name, compatibilityDate = '', compatibilityFlags = [], bindings = {} } = worker
   const service = `core:user:${name}`
@@ -98,22 +108,34 @@ const config :Workerd.Config = (
     (name = "internet", network = (allow = ["public", "private", "240.0.0.0/4"], deny = [],
       tlsOptions = (trustBrowserCas = true, trustedCertificates = ${list(certificates().map(text))}))),
   ],
-  sockets = [${modules.paths === undefined ? '' : unixSockets(modules.paths, service)}
-    (name = "${SOCKETS.direct}", address = "127.0.0.1:0", http = (cfBlobHeader = "MF-CF-Blob"), service = ${text(service)}),
-    (name = "${SOCKETS.loaded}", address = "127.0.0.1:0", http = (cfBlobHeader = "MF-CF-Blob"), service = "${CONTROL_NAME}"),
-    (name = "${SOCKETS.control}", address = "127.0.0.1:0", http = (),
-      service = (name = "${CONTROL_NAME}", entrypoint = "${CONTROL_ENTRYPOINT}")),
+  sockets = [${modules.sockets}
   ],
   structuredLogging = true,
 );
 `
 }
 
-/** They listen before the others, whose ports are waited for. */
-function unixSockets({ direct, loaded }: SocketPaths, service: string): string {
-  const socket = (name: string, path: string, to: string): string =>
-    `\n    (name = "${name}-path", address = ${text(`unix:${path}`)}, http = (cfBlobHeader = "MF-CF-Blob"), service = ${text(to)}),`
-  return socket(SOCKETS.direct, direct, service) + socket(SOCKETS.loaded, loaded, CONTROL_NAME)
+interface SocketOptions extends Pick<BareConfigOptions, 'hasPorts'> {
+  readonly paths: SocketPaths | undefined
+}
+
+/** Paths come first: who waits for all ports finds them listening. */
+function socketsText(service: string, { paths, hasPorts }: SocketOptions): string {
+  const served = '(cfBlobHeader = "MF-CF-Blob")'
+  const leads = {
+    direct: { http: served, to: text(service) },
+    loaded: { http: served, to: text(CONTROL_NAME) },
+    control: { http: '()', to: `(name = "${CONTROL_NAME}", entrypoint = "${CONTROL_ENTRYPOINT}")` },
+  } as const satisfies Record<keyof typeof SOCKETS, object>
+  const socket = (kind: keyof typeof SOCKETS, name: string, address: string): string =>
+    `\n    (name = "${name}", address = ${text(address)}, http = ${leads[kind].http}, service = ${leads[kind].to}),`
+  const kinds = Object.values(SOCKETS)
+  if (!hasPorts) return kinds.map((kind) => socket(kind, kind, `unix:${paths?.[kind] ?? ''}`)).join('')
+  const beside = paths === undefined ? [] : kinds.filter((kind) => kind !== SOCKETS.control)
+  return [
+    ...beside.map((kind) => socket(kind, `${kind}-path`, `unix:${paths?.[kind] ?? ''}`)),
+    ...kinds.map((kind) => socket(kind, kind, '127.0.0.1:0')),
+  ].join('')
 }
 
 const OUTBOUND = `export default {

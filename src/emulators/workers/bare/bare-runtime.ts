@@ -1,22 +1,23 @@
-import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { createInterface } from 'node:readline'
 import { text as readText } from 'node:stream/consumers'
-import type { Readable } from 'node:stream'
 
 import { errorMessage } from '../../../core/errors.ts'
 import { LIMITS } from '../../../core/limits.ts'
+import { openConfinedFolder } from '../confined/folder.ts'
 import { openControl, type ControlClient } from '../control/client.ts'
 import type { MiniflareWorker } from '../miniflare.ts'
-import { readRuntimeLines, type RuntimeLine } from '../runtime-log.ts'
-import { openRunFolder } from '../run-folder.ts'
+import { openRunFolder, type RunFolder } from '../run-folder.ts'
+import type { RuntimeSocket } from '../runtime-socket.ts'
 import { RuntimeStartError, type Runtime, type RuntimeOptions } from '../runtime.ts'
 import { probeRuntime } from '../watchdog.ts'
-import { workerdCommand } from '../workerd.ts'
-import { SOCKETS, socketPaths, writeBareConfig } from './bare-config.ts'
+import { socketPaths, writeBareConfig } from './bare-config.ts'
+import { listening, startBareProcess, type Origins } from './bare-process.ts'
 import { loadRequest } from './load-request.ts'
 
-export interface BareRuntimeOptions extends Pick<RuntimeOptions, 'state' | 'loadMs' | 'onLine'> {
+export interface BareRuntimeOptions extends Pick<
+  RuntimeOptions,
+  'state' | 'confinement' | 'loadMs' | 'onLine'
+> {
   readonly worker: MiniflareWorker
 }
 
@@ -27,7 +28,7 @@ export interface BareRuntime extends Runtime {
    * where they are.
    * @throws RuntimeStartError with workerd's own words when it cannot be loaded; nothing has changed then.
    */
-  load(worker: MiniflareWorker): Promise<URL>
+  load(worker: MiniflareWorker): Promise<RuntimeSocket>
 }
 
 /**
@@ -36,40 +37,40 @@ export interface BareRuntime extends Runtime {
  * @throws RuntimeStartError with workerd's own words when the program cannot be loaded.
  */
 export async function startBareRuntime(options: BareRuntimeOptions): Promise<BareRuntime> {
-  const folder = await openRunFolder(options.state)
-  const token = randomBytes(16).toString('hex')
-  const paths = socketPaths(folder.path)
-  const config = await writeBareConfig({ worker: options.worker, folder: folder.path, token })
-  const { child, complaints, ended } = launch(config, options.onLine)
+  const { confinement, onLine, loadMs: limitMs = LIMITS.initMs } = options
+  const folder =
+    confinement === undefined ? await openRunFolder(options.state) : openConfinedFolder(confinement)
+  const setting = await prepare(options, folder)
+  const launched = startBareProcess(setting.config, { confinement, folder: folder.path, onLine })
+  const { child, ended } = launched
   const dispose = async (): Promise<void> => {
     child.kill('SIGKILL')
     await ended
     await folder.remove()
   }
   const endLoop = async (): Promise<void> => {
-    options.onLine({ kind: 'runtime', level: 'fatal', text: 'a program looped while it was loaded' })
+    onLine({ kind: 'runtime', level: 'fatal', text: 'a program looped while it was loaded' })
     child.kill('SIGKILL')
     await ended
   }
   try {
-    const ports = await listening(child, { complaints, limitMs: options.loadMs ?? LIMITS.initMs })
+    const { direct, loaded, control: socket } = setting.socketsAt(await listening(launched, limitMs))
     void folder.belongsTo(child.pid)
-    const control = openControl(ports.control, token)
+    const control = openControl(socket, setting.token)
     return {
-      pid: child.pid,
+      // That of a confined one is its keeper's.
+      pid: confinement === undefined ? child.pid : undefined,
       inspector: undefined,
       control,
-      socketOf: () => ports.direct,
-      pathBeside: (socket) => (socket === ports.loaded ? paths?.loaded : paths?.direct),
+      socketOf: () => direct,
       ended: ended.then(() => void folder.remove()),
       kill: () => void child.kill('SIGKILL'),
       async load(worker) {
-        const probe = (): Promise<boolean> => probeRuntime(Number(ports.direct.port))
+        const probe = (): Promise<boolean> => probeRuntime(direct)
         // What runs may loop: a process of its own does not wait for it.
         if (!(await probe())) throw new Error('the runtime does not react')
-        const loading = load(control, worker)
-        await withinLimits(loading, { limitMs: options.loadMs ?? LIMITS.initMs, probe, end: endLoop })
-        return ports.loaded
+        await withinLimits(load(control, worker), { limitMs, probe, end: endLoop })
+        return loaded
       },
       async dispose() {
         control.close()
@@ -78,73 +79,31 @@ export async function startBareRuntime(options: BareRuntimeOptions): Promise<Bar
     }
   } catch (cause) {
     await dispose()
-    throw new RuntimeStartError(complaints.join('\n') || errorMessage(cause), { cause })
+    throw new RuntimeStartError(launched.complaints.join('\n') || errorMessage(cause), { cause })
   }
 }
 
-interface Launched {
-  readonly child: ChildProcess
-  readonly complaints: string[]
-  /** Resolves when the process is gone and all it said was heard. */
-  readonly ended: Promise<void>
+interface Setting {
+  /** The file with workerd's configuration. */
+  readonly config: string
+  readonly token: string
+  /** The sockets of a runtime that listens at these places. */
+  socketsAt(origins: Origins): Readonly<Record<keyof Origins, RuntimeSocket>>
 }
 
-function launch(config: string, onLine: (line: RuntimeLine) => void): Launched {
-  const [command, ...prefix] = workerdCommand()
-  const complaints: string[] = []
-  const child = spawn(command, [...prefix, 'serve', '--experimental', '--control-fd=3', config], {
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-    // Signals of the terminal are for us: what runs is drained before it ends.
-    detached: true,
-    env: { ...process.env, FORCE_COLOR: '0' },
-  })
-  const heard = (line: RuntimeLine): void => {
-    if (line.kind === 'runtime' && line.level !== 'info') complaints.push(line.text)
-    onLine(line)
+async function prepare({ worker, confinement }: BareRuntimeOptions, { path }: RunFolder): Promise<Setting> {
+  const token = randomBytes(16).toString('hex')
+  const paths = socketPaths(path)
+  const hasPorts = confinement?.sharesLoopback !== false
+  return {
+    config: await writeBareConfig({ worker, folder: path, token, hasPorts }),
+    token,
+    socketsAt: (origins) => ({
+      direct: { origin: origins.direct, path: paths?.direct },
+      loaded: { origin: origins.loaded, path: paths?.loaded },
+      control: { origin: origins.control, path: hasPorts ? undefined : paths?.control },
+    }),
   }
-  const gone = new Promise<void>((resolve) => {
-    child.once('error', (error) => {
-      complaints.push(error.message)
-      resolve()
-    })
-    child.once('exit', () => resolve())
-  })
-  const streams = [child.stdout, child.stderr].map((stream) =>
-    stream === null ? Promise.resolve() : readRuntimeLines(stream, heard),
-  )
-  return { child, complaints, ended: Promise.all([gone, ...streams]).then(() => undefined) }
-}
-
-type Ports = Readonly<Record<keyof typeof SOCKETS, URL>>
-
-/** Reads workerd's own news until every socket listens. @throws Error when it ends before, or takes too long. */
-function listening(
-  child: ChildProcess,
-  { complaints, limitMs }: { readonly complaints: string[]; readonly limitMs: number },
-): Promise<Ports> {
-  return new Promise((resolve, reject) => {
-    const found = new Map<string, URL>()
-    const timer = setTimeout(() => {
-      complaints.push(`the program was not loaded within ${limitMs} ms`)
-      child.kill('SIGKILL')
-    }, limitMs)
-    child.once('close', () => {
-      clearTimeout(timer)
-      reject(new Error('workerd ended before it listened'))
-    })
-    const news = child.stdio[3]
-    if (news === null || news === undefined) return
-    createInterface(news as Readable).on('line', (line) => {
-      const { event, socket, port } = JSON.parse(line) as { event: string; socket: string; port: number }
-      if (event !== 'listen') return
-      found.set(socket, new URL(`http://127.0.0.1:${port}`))
-      const ports = Object.values(SOCKETS).map((name) => found.get(name))
-      const [direct, loaded, control] = ports
-      if (direct === undefined || loaded === undefined || control === undefined) return
-      clearTimeout(timer)
-      resolve({ direct, loaded, control })
-    })
-  })
 }
 
 /** What the loader says of a program that it cannot start, before workerd's own words. */

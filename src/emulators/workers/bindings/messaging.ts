@@ -97,8 +97,11 @@ export function engineOptions(
   return { stepLimit: limits?.steps, compatibilityFlags: owner.compatibility_flags }
 }
 
-export function email({ config }: BindingInputs): Mapped {
+/** In development a mail becomes a file; that it was sent would be a lie elsewhere. */
+export function email({ config, isShipped = false }: BindingInputs): Mapped {
   if (config.send_email.length === 0) return {}
+  const reason = 'mail is sent by Cloudflare alone; ask a mail service of your own'
+  if (isShipped) return { unavailable: config.send_email.map(({ name }) => ({ name, reason })) }
   return { options: { email: { send_email: config.send_email.map(senderOf) } } }
 }
 

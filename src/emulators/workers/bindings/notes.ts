@@ -35,18 +35,18 @@ const INFO = 3
 
 /**
  * What a line of miniflare's log comes to: warnings as they are, what a queue handed on, and mails, whose files are copied to
- * `mailFolder` because miniflare deletes its own. Undefined for what nobody needs to read.
+ * `mailFolder` because miniflare deletes its own; without one nothing is. Undefined for what nobody needs to read.
  */
 export async function noteOf(
   { level, message }: { readonly level: number; readonly message: string },
-  mailFolder: string,
+  mailFolder: string | undefined,
 ): Promise<Note | undefined> {
   const text = stripVTControlCharacters(message)
   if (level <= WARN) return { level: 'warn', text: text.trimEnd() }
   if (level !== INFO) return undefined
   const batch = /^QUEUE (\S+) (\d+)\/(\d+)(?: \((\d+)ms\))?/.exec(text)
   if (batch !== null) return { level: 'info', text: queueNote(batch), about: { queue: batch[1] ?? '' } }
-  if (!text.startsWith('send_email binding called')) return undefined
+  if (mailFolder === undefined || !text.startsWith('send_email binding called')) return undefined
   return mailNote(text, mailFolder).catch((error: unknown): Note => ({
     level: 'warn',
     text: `a mail could not be kept: ${errorMessage(error)}`,

@@ -1,6 +1,7 @@
 import { Agent, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 
+import type { RuntimeSocket } from '../runtime-socket.ts'
 import { TOKEN_FIELD, type Control, type ControlAnswer, type ControlRequest } from './control.ts'
 
 export interface ControlClient extends Control {
@@ -9,26 +10,27 @@ export interface ControlClient extends Control {
 }
 
 /** Asks the control worker behind this socket. */
-export function openControl(origin: URL, token: string): ControlClient {
+export function openControl(socket: RuntimeSocket, token: string): ControlClient {
   const agent = new Agent({ keepAlive: true })
   return {
-    ask: (asked) => ask(asked, { origin, token, agent }),
+    ask: (asked) => ask(asked, { socket, token, agent }),
     close: () => agent.destroy(),
   }
 }
 
 interface Way {
-  readonly origin: URL
+  readonly socket: RuntimeSocket
   readonly token: string
   readonly agent: Agent
 }
 
-function ask(asked: ControlRequest, { origin, token, agent }: Way): Promise<ControlAnswer> {
+function ask(asked: ControlRequest, { socket, token, agent }: Way): Promise<ControlAnswer> {
   return new Promise((resolve, reject) => {
     const outgoing = request({
       agent,
-      host: origin.hostname,
-      port: origin.port,
+      ...(socket.path === undefined
+        ? { host: socket.origin.hostname, port: socket.origin.port }
+        : { socketPath: socket.path }),
       method: asked.method,
       path: asked.target,
       headers: { ...asked.fields, ...lengthOf(asked.body), [TOKEN_FIELD]: token },

@@ -1,11 +1,10 @@
 import { asFlexiError, errorMessage } from '../../../core/errors.ts'
 import type { FlexiError } from '../../../core/errors.ts'
-import { usesCache } from '../bare/bare.ts'
 import { RuntimeStartError } from '../runtime.ts'
 import { workerName, type Part } from './composition.ts'
 import type { GroupRuntime } from './group-runtime.ts'
 import type { BuiltWorker } from './groups.ts'
-import { sharedBy, storedBy } from './links.ts'
+import { ownsData, sharesCache } from './owned-data.ts'
 import type { Place } from './place.ts'
 import { explain, startPlan, type Plan, type Started } from './plan.ts'
 
@@ -62,13 +61,7 @@ function isWanted(set: readonly Place[], wishes: ExchangeOptions['wishes']): boo
  * and run every Durable Object twice.
  */
 function isExclusive(parts: readonly (Part | undefined)[]): boolean {
-  return parts.some((part) => part?.built !== undefined && ownsData(part.built))
-}
-
-function ownsData({ settings: { config, bindings }, program }: BuiltWorker): boolean {
-  const { kv, r2, d1, queues, secrets } = storedBy({ config, options: bindings.options })
-  const stores = [kv, r2, d1, queues, secrets, sharedBy(bindings.options)].some(({ length }) => length > 0)
-  return bindings.exclusive || stores || (program !== undefined && usesCache(program))
+  return parts.some((part) => part?.built !== undefined && (ownsData(part.built) || sharesCache(part.built)))
 }
 
 /** What each place is to run: what it asks for, what it runs, what it was built to, or a word about why it cannot. */

@@ -9,6 +9,7 @@ import { runsByItself, startHeartbeat } from '../events/heartbeat.ts'
 import type { RuntimeLine } from '../runtime-log.ts'
 import { attachInspector } from '../inspect/attach.ts'
 import { inspectorOf } from '../inspect/inspector.ts'
+import type { RuntimeSocket } from '../runtime-socket.ts'
 import { startRuntime, type Runtime } from '../runtime.ts'
 import { probeRuntime } from '../watchdog.ts'
 import { stateFolder } from '../workerd.ts'
@@ -53,16 +54,9 @@ export async function startGroupRuntime(parts: readonly [Part, ...Part[]]): Prom
   const runtime = await startFor(composition, stage)
   const end = watchEnd(runtime, () => stage.cast)
   const control = watchedControl({ runtime, stage, end })
-  const origins = composition.parts.map(({ name }) => runtime.socketOf(name))
   const workers = await Promise.all(
-    composition.parts.map((part, index) =>
-      openWorker(part, {
-        control,
-        end,
-        cast: stage.cast,
-        runtime,
-        origin: origins[index] ?? runtime.socketOf(part.name),
-      }),
+    composition.parts.map((part) =>
+      openWorker(part, { control, end, cast: stage.cast, socket: runtime.socketOf(part.name) }),
     ),
   )
   const stopHeartbeat = watchBackground({ runtime, stage, end })
@@ -82,17 +76,18 @@ class Stage {
 }
 
 /** Some runtimes exchange programs while they run. */
-type AnyRuntime = Runtime & { load?(worker: Composition['workers'][number]): Promise<URL> }
+type AnyRuntime = Runtime & { load?(worker: Composition['workers'][number]): Promise<RuntimeSocket> }
 
 async function startFor({ parts, workers, resources }: Composition, stage: Stage): Promise<AnyRuntime> {
   const [first] = parts
   const [worker] = workers
   if (first === undefined || worker === undefined) throw new Error('a runtime without workers is none')
   const state = stateFolder(first.member.scope.stateDirectory)
+  const { confinement } = first.member.scope
   const onLine = (line: RuntimeLine): void => stage.cast.output.line(line)
   if (isBare(parts)) {
     const { startBareRuntime } = await import('../bare/bare-runtime.ts')
-    return await startBareRuntime({ worker, state, onLine })
+    return await startBareRuntime({ worker, state, onLine, confinement })
   }
   const isInspected = parts.some(({ member }) => member.scope.inspectPort !== undefined)
   return await startRuntime({
@@ -100,6 +95,7 @@ async function startFor({ parts, workers, resources }: Composition, stage: Stage
     served: parts.map(({ name }) => name),
     resources,
     state,
+    confinement,
     inspectPort: isInspected ? 0 : undefined,
     onLine,
     onNote: (note) => stage.cast.output.note(note),
@@ -115,7 +111,7 @@ function watchedControl({ runtime, stage, end }: Pick<Inside, 'runtime' | 'stage
       const part = partOf(worker)
       return part === undefined ? LIMITS.initMs : limitOf(part.member)
     },
-    probe: () => probeRuntime(Number(runtime.socketOf(stage.cast.parts[0]?.name ?? '').port)),
+    probe: () => probeRuntime(runtime.socketOf(stage.cast.parts[0]?.name ?? '')),
     paused: () =>
       stage.cast.parts.some(
         ({ member: { config, scope } }) =>
@@ -134,10 +130,10 @@ function watchBackground({ runtime, stage, end }: Pick<Inside, 'runtime' | 'stag
   const part = parts.find(({ member }) => runsByItself(member.settings().config))
   if (part === undefined || parts.some(({ member }) => member.scope.inspectPort !== undefined))
     return () => undefined
-  const { port } = runtime.socketOf(part.name)
+  const socket = runtime.socketOf(part.name)
   return startHeartbeat({
     limitMs: limitOf(part.member),
-    probe: () => probeRuntime(Number(port)),
+    probe: () => probeRuntime(socket),
     onStuck: () => void end.because('timeout', part),
   })
 }
@@ -202,13 +198,13 @@ class Group implements GroupRuntime {
   }
 
   async swap(part: Part): Promise<RunningWorker | undefined> {
-    const { runtime, control, stage, end, token } = this.#inside
+    const { control, stage, end, token } = this.#inside
     const composition = compose([part], token)
     const [next] = composition.parts
-    const origin = await this.#load(composition)
-    if (origin === undefined || next === undefined) return undefined
+    const socket = await this.#load(composition)
+    if (socket === undefined || next === undefined) return undefined
     stage.cast = new Stage([next]).cast
-    const fresh = await openWorker(next, { control, end, cast: stage.cast, runtime, origin })
+    const fresh = await openWorker(next, { control, end, cast: stage.cast, socket })
     for (const old of this.#workers) this.#leave(old)
     this.#workers = [fresh]
     this.#swaps += 1
@@ -216,7 +212,7 @@ class Group implements GroupRuntime {
     return fresh
   }
 
-  async #load({ parts, workers }: Composition): Promise<URL | undefined> {
+  async #load({ parts, workers }: Composition): Promise<RuntimeSocket | undefined> {
     const { runtime, stage } = this.#inside
     const [worker] = workers
     if (worker === undefined || !isBare(parts) || worker.name !== stage.cast.parts[0]?.name) return undefined
@@ -256,26 +252,21 @@ interface Setting {
   readonly control: Control
   readonly end: End
   readonly cast: Cast
-  readonly runtime: Runtime
-  readonly origin: URL
+  readonly socket: RuntimeSocket
 }
 
-function openWorker(
-  part: ComposedPart,
-  { control, end, cast, runtime, origin }: Setting,
-): Promise<RunningWorker> {
+function openWorker(part: ComposedPart, { control, end, cast, socket }: Setting): Promise<RunningWorker> {
   const { member, name, names } = part
   const { config, scope } = member
   return openRunning({
-    origin,
-    socketPath: runtime.pathBeside?.(origin),
+    socket,
     faultField: names.faultField,
     limitMs: limitOf(member),
     countsWaiting: config.timeoutMs !== undefined,
     faultOf: ({ record }, requestId) => cast.output.thrown(record, part, requestId),
     faultOfEnd: (kind) => faultOfEnd(kind, part, cast),
     report: (fault) => scope.report(fault),
-    probe: () => probeRuntime(Number(origin.port)),
+    probe: () => probeRuntime(socket),
     debugged: () => scope.inspectPort !== undefined && inspectorOf(scope.app).isAttached(config.name),
     held: scope.breakAtStart === true ? inspectorOf(scope.app).debugger(config.name) : undefined,
     endRuntime: () => end.because('timeout', part),

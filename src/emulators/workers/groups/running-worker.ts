@@ -11,14 +11,14 @@ import type { Control } from '../control/control.ts'
 import { isTriggerPath } from '../events/trigger-path.ts'
 import { NoAnswerError, ThrownError } from '../fault-catcher.ts'
 import { openRelay, type Relay } from '../relay.ts'
+import type { RuntimeSocket } from '../runtime-socket.ts'
 import { LimitError, startWatchdog } from '../watchdog.ts'
 import { closeFrame, sentBytes } from './close-frame.ts'
 
 export type EndKind = 'crash' | 'timeout' | 'memory'
 
 export interface RunningOptions {
-  readonly origin: URL
-  readonly socketPath: string | undefined
+  readonly socket: RuntimeSocket
   readonly faultField: string
   readonly limitMs: number
   readonly countsWaiting: boolean

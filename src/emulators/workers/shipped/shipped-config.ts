@@ -62,7 +62,9 @@ export function shippedConfig(
     ...Object.fromEntries(blobRecords),
   }
   return {
-    document: Object.fromEntries(Object.entries(document).filter(([, value]) => !isEmpty(value))),
+    document: Object.fromEntries(
+      Object.entries(document).filter(([key, value]) => key === 'vars' || !isEmpty(value)),
+    ),
     files: blobs.map(({ path, source }) => ({ path, source })),
   }
 }

@@ -1,0 +1,298 @@
+import { FlexiError } from '../../core/errors.ts'
+import type {
+  AliasRecord,
+  Caller,
+  DeploymentEvent,
+  DeploymentRecord,
+  DeploymentRequest,
+  DeploymentState,
+  VersionRecord,
+} from '../model.ts'
+import { forwards, parseRoutes } from '../routing/shipped-routes.ts'
+import { leadsAlike } from './aliases.ts'
+import { bindRoutes, writePins, type Pins } from './bind-routes.ts'
+import { frontOf, planParts, type PlannedPart } from './deploy-plan.ts'
+import { keyText } from './keys.ts'
+import type { Act } from './ledger.ts'
+import { throwIfAborted } from './lines.ts'
+import { LIVE, type Parts } from './parts.ts'
+import { demandHostNet, ownGroup } from './permissions.ts'
+import type { Running } from './running.ts'
+import { ROUTES } from './switchboard.ts'
+import { urlsOf } from './urls.ts'
+
+export interface DeploymentOptions {
+  readonly id: string
+  readonly caller: Caller
+  readonly request: DeploymentRequest
+  readonly signal: AbortSignal
+  tell(event: DeploymentEvent): void
+}
+
+const LOG_LINES_MAX = 50
+
+/**
+ * One deployment: verified → unpacked → starting → ready → switched. Until the switch nothing that serves is touched, and what failed
+ * leaves nothing behind; the switch is one transaction, and then one turn of the event loop.
+ */
+export class Deployment {
+  readonly #parts: Parts
+  readonly #running: Running
+  readonly #options: DeploymentOptions
+  readonly #act: Act
+  readonly #startedAt: number
+  readonly #began = performance.now()
+  /** What each function printed until now. */
+  readonly #lines = new Map<string, string[]>()
+  /** What was brought up, and is taken down when the rest fails. */
+  readonly #raised: VersionRecord[] = []
+  readonly #newFunctions: string[] = []
+  #plan: readonly PlannedPart[] = []
+  #state: DeploymentState = 'received'
+  #at: string | undefined
+
+  constructor(parts: Parts, running: Running, options: DeploymentOptions) {
+    const { request, caller } = options
+    this.#parts = parts
+    this.#running = running
+    this.#options = options
+    this.#act = { caller, action: 'deploy', object: `${request.project}@${request.alias}` }
+    this.#startedAt = parts.clock()
+    if (request.dryRun !== true) this.#put()
+  }
+
+  /** Never rejects: what is wrong is told as the last event. */
+  async run(): Promise<void> {
+    try {
+      await this.#steps()
+    } catch (error) {
+      await this.#fail(error)
+    }
+  }
+
+  async #steps(): Promise<void> {
+    const { caller, request, signal } = this.#options
+    throwIfAborted(signal)
+    this.#plan = planParts(this.#parts, caller, request)
+    this.#reach('received')
+    await this.#each((planned) => this.#verify(planned))
+    this.#reach('verified')
+    if (request.dryRun === true) {
+      this.#done()
+      return
+    }
+    await this.#each(({ part }) => this.#parts.artifacts.unpack(part.artifact))
+    this.#reach('unpacked')
+    this.#addFunctions()
+    this.#reach('starting')
+    await this.#each((planned) => this.#start(planned))
+    this.#reach('ready')
+    throwIfAborted(signal)
+    this.#switch()
+    this.#done()
+  }
+
+  /** One step for all parts; the first that fails is what is told. */
+  async #each(step: (planned: PlannedPart) => Promise<unknown>): Promise<void> {
+    const ends = await Promise.allSettled(
+      this.#plan.map(async (planned) => {
+        throwIfAborted(this.#options.signal)
+        await step(planned)
+      }),
+    )
+    const index = ends.findIndex(({ status }) => status === 'rejected')
+    const end = ends[index]
+    if (end?.status !== 'rejected') return
+    this.#at = this.#plan[index]?.part.name
+    throw end.reason
+  }
+
+  async #verify({ part, changed }: PlannedPart): Promise<void> {
+    const { artifacts, signatures } = this.#parts
+    const { caller, request } = this.#options
+    const { artifact: digest, signature, config } = part
+    if (config.provider === ROUTES && forwards(await parseRoutes(config.options)))
+      demandHostNet(caller, 'for routes that forward to other servers')
+    const isThere = await artifacts.has(digest)
+    // Nothing was uploaded for a dry run.
+    if (!isThere && request.dryRun === true) return
+    if (!isThere)
+      throw new FlexiError('FLEXI_NO_INPUT', `${part.name}: the artifact ${digest} was not uploaded`, {
+        hint: 'Upload it first, or deploy with "flexi deploy".',
+      })
+    const signer = await signatures.verify({ digest, open: () => artifacts.open(digest) }, signature)
+    if (signer !== undefined && changed)
+      this.#parts.log.info('deployment.signed', { function: part.name, artifact: digest, key: signer.key })
+  }
+
+  /** Before its versions: a function's number and its variables are needed when it starts. */
+  #addFunctions(): void {
+    const { store } = this.#parts
+    const { caller, request } = this.#options
+    store.transaction(() => {
+      for (const { part } of this.#plan) {
+        if (store.functions.get(part.name) !== undefined) continue
+        const group = part.config.group ?? ownGroup(caller)
+        const made = { createdAt: this.#parts.clock(), createdBy: caller.user }
+        store.functions.add({ name: part.name, project: request.project, group, ...made })
+        this.#newFunctions.push(part.name)
+      }
+    })
+  }
+
+  async #start({ part, record, changed }: PlannedPart): Promise<void> {
+    const { request, signal } = this.#options
+    if (changed || this.#parts.switchboard.admitted(record) === undefined) this.#raised.push(record)
+    if (record.config.provider === ROUTES) {
+      const pending = new Map(this.#plan.map((planned) => [planned.part.name, planned.record] as const))
+      const routes = { record, project: request.project, pending }
+      await bindRoutes(this.#parts, { ...routes, alias: request.alias, strict: true })
+      await bindRoutes(this.#parts, { ...routes, alias: undefined, pins: this.#pins() })
+      await this.#parts.switchboard.admit(record, { led: true })
+    } else {
+      const onLog = (text: string): void => this.#log(part.name, text)
+      await this.#running.bringUp(record, request.alias, { onLog, signal })
+    }
+    this.#options.tell({ event: 'state', state: 'ready', function: part.name })
+  }
+
+  /** Durable first, then in force. */
+  #switch(): void {
+    const { store, ledger, switchboard } = this.#parts
+    const { request } = this.#options
+    store.transaction(() => {
+      for (const planned of this.#plan) this.#store(planned)
+      if (request.alias === LIVE && request.domains !== undefined) {
+        const domains = switchboard.domains.check(request.project, request.domains)
+        const front = domains.length === 0 ? '' : frontOf(request)
+        switchboard.domains.claim(request.project, front, domains)
+      }
+      this.#state = 'switched'
+      this.#put()
+      const versions = this.#plan.map(({ record }) => keyText(record))
+      const artifacts = this.#plan.map(({ part }) => part.artifact)
+      ledger.done(this.#act, { id: this.#options.id, versions, artifacts })
+    })
+    switchboard.domains.adopt()
+    for (const { part } of this.#plan) switchboard.publish(part.name)
+    for (const { part } of this.#plan) this.#running.settle(part.name)
+    this.#options.tell({ event: 'state', state: 'switched' })
+  }
+
+  #store({ part, record, changed }: PlannedPart): void {
+    const { store } = this.#parts
+    const { caller, request } = this.#options
+    if (store.functions.get(part.name) === undefined)
+      throw new FlexiError('FLEXI_CONFLICT', `${part.name} was removed meanwhile`)
+    if (changed) store.versions.add(record)
+    else store.versions.setWanted(record, 'running')
+    if (part.config.group !== undefined) store.functions.setGroup(part.name, part.config.group)
+    if (record.config.provider === ROUTES) writePins(store, record, this.#pins())
+    const alias: AliasRecord = {
+      function: part.name,
+      alias: request.alias,
+      version: record.version,
+      movedAt: this.#parts.clock(),
+      movedBy: caller.user,
+    }
+    if (!leadsAlike(alias, store.aliases.get(part.name, request.alias))) store.aliases.set(alias)
+  }
+
+  #pins(): Pins {
+    return Object.fromEntries(this.#plan.map(({ record }) => [record.name, record.version]))
+  }
+
+  #done(): void {
+    const { id, request } = this.#options
+    const functions = this.#plan.map(({ record: { name, version }, changed }) => ({
+      name,
+      version,
+      changed,
+      urls: urlsOf(this.#parts, { name, version }, request.alias),
+    }))
+    const durationMs = Math.round(performance.now() - this.#began)
+    this.#options.tell({ event: 'done', id, functions, durationMs })
+  }
+
+  async #fail(cause: unknown): Promise<void> {
+    const { store, ledger, log } = this.#parts
+    const { id, request } = this.#options
+    const error = failureOf(cause)
+    await Promise.allSettled(this.#raised.map((record) => this.#running.takeDown(record)))
+    if (request.dryRun !== true) {
+      try {
+        store.transaction(() => {
+          for (const name of this.#newFunctions) this.#forget(name)
+          this.#state = 'failed'
+          this.#put(error.message)
+        })
+      } catch (unwritten) {
+        log.error('deployment.unwritten', { id, message: String(unwritten) })
+      }
+      ledger.failed(this.#act, error)
+      const gone = this.#newFunctions.filter((name) => store.functions.get(name) === undefined)
+      await Promise.all(gone.map((name) => this.#running.forget(name)))
+    }
+    if (error.code === 'FLEXI_BUG')
+      log.error('deployment.bug', {
+        id,
+        message: error.message,
+        stack: cause instanceof Error ? cause.stack : undefined,
+      })
+    const at = this.#at
+    const { code, message, hint } = error
+    const part = at === undefined ? {} : { function: at }
+    this.#options.tell({ event: 'failed', id, code, message, hint, ...part, log: this.#tail(cause, at) })
+  }
+
+  /** A function that was added for this deployment, and has nothing. */
+  #forget(name: string): void {
+    const { store } = this.#parts
+    if (store.versions.of(name).length === 0 && store.variables.of(name).length === 0)
+      store.functions.remove(name)
+  }
+
+  #tail(cause: unknown, at: string | undefined): readonly string[] {
+    const told: unknown = cause instanceof Error ? Reflect.get(cause, 'log') : undefined
+    const lines =
+      Array.isArray(told) && told.length > 0 ? told.map(String) : (this.#lines.get(at ?? '') ?? [])
+    return lines.slice(-LOG_LINES_MAX)
+  }
+
+  #log(name: string, text: string): void {
+    const lines = this.#lines.get(name) ?? []
+    this.#lines.set(name, lines)
+    lines.push(text)
+    if (lines.length > LOG_LINES_MAX) lines.shift()
+    this.#options.tell({ event: 'log', function: name, text })
+  }
+
+  #reach(state: DeploymentState): void {
+    this.#state = state
+    if (this.#options.request.dryRun !== true) this.#put()
+    this.#options.tell({ event: 'state', state })
+  }
+
+  #put(error?: string): void {
+    const { id, request, caller } = this.#options
+    const ended = this.#state === 'switched' || this.#state === 'failed'
+    const record: DeploymentRecord = {
+      id,
+      project: request.project,
+      alias: request.alias,
+      state: this.#state,
+      keys: this.#plan.map(({ record: { name, version } }) => ({ name, version })),
+      startedAt: this.#startedAt,
+      by: caller.user,
+      ...(ended ? { endedAt: this.#parts.clock() } : {}),
+      ...(error === undefined ? {} : { error }),
+    }
+    this.#parts.store.deployments.put(record)
+  }
+}
+
+function failureOf(cause: unknown): FlexiError {
+  if (cause instanceof FlexiError) return cause
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return new FlexiError('FLEXI_BUG', message, { cause })
+}

@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto'
+
+import { FlexiError } from '../../core/errors.ts'
+import type { Caller, DeploymentEvent, DeploymentRequest, Digest } from '../model.ts'
+import { checkRequest } from './deploy-plan.ts'
+import { Deployment } from './deployment.ts'
+import { EventStream } from './event-stream.ts'
+import type { Parts } from './parts.ts'
+import type { Running } from './running.ts'
+
+const DEPLOY_MS = 600_000
+
+/** Deployments: one of a project at a time. */
+export class Deployments {
+  readonly #parts: Parts
+  readonly #running: Running
+  readonly #under = new Map<string, { readonly request: DeploymentRequest; readonly over: Promise<void> }>()
+
+  constructor(parts: Parts, running: Running) {
+    this.#parts = parts
+    this.#running = running
+  }
+
+  /** Begins at once, whoever reads the events. @throws FlexiError for what is wrong with the request. */
+  deploy(caller: Caller, request: DeploymentRequest, signal: AbortSignal): AsyncIterable<DeploymentEvent> {
+    try {
+      checkRequest(this.#parts, caller, request)
+    } catch (error) {
+      this.#parts.ledger.failed(
+        { caller, action: 'deploy', object: `${request.project}@${request.alias}` },
+        error,
+      )
+      throw error
+    }
+    const id = randomBytes(8).toString('hex')
+    const events = new EventStream<DeploymentEvent>()
+    const deadline = this.#deadline()
+    const limited = AbortSignal.any([signal, this.#parts.closing, deadline.signal])
+    const deployment = new Deployment(this.#parts, this.#running, {
+      id,
+      caller,
+      request,
+      signal: limited,
+      tell: (event) => events.push(event),
+    })
+    const over = this.#parts.lines
+      .take(`project ${request.project}`, () => deployment.run())
+      .finally(() => {
+        deadline[Symbol.dispose]()
+        this.#under.delete(id)
+        events.end()
+      })
+    this.#under.set(id, { request, over })
+    return events
+  }
+
+  /** What deployments under way need besides what is stored. */
+  artifacts(): readonly Digest[] {
+    return [...this.#under.values()].flatMap(({ request }) => request.parts.map(({ artifact }) => artifact))
+  }
+
+  /** Resolves when none is under way. */
+  async idle(): Promise<void> {
+    await Promise.all([...this.#under.values()].map(({ over }) => over))
+  }
+
+  #deadline(): Disposable & { readonly signal: AbortSignal } {
+    const limitMs = this.#parts.deployMs ?? DEPLOY_MS
+    const controller = new AbortController()
+    const late = new FlexiError('FLEXI_DEPLOY', `the deployment took longer than ${limitMs} ms`)
+    const timer = setTimeout(() => controller.abort(late), limitMs)
+    timer.unref()
+    return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) }
+  }
+}

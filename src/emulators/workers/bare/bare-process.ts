@@ -1,0 +1,117 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+
+import type { Confinement } from '../../../core/confinement.ts'
+import { errorMessage } from '../../../core/errors.ts'
+import { handOver } from '../confined/folder.ts'
+import { spawnConfined } from '../confined/spawn.ts'
+import { readRuntimeLines, type RuntimeLine } from '../runtime-log.ts'
+import { workerdCommand, workerdProcess } from '../workerd.ts'
+import { SOCKETS } from './bare-config.ts'
+
+/** workerd with a configuration of ours. */
+export interface BareProcess {
+  readonly child: ChildProcess
+  readonly complaints: string[]
+  /** Resolves when the process is gone and all it said was heard. */
+  readonly ended: Promise<void>
+}
+
+export function startBareProcess(
+  config: string,
+  { confinement, folder, onLine }: BareProcessOptions,
+): BareProcess {
+  const complaints: string[] = []
+  const args = ['serve', '--experimental', '--control-fd=3', config]
+  const child =
+    confinement === undefined
+      ? spawnFree(args)
+      : spawnKept(args, { confinement, folder, onRefused: (error) => complaints.push(errorMessage(error)) })
+  const heard = (line: RuntimeLine): void => {
+    if (line.kind === 'runtime' && line.level !== 'info') complaints.push(line.text)
+    onLine(line)
+  }
+  const gone = new Promise<void>((resolve) => {
+    child.once('error', (error) => {
+      complaints.push(error.message)
+      resolve()
+    })
+    child.once('exit', () => resolve())
+  })
+  const streams = [child.stdout, child.stderr].map((stream) =>
+    stream === null ? Promise.resolve() : readRuntimeLines(stream, heard),
+  )
+  return { child, complaints, ended: Promise.all([gone, ...streams]).then(() => undefined) }
+}
+
+export interface BareProcessOptions {
+  readonly confinement: Confinement | undefined
+  /** Of this runtime alone; its confinement's user gets it. */
+  readonly folder: string
+  readonly onLine: (line: RuntimeLine) => void
+}
+
+function spawnFree(args: readonly string[]): ChildProcess {
+  const [command, ...prefix] = workerdCommand()
+  return spawn(command, [...prefix, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    // Signals of the terminal are for us: what runs is drained before it ends.
+    detached: true,
+    env: { ...process.env, FORCE_COLOR: '0' },
+  })
+}
+
+interface Keeping {
+  readonly confinement: Confinement
+  readonly folder: string
+  readonly onRefused: (error: unknown) => void
+}
+
+function spawnKept(args: readonly string[], { confinement, folder, onRefused }: Keeping): ChildProcess {
+  const launched = confinement.launch(workerdProcess(args))
+  handOver(folder, launched, { depth: 1, files: true })
+  const { child, started } = spawnConfined(launched, 'ignore')
+  started.catch(onRefused)
+  return child
+}
+
+/** A port of 0 is a path. */
+export type Origins = Readonly<Record<keyof typeof SOCKETS, URL>>
+
+/** Reads workerd's own news until every socket listens. @throws Error when it ends before, or takes too long. */
+export function listening({ child, complaints }: BareProcess, limitMs: number): Promise<Origins> {
+  return new Promise((resolve, reject) => {
+    const found = new Map<string, URL>()
+    const timer = setTimeout(() => {
+      complaints.push(`the program was not loaded within ${limitMs} ms`)
+      child.kill('SIGKILL')
+    }, limitMs)
+    child.once('close', () => {
+      clearTimeout(timer)
+      reject(new Error('workerd ended before it listened'))
+    })
+    const news = child.stdio[3] as Readable | null | undefined
+    if (news === null || news === undefined) return
+    const lines = createInterface(news)
+    lines.on('line', (line) => {
+      const heard = listenEvent(line)
+      if (heard === undefined) return
+      found.set(heard.socket, new URL(`http://127.0.0.1:${heard.port}`))
+      const ports = Object.values(SOCKETS).map((name) => found.get(name))
+      const [direct, loaded, control] = ports
+      if (direct === undefined || loaded === undefined || control === undefined) return
+      clearTimeout(timer)
+      // Nothing more is expected, and whatever comes is not kept.
+      lines.close()
+      news.resume()
+      resolve({ direct, loaded, control })
+    })
+  })
+}
+
+/** `{"event":"listen","socket":"direct","port":35717}`; a line may be anything that a program in a confinement makes of it. */
+function listenEvent(line: string): { readonly socket: string; readonly port: number } | undefined {
+  const [, socket, port] = /^\{"event":"listen","socket":"([a-z-]+)","port":(\d{1,5})\}$/.exec(line) ?? []
+  return socket === undefined || port === undefined ? undefined : { socket, port: Number(port) }
+}

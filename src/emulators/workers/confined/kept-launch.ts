@@ -1,0 +1,104 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import childProcess, { type ChildProcess } from 'node:child_process'
+import { dirname, join } from 'node:path'
+
+import type { Confinement } from '../../../core/confinement.ts'
+import type { AbsolutePath } from '../../../core/place.ts'
+import { workerdProcess } from '../workerd.ts'
+import { handOver } from './folder.ts'
+import { openLoopback } from './loopback.ts'
+import { spawnConfined } from './spawn.ts'
+
+export interface KeptOptions {
+  readonly confinement: Confinement
+  /** Of this runtime alone. */
+  readonly folder: string
+  readonly state: AbsolutePath
+  /** By the names that miniflare gives to the sockets of its configuration: the paths that they are to have. */
+  readonly sockets: ReadonlyMap<string, string>
+  /** The process could not be put under its limits. */
+  readonly onRefused: (error: unknown) => void
+}
+
+/** The place of one runtime whose workerd miniflare starts, in a confinement. */
+export interface KeptLaunch extends AsyncDisposable {
+  /** Whatever miniflare starts from here on, at any later time, is started in the confinement. */
+  run<T>(make: () => T): T
+  /** ends workerd, if it runs. */
+  kill(): void
+}
+
+/** Who starts a process at this moment. */
+const launcher = new AsyncLocalStorage<Starter>()
+
+type Starter = (args: readonly string[]) => ChildProcess
+
+export async function openKeptLaunch(options: KeptOptions): Promise<KeptLaunch> {
+  catchSpawns()
+  const path = join(options.folder, 'loopback.sock')
+  const loopback = await openLoopback(path)
+  let child: ChildProcess | undefined
+  const start: Starter = (args) => {
+    loopback.leadTo(portOf(args))
+    const launch = options.confinement.launch(
+      workerdProcess(withPaths(args, { loopback: path, sockets: options.sockets }), [options.state]),
+    )
+    handOver(options.folder, launch, { depth: FOLDER_DEPTH, files: true })
+    // Files there are its own already.
+    handOver(dirname(options.state), launch, { depth: STATE_DEPTH, files: false })
+    const spawned = spawnConfined(launch, 'pipe')
+    spawned.started.catch(options.onRefused)
+    child = spawned.child
+    return spawned.child
+  }
+  return {
+    run: (make) => launcher.run(start, make),
+    kill: () => void child?.kill('SIGKILL'),
+    [Symbol.asyncDispose]: () => loopback[Symbol.asyncDispose](),
+  }
+}
+
+const FOLDER_DEPTH = 8
+/** The folder of this workerd, one for each kind of data, one for each of a kind. */
+const STATE_DEPTH = 3
+
+const EXTERNAL = '--external-addr=loopback='
+const ENTRY = '--socket-addr=entry='
+
+/** `--external-addr=loopback=127.0.0.1:35717` → 35717 */
+function portOf(args: readonly string[]): number {
+  const address = args.find((arg) => arg.startsWith(EXTERNAL))
+  return Number(/:(\d+)$/.exec(address ?? '')?.[1])
+}
+
+/** Nobody outside would find a port of the confinement's own loopback, and nobody inside ours. */
+function withPaths(
+  args: readonly string[],
+  { loopback, sockets }: { readonly loopback: string; readonly sockets: ReadonlyMap<string, string> },
+): readonly string[] {
+  const [command = 'serve', ...rest] = args.filter(
+    (arg) => !arg.startsWith(EXTERNAL) && !arg.startsWith(ENTRY),
+  )
+  return [
+    command,
+    `${EXTERNAL}unix:${loopback}`,
+    ...[...sockets].map(([name, path]) => `--socket-addr=${name}=unix:${path}`),
+    ...rest,
+  ]
+}
+
+let isCaught = false
+
+/** miniflare starts workerd itself, without a word about how. Whoever else starts a process does not notice. */
+function catchSpawns(): void {
+  if (isCaught) return
+  isCaught = true
+  const { spawn } = childProcess
+  const caught = (...given: Parameters<typeof spawn>): ChildProcess => {
+    const start = launcher.getStore()
+    const [, args] = given
+    const isWorkerd = Array.isArray(args) && args[0] === 'serve' && args.includes('--binary')
+    return start !== undefined && isWorkerd ? start(args) : spawn(...given)
+  }
+  childProcess.spawn = caught as typeof spawn
+}

@@ -1,0 +1,146 @@
+import { PassThrough } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+
+import type { Confinement } from '../../core/confinement.ts'
+import type { Frame } from '../channel.ts'
+import { startChild, type Child, type ChildExit } from '../child.ts'
+import { hostFiles } from '../host-files.ts'
+import { readLines } from '../lines.ts'
+import { numberedBelow } from '../process-tree.ts'
+import { FROM_GUEST, TO_GUEST, type GuestExit } from './protocol.ts'
+
+export interface GuestOptions {
+  readonly confinement: Confinement
+  readonly cwd: string
+  readonly readable: readonly string[]
+  readonly writable?: readonly string[] | undefined
+  /** What our own process in there has to say: why it cannot start. */
+  onLine(stream: 'stdout' | 'stderr', text: string): void
+}
+
+export interface ProgramOptions {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly cwd: string
+  /** The whole environment. */
+  readonly environment: Readonly<Record<string, string>>
+  onLine(stream: 'stdout' | 'stderr', text: string): void
+}
+
+/** A process of ours beside the programs of a function, where these share no network with us. */
+export interface Guest extends AsyncDisposable {
+  /** Resolves when it is gone, and everything in there with it. */
+  readonly exited: Promise<ChildExit>
+  /** Starts one of the programs. */
+  start(options: ProgramOptions): Child
+  /** A port of 127.0.0.1 inside that leads to this Unix socket of ours, which is in the run directory. Never resolves once the guest is gone. */
+  lead(socketPath: string): Promise<number>
+  /** Makes a Unix socket in the run directory that leads to a port inside; resolves once something listens there. */
+  open(socketPath: string, port: number): Promise<void>
+}
+
+/** V8 holds as little as it can: what it holds is taken from the function's own memory. */
+const SMALL = ['--max-old-space-size=64', '--max-semi-space-size=1', '--single-threaded-gc']
+
+export function openGuest(options: GuestOptions): Guest {
+  const { confinement, cwd, readable, writable, onLine } = options
+  const host = fileURLToPath(import.meta.resolve('#guest'))
+  const programs = new Map<number, GuestedProgram>()
+  const answers = new Map<number, (payload: string) => void>()
+  const child = startChild({
+    command: process.execPath,
+    args: [...SMALL, host],
+    cwd,
+    environment: {},
+    confinement,
+    readable: [...readable, ...hostFiles(host)],
+    writable,
+    onLine,
+    onFrame: (frame) => (programs.get(frame.id) ?? NOBODY).receive(frame, answers),
+  })
+  let number = 0
+  const ask = (kind: number, request: object): Promise<string> =>
+    new Promise((resolve) => {
+      number += 1
+      answers.set(number, resolve)
+      child.channel?.send(kind, number, JSON.stringify(request))
+    })
+  void child.exited.then((exit) => {
+    for (const program of programs.values()) program.lost(exit)
+  })
+  return {
+    exited: child.exited,
+    start({ command, args, cwd: folder, environment, onLine: onProgramLine }) {
+      number += 1
+      const id = number
+      const program = new GuestedProgram(onProgramLine)
+      programs.set(id, program)
+      child.channel?.send(TO_GUEST.start, id, JSON.stringify({ command, args, cwd: folder, environment }))
+      return {
+        pid: undefined,
+        programPid: () => hostNumber(child, program.number),
+        channel: undefined,
+        exited: program.exited,
+        kill: (signal = 'SIGKILL') => void child.channel?.send(TO_GUEST.signal, id, signal),
+      }
+    },
+    lead: async (socketPath) => Number(await ask(TO_GUEST.lead, { socketPath })),
+    async open(socketPath, port) {
+      await ask(TO_GUEST.open, { socketPath, port })
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill()
+      await child.exited
+    },
+  }
+}
+
+/** The number outside of a process that has this one inside. */
+function hostNumber(guest: Child, inside: number | undefined): number | undefined {
+  const pid = guest.programPid()
+  return pid === undefined || inside === undefined ? undefined : numberedBelow(pid, inside)
+}
+
+/** What is known out here of a program in there. */
+class GuestedProgram {
+  readonly exited: Promise<ChildExit>
+  /** Its number inside, once it runs. */
+  number: number | undefined
+  readonly #stdout = new PassThrough()
+  readonly #stderr = new PassThrough()
+  #settle: (exit: ChildExit) => void = () => undefined
+
+  constructor(onLine: ProgramOptions['onLine']) {
+    this.exited = new Promise((resolve) => (this.#settle = resolve))
+    readLines(this.#stdout, (text) => onLine('stdout', text))
+    readLines(this.#stderr, (text) => onLine('stderr', text))
+  }
+
+  receive({ kind, id, payload }: Frame, answers: Map<number, (payload: string) => void>): void {
+    if (kind === FROM_GUEST.stdout) this.#stdout.write(payload)
+    else if (kind === FROM_GUEST.stderr) this.#stderr.write(payload)
+    else if (kind === FROM_GUEST.started) this.number = Number(payload.toString())
+    else if (kind === FROM_GUEST.exited) this.#ended(JSON.parse(payload.toString()) as GuestExit)
+    else answers.get(id)?.(payload.toString())
+  }
+
+  /** The whole of it is gone. */
+  lost({ error }: ChildExit): void {
+    this.#end({ code: null, signal: error === undefined ? 'SIGKILL' : null, error })
+  }
+
+  #ended({ code, signal, error }: GuestExit): void {
+    const own =
+      error === undefined ? undefined : Object.assign(new Error(error.message), { code: error.code })
+    this.#end({ code, signal, error: own })
+  }
+
+  /** What was written before is told before. */
+  #end(exit: ChildExit): void {
+    this.#stdout.end()
+    this.#stderr.end()
+    setImmediate(() => this.#settle(exit))
+  }
+}
+
+const NOBODY = new GuestedProgram(() => undefined)

@@ -1,0 +1,189 @@
+import { existsSync, realpathSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { isAbsolute } from 'node:path'
+
+import type { Launch, LaunchedProcess, ProcessSpec } from '../core/confinement.ts'
+import { errorMessage, FlexiError } from '../core/errors.ts'
+import type { AbsolutePath } from '../core/place.ts'
+import { FDS, launchArguments, type Bind } from './launch-arguments.ts'
+import { openGate, readStatus } from './launches.ts'
+import type { LaunchLimits } from './limits/limiter.ts'
+import type { Machine } from './machine.ts'
+import type { JoinedNetwork } from './network/egress.ts'
+import { giveFolder, type Owner } from './ownership.ts'
+import { unmountAll } from './place.ts'
+import type { OpenConfinement, SandboxPolicy } from './sandbox.ts'
+import { stagedCommand } from './staged-command.ts'
+import type { Staged } from './staging.ts'
+import { SYSTEM_PATH } from './tools.ts'
+
+const END_WAIT_MS = 5000
+
+export interface ConfinementParts {
+  readonly machine: Machine
+  readonly policy: SandboxPolicy
+  /** Undefined where functions run as the daemon's own user. */
+  readonly owner: Owner | undefined
+  readonly filter: Uint8Array
+  readonly runDirectory: AbsolutePath
+  /** For the names of control groups: unique in the sandbox. */
+  readonly label: string
+}
+
+/** Launches the processes of one function through bwrap. */
+export class BwrapConfinement implements OpenConfinement {
+  readonly runDirectory: AbsolutePath
+  readonly sharesLoopback: boolean
+  readonly #parts: ConfinementParts
+  readonly #running = new Map<number, Promise<void>>()
+  #launches = 0
+
+  constructor(parts: ConfinementParts) {
+    this.#parts = parts
+    this.runDirectory = parts.runDirectory
+    this.sharesLoopback = parts.policy.network === 'host'
+  }
+
+  launch(spec: ProcessSpec): Launch {
+    const { machine, policy, owner, filter, label } = this.#parts
+    const { tools, limiter, systemFiles } = machine
+    const { binds, staged } = this.#stage(this.#bindsOf(spec))
+    const args = launchArguments({
+      policy,
+      rootArgs: systemFiles.args,
+      etcArgs: [...systemFiles.etcArgs, ...(policy.network === 'host' ? systemFiles.hostArgs : [])],
+      binds,
+      environment: spec.environment,
+      cwd: spec.cwd ?? policy.contents,
+      joinable: policy.network === 'egress' && owner === undefined,
+    })
+    this.#launches += 1
+    const command = [
+      tools.prlimit,
+      ...machine.rlimits(policy.limits),
+      tools.bwrap,
+      ...fdArgs(),
+      '--',
+      ...limiter.prefix(policy.limits),
+      spec.command,
+      ...spec.args,
+    ]
+    const limits = limiter.limit(`${label}-${this.#launches}`, policy.limits)
+    return {
+      ...stagedCommand(command, { staged, owner, tools }),
+      environment: { PATH: SYSTEM_PATH },
+      cwd: '/',
+      inputs: new Map([
+        [FDS.args, Buffer.from(`${args.join('\0')}\0`)],
+        [FDS.filter, filter],
+      ]),
+      outputs: [FDS.status],
+      gates: [FDS.gate],
+      started: (process_) => this.#start(process_, limits),
+    }
+  }
+
+  #bindsOf(spec: ProcessSpec): Bind[] {
+    const { policy, owner, machine } = this.#parts
+    const writable = [this.runDirectory, ...(policy.state === undefined ? [] : [policy.state])]
+    for (const path of spec.writable ?? []) giveFolder(path, owner)
+    const readable = [policy.contents, ...(spec.readable ?? [])]
+    if (isAbsolute(spec.command)) readable.push(spec.command)
+    const own = [
+      ...readable.map((path) => ({ source: path, target: path, writable: false })),
+      ...[...writable, ...(spec.writable ?? [])].map((path) => ({
+        source: path,
+        target: path,
+        writable: true,
+      })),
+    ]
+    return [{ source: machine.systemFiles.etc, target: '/etc', writable: false }, ...distinct(own)]
+  }
+
+  /** What the user's configuration asks for is reached with the function's rights, or not at all. */
+  #stage(binds: readonly Bind[]): { binds: Bind[]; staged: Staged[] } {
+    const { machine, policy, owner } = this.#parts
+    const staged: Staged[] = []
+    const seen = binds
+      .filter(({ source }) => existsSync(source))
+      .map((bind) => {
+        const source = realpathSync(bind.source)
+        const stage = owner === undefined ? undefined : machine.staging.stage(source)
+        if (stage !== undefined) staged.push(stage)
+        return { ...bind, source: stage?.point ?? source }
+      })
+    const asked = Object.entries(policy.readOnly ?? {}).map(([source, target]) => ({
+      source,
+      target: target ?? source,
+      writable: false,
+      optional: true,
+    }))
+    return { binds: [...seen, ...asked], staged }
+  }
+
+  async #start(process_: LaunchedProcess, limits: LaunchLimits): Promise<void> {
+    const { policy } = this.#parts
+    const output = process_.outputs.get(FDS.status)
+    if (output === undefined) throw new TypeError('the descriptor of its status is missing')
+    const status = readStatus(output)
+    let network: JoinedNetwork | undefined
+    const ended = status.ended.then(async () => {
+      network?.leave()
+      await limits.remove()
+      this.#running.delete(process_.pid)
+    })
+    this.#running.set(process_.pid, ended)
+    try {
+      limits.add(process_.pid)
+      const child = await status.child
+      limits.add(child)
+      network = await this.#join(child)
+      openGate(process_, FDS.gate)
+    } catch (cause) {
+      throw new FlexiError('FLEXI_SANDBOX', `${policy.name} cannot be confined: ${errorMessage(cause)}`, {
+        cause,
+      })
+    }
+  }
+
+  async #join(child: number): Promise<JoinedNetwork | undefined> {
+    const { machine, policy } = this.#parts
+    return policy.network === 'egress' ? machine.egress?.join(child) : undefined
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { machine } = this.#parts
+    const running = [...this.#running]
+    for (const [pid] of running) endProcess(pid)
+    const limit = AbortSignal.timeout(END_WAIT_MS)
+    await Promise.race([
+      Promise.all(running.map(([, ended]) => ended)),
+      new Promise((resolve) => limit.addEventListener('abort', resolve, { once: true })),
+    ])
+    await unmountAll(this.runDirectory, machine.tools.umount)
+    await rm(this.runDirectory, { recursive: true, force: true })
+  }
+}
+
+function fdArgs(): string[] {
+  const { args, status, gate } = FDS
+  return ['--args', String(args), '--json-status-fd', String(status), '--block-fd', String(gate)]
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // ESRCH: it is gone.
+  }
+}
+
+/** The same folder twice, once to be changed: it may be changed. What is part of /usr is there already. */
+function distinct(binds: readonly Bind[]): Bind[] {
+  const byTarget = new Map<string, Bind>()
+  for (const bind of binds) {
+    if (!bind.writable && bind.target.startsWith('/usr/')) continue
+    byTarget.set(bind.target, bind)
+  }
+  return [...byTarget.values()]
+}

@@ -1,0 +1,66 @@
+import { mkdir } from 'node:fs/promises'
+
+import { limitNotes, openLimiter } from './limits/open-limiter.ts'
+import { hardFileLimit, processLimits } from './limits/rlimit.ts'
+import type { Machine } from './machine.ts'
+import { openEgress } from './network/open-egress.ts'
+import { noteStage, openPlace, removeLeftOvers } from './place.ts'
+import { probeBwrap } from './probe.ts'
+import type { SandboxOptions } from './sandbox.ts'
+import { callTable } from './seccomp/call-names.ts'
+import { Staging } from './staging.ts'
+import { writeSystemFiles } from './system-files.ts'
+import { findTools } from './tools.ts'
+
+const FIRST_UID = 1_900_000_000
+
+export interface OpenMachine extends Machine, AsyncDisposable {}
+
+/** Tries out what this machine has. */
+export async function openMachine({ directory, firstUid = FIRST_UID }: SandboxOptions): Promise<OpenMachine> {
+  const tools = await findTools()
+  await mkdir(directory, { recursive: true })
+  await removeLeftOvers(directory, tools.umount)
+  const place = await openPlace(directory)
+  const systemFiles = await writeSystemFiles(place.directory)
+  const staging = new Staging((root) => void noteStage(place, root).catch(() => undefined))
+  const isRoot = process.getuid?.() === 0
+  const calls = callTable(process.arch)
+  const [isolation, limiter, egress] = await Promise.all([
+    probeBwrap(tools, isRoot ? firstUid : undefined),
+    openLimiter(place.id, tools),
+    openEgress(tools, isRoot),
+  ])
+  const hardFiles = hardFileLimit()
+  return {
+    tools,
+    place,
+    systemFiles,
+    staging,
+    limiter,
+    calls,
+    egress: egress.egress,
+    firstUid: isRoot ? firstUid : undefined,
+    rlimits: (limits) => processLimits(limits, hardFiles),
+    capabilities: {
+      isolation: isolation.name,
+      systemCalls: calls !== undefined,
+      limits: limiter.kind,
+      egress: egress.egress?.name,
+      ownUsers: isRoot,
+      notes: [...isolation.notes, ...limitNotes(limiter.kind), ...egress.notes, ...userNotes(isRoot)],
+    },
+    async [Symbol.asyncDispose]() {
+      egress.egress?.dispose()
+      limiter.dispose()
+      staging.dispose()
+      await Promise.resolve()
+    },
+  }
+}
+
+function userNotes(isRoot: boolean): readonly string[] {
+  return isRoot
+    ? []
+    : ["all functions run as the daemon's own user: started as root, it gives each a user of its own"]
+}

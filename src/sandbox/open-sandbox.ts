@@ -1,0 +1,114 @@
+import { chmod, mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { FlexiError } from '../core/errors.ts'
+import type { AbsolutePath } from '../core/place.ts'
+import { BwrapConfinement } from './bwrap-confinement.ts'
+import { openMachine, type OpenMachine } from './open-machine.ts'
+import { giveFolder, type Owner } from './ownership.ts'
+import { policyFaultsHere } from './policy-faults.ts'
+import { runTool } from './tools.ts'
+import type { OpenConfinement, Sandbox, SandboxOptions, SandboxPolicy } from './sandbox.ts'
+import { compileFilter } from './seccomp/filter.ts'
+import { openUnprotected } from './unprotected.ts'
+
+/** A socket's address holds 107 bytes, and 41 of them are for its name below a run folder. */
+const RUN_DIRECTORY_LENGTH_MAX = 66
+
+/** What the memory file system of a run folder takes: sockets, and little else. */
+const RUN_OPTIONS = 'size=8m,nr_inodes=1024,nosuid,nodev,noexec'
+
+/**
+ * Finds out what this machine can enforce, and opens confinements by it. A machine that can enforce nothing opens a sandbox that refuses
+ * everything, unless its operator asked for none: `capabilities.notes` says what is missing.
+ */
+export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
+  if (options.kind === 'none') return openUnprotected(options)
+  const machine = await openMachine(options)
+  return new BwrapSandbox(machine, options.hidden ?? [])
+}
+
+class BwrapSandbox implements Sandbox {
+  readonly #machine: OpenMachine
+  readonly #hidden: readonly AbsolutePath[]
+  readonly #open = new Set<OpenConfinement>()
+  #opened = 0
+
+  constructor(machine: OpenMachine, hidden: readonly AbsolutePath[]) {
+    this.#machine = machine
+    this.#hidden = hidden
+  }
+
+  get capabilities(): Sandbox['capabilities'] {
+    return this.#machine.capabilities
+  }
+
+  check(policy: SandboxPolicy): readonly string[] {
+    return policyFaultsHere(policy, this.#machine, this.#hidden)
+  }
+
+  async open(policy: SandboxPolicy): Promise<OpenConfinement> {
+    const [fault] = this.check(policy)
+    const calls = this.#machine.calls
+    if (fault !== undefined || calls === undefined) {
+      throw new FlexiError(
+        'FLEXI_SANDBOX',
+        `${policy.name} cannot be confined: ${fault ?? 'no system calls'}`,
+      )
+    }
+    this.#opened += 1
+    const label = `${policy.name.replaceAll(/[^\w@-]/g, '-').slice(0, 100)}.${this.#opened}`
+    const owner = this.#ownerOf(policy)
+    if (policy.state !== undefined) giveFolder(policy.state, owner)
+    const confinement = new BwrapConfinement({
+      machine: this.#machine,
+      policy,
+      owner,
+      label,
+      filter: compileFilter(policy.systemCalls, calls),
+      runDirectory: await this.#makeRunDirectory(this.#opened.toString(36), owner),
+    })
+    this.#open.add(confinement)
+    return confinement
+  }
+
+  #ownerOf({ number }: SandboxPolicy): Owner | undefined {
+    const { firstUid } = this.#machine
+    return firstUid === undefined ? undefined : { uid: firstUid + number, gid: firstUid + number }
+  }
+
+  /** In memory and bounded, where we may mount: what a function writes there fills no disk of the machine. */
+  async #makeRunDirectory(name: string, owner: Owner | undefined): Promise<AbsolutePath> {
+    const { place, tools } = this.#machine
+    const path = join(place.directory, name) as AbsolutePath
+    if (Buffer.byteLength(path) > RUN_DIRECTORY_LENGTH_MAX) {
+      throw new FlexiError('FLEXI_SANDBOX', `sockets below ${path} would have too long a name`, {
+        hint: 'Give the daemon a data directory with a shorter path, as /var/lib/flexi.',
+      })
+    }
+    await mkdir(path, { mode: 0o700 })
+    if (owner === undefined) {
+      await chmod(path, 0o700)
+      return path
+    }
+    const user = `mode=0700,uid=${owner.uid},gid=${owner.gid}`
+    await runTool(tools.mount ?? 'mount', [
+      '-t',
+      'tmpfs',
+      '-o',
+      `${RUN_OPTIONS},${user}`,
+      'flexi',
+      path,
+    ]).catch(
+      // Without the right to mount: on disk then.
+      () => giveFolder(path, owner),
+    )
+    return path
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#open].map((confinement) => confinement[Symbol.asyncDispose]()))
+    await this.#machine[Symbol.asyncDispose]()
+    await rm(this.#machine.place.directory, { recursive: true, force: true })
+  }
+}

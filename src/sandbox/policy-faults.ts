@@ -1,0 +1,69 @@
+import { realpathSync } from 'node:fs'
+import { sep } from 'node:path'
+
+import type { AbsolutePath } from '../core/place.ts'
+import type { Machine } from './machine.ts'
+import type { SandboxPolicy } from './sandbox.ts'
+import { policyFaults } from './seccomp/filter.ts'
+
+/** Paths that are the sandbox's own, or the kernel's. */
+const RESERVED = ['/proc', '/sys', '/dev']
+
+/** What keeps a policy from being enforced here: sentences without a full stop. */
+export function policyFaultsHere(
+  policy: SandboxPolicy,
+  machine: Machine,
+  hidden: readonly AbsolutePath[],
+): readonly string[] {
+  const { capabilities, calls } = machine
+  const faults = [
+    ...policyFaults(policy.systemCalls),
+    ...readOnlyFaults(policy, [...hidden, machine.place.directory]),
+  ]
+  if (capabilities.isolation === undefined)
+    faults.unshift(capabilities.notes[0] ?? 'functions cannot be kept apart here')
+  if (calls === undefined) faults.push(`there is no table of the system calls of ${process.arch}`)
+  if (policy.network === 'egress' && capabilities.egress === undefined) {
+    faults.push(
+      'the network mode "egress" needs slirp4netns, nsenter and ip: install slirp4netns and iproute2, or choose the network "none"',
+    )
+  }
+  return faults
+}
+
+function readOnlyFaults(policy: SandboxPolicy, hidden: readonly string[]): string[] {
+  return Object.entries(policy.readOnly ?? {}).flatMap(([source, target]) => {
+    const fault = sourceFault(source, hidden) ?? targetFault(target ?? source)
+    return fault === undefined ? [] : [`read-only entry ${source}: ${fault}`]
+  })
+}
+
+function sourceFault(source: string, hidden: readonly string[]): string | undefined {
+  if (!source.startsWith('/')) return 'a path begins with "/"'
+  const real = realPath(source)
+  if (real === '/') return 'that is the whole machine'
+  if (RESERVED.some((path) => isWithin(real, path))) return `${real} belongs to the kernel`
+  if (hidden.some((path) => isWithin(real, realPath(path)) || isWithin(realPath(path), real))) {
+    return "the daemon's data is there"
+  }
+  return undefined
+}
+
+function targetFault(target: string): string | undefined {
+  if (!target.startsWith('/') || target === '/' || target.split('/').includes('..'))
+    return `"${target}" is no place`
+  return RESERVED.some((path) => isWithin(target, path)) ? `${target} is the sandbox's own` : undefined
+}
+
+/** What is not there yet may become a link later: it is bound under its real name, so it is judged again then. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}
+
+function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder + sep)
+}

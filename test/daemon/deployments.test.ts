@@ -1,0 +1,280 @@
+import { describe, expect, test } from 'vitest'
+
+import { FlexiError } from '../../src/core/errors.ts'
+import type { Digest } from '../../src/daemon/model.ts'
+import {
+  ADA,
+  ask,
+  BOB,
+  callerOf,
+  configOf,
+  deploy,
+  openFront,
+  openTestControl,
+  partOf,
+  ROOT,
+} from './control-harness.ts'
+
+describe('a deployment', () => {
+  test('counts its versions, moves the alias, and tells each step and where it can be asked', async () => {
+    await using test_ = await openTestControl()
+    await using front = await openFront(test_)
+    const { events, last } = await deploy(test_, [partOf('hello', await test_.artifact())])
+    expect(events.filter(({ event }) => event === 'state')).toEqual(
+      ['received', 'verified', 'unpacked', 'starting']
+        .map((state): object => ({ event: 'state', state }))
+        .concat([
+          { event: 'state', state: 'ready', function: 'hello' },
+          { event: 'state', state: 'ready' },
+          { event: 'state', state: 'switched' },
+        ]),
+    )
+    expect(last).toMatchObject({
+      event: 'done',
+      functions: [
+        {
+          name: 'hello',
+          version: 'v1',
+          changed: true,
+          urls: ['http://hello.fn.test:8080/', 'http://v1.hello.fn.test:8080/'],
+        },
+      ],
+    })
+    await deploy(test_, [partOf('hello', await test_.artifact())])
+    expect(await ask(front, 'hello.fn.test')).toEqual({ status: 200, text: 'hello@v2' })
+    expect(await ask(front, 'v1.hello.fn.test')).toEqual({ status: 200, text: 'hello@v1' })
+    expect(test_.control.deployments({ limit: 10 })).toMatchObject([
+      { state: 'switched', keys: [{ name: 'hello', version: 'v2' }], by: 'root' },
+      { state: 'switched', keys: [{ name: 'hello', version: 'v1' }] },
+    ])
+  })
+
+  test('of the same content and configuration is the version that is there', async () => {
+    await using test_ = await openTestControl()
+    const digest = await test_.artifact()
+    await deploy(test_, [partOf('hello', digest)])
+    await deploy(test_, [partOf('hello', digest, { timeoutMs: 5 })])
+    const { last } = await deploy(test_, [partOf('hello', digest, { group: 'custom:team' })])
+    expect(last).toMatchObject({ event: 'done', functions: [{ version: 'v1', changed: false }] })
+    expect(test_.store.aliases.get('hello', 'live')?.version).toBe('v1')
+    expect(test_.store.versions.of('hello')).toHaveLength(2)
+    // Again: nothing moves, so nothing is remembered.
+    await deploy(test_, [partOf('hello', digest)])
+    expect(test_.control.aliasHistory('hello', 'live')).toHaveLength(2)
+  })
+
+  test('that fails leaves the alias, the versions and the functions as they were, and shows what was printed', async () => {
+    await using test_ = await openTestControl()
+    await using front = await openFront(test_)
+    await deploy(test_, [partOf('hello', await test_.artifact())])
+    const { last } = await deploy(test_, [
+      partOf('hello', await test_.artifact()),
+      partOf('other', await test_.artifact(), { options: { fail: 'exit status 3' } }),
+    ])
+    expect(last).toMatchObject({
+      event: 'failed',
+      code: 'FLEXI_DEPLOY',
+      message: 'exit status 3',
+      function: 'other',
+      log: ['about to fail'],
+    })
+    expect(await ask(front, 'hello.fn.test')).toEqual({ status: 200, text: 'hello@v1' })
+    expect((await ask(front, 'v2.hello.fn.test')).status).toBe(403)
+    expect(test_.store.functions.all().map(({ name }) => name)).toEqual(['hello'])
+    expect([...test_.runtime.known.keys()]).toEqual(['hello@v1'])
+    expect(test_.control.deployments({ limit: 1 })).toMatchObject([{ state: 'failed', error: 'exit status 3' }])
+    expect(test_.control.audit({ limit: 1 })).toMatchObject([{ action: 'deploy', outcome: 'failed' }])
+  })
+
+  test('all parts appear in one step', async () => {
+    await using test_ = await openTestControl()
+    const seen: string[] = []
+    const look = (): string =>
+      ['one', 'two'].map((name) => test_.store.aliases.get(name, 'live')?.version ?? '-').join()
+    await deploy(test_, [partOf('one', await test_.artifact()), partOf('two', await test_.artifact())])
+    test_.runtime.onStart = () => {
+      seen.push(look())
+      return Promise.resolve()
+    }
+    await deploy(test_, [partOf('one', await test_.artifact()), partOf('two', await test_.artifact())])
+    expect([...seen, look()]).toEqual(['v1,v1', 'v1,v1', 'v2,v2'])
+  })
+
+  test('waits for the one before it of the same project, and for no other', async () => {
+    await using test_ = await openTestControl()
+    const began: string[] = []
+    let release: () => void = () => undefined
+    const held = new Promise<void>((resolve) => (release = resolve))
+    test_.runtime.onStart = async ({ name, version }) => {
+      began.push(`${name}@${version}`)
+      if (name === 'slow') await held
+    }
+    const digest = await test_.artifact()
+    const first = deploy(test_, [partOf('slow', digest)])
+    await expect.poll(() => began).toEqual(['slow@v1'])
+    const second = deploy(test_, [partOf('hello', digest)])
+    await deploy(test_, [partOf('free', digest)], { project: 'elsewhere' })
+    expect(began).toEqual(['slow@v1', 'free@v1'])
+    release()
+    await Promise.all([first, second])
+    expect(began).toEqual(['slow@v1', 'free@v1', 'hello@v1'])
+  })
+
+  test('that is given up before the switch changes nothing', async () => {
+    await using test_ = await openTestControl()
+    const controller = new AbortController()
+    test_.runtime.onStart = async (_record, options) => {
+      controller.abort()
+      await new Promise((_, reject) => {
+        options?.signal?.throwIfAborted()
+        options?.signal?.addEventListener('abort', () => reject(new Error('aborted')))
+      })
+    }
+    const { last } = await deploy(test_, [partOf('hello', await test_.artifact())], { signal: controller.signal })
+    expect(last).toMatchObject({ event: 'failed' })
+    expect(test_.store.functions.all()).toEqual([])
+    expect([...test_.runtime.known.keys()]).toEqual([])
+  })
+
+  test('that takes longer than its limit fails', async () => {
+    await using test_ = await openTestControl({ deployMs: 20 })
+    test_.runtime.onStart = (_record, options) =>
+      new Promise((_, reject) => options?.signal?.addEventListener('abort', () => reject(options.signal?.reason)))
+    const { last } = await deploy(test_, [partOf('hello', await test_.artifact())])
+    expect(last).toMatchObject({ event: 'failed', code: 'FLEXI_DEPLOY', message: /longer than 20 ms/ })
+  })
+
+  test('of an artifact that was not uploaded fails, and says which', async () => {
+    await using test_ = await openTestControl()
+    const { last } = await deploy(test_, [partOf('hello', 'a'.repeat(64) as Digest)])
+    expect(last).toMatchObject({ event: 'failed', code: 'FLEXI_NO_INPUT', function: 'hello' })
+  })
+
+  test('that is only tried checks, and leaves nothing', async () => {
+    await using test_ = await openTestControl()
+    const { last } = await deploy(test_, [partOf('hello', 'a'.repeat(64) as Digest)], { dryRun: true })
+    expect(last).toMatchObject({ event: 'done', functions: [{ version: 'v1', changed: true }] })
+    expect(test_.store.functions.all()).toEqual([])
+    expect(test_.control.deployments({ limit: 1 })).toEqual([])
+    expect(test_.runtime.calls).toEqual([])
+    await deploy(test_, [partOf('hello', await test_.artifact())])
+    expect(test_.store.aliases.get('hello', 'live')?.version).toBe('v1')
+  })
+
+  test('is refused before it begins for names, providers and versions that cannot be', async () => {
+    await using test_ = await openTestControl()
+    const digest = await test_.artifact()
+    await deploy(test_, [{ ...partOf('hello', digest), version: 'one' }])
+    const code = (parts: readonly ReturnType<typeof partOf>[], given = {}): string => {
+      const request = { project: 'shop', alias: 'live', parts, ...given }
+      try {
+        test_.control.deploy(ROOT, request, new AbortController().signal)
+      } catch (error) {
+        if (error instanceof FlexiError) return error.code
+      }
+      return 'begun'
+    }
+    expect(code([partOf('Hello', digest)])).toBe('FLEXI_USAGE')
+    expect(code([partOf('hello', digest), partOf('hello', digest)])).toBe('FLEXI_USAGE')
+    expect(code([])).toBe('FLEXI_USAGE')
+    expect(code([partOf('hello', digest, { provider: 'cobol' })])).toBe('FLEXI_USAGE')
+    expect(code([partOf('hello', digest)], { alias: 'a.b' })).toBe('FLEXI_USAGE')
+    expect(code([{ ...partOf('hello', digest, { timeoutMs: 1 }), version: 'one' }])).toBe('FLEXI_CONFLICT')
+    expect(code([{ ...partOf('hello', digest), version: 'live' }])).toBe('FLEXI_CONFLICT')
+    expect(code([partOf('hello', digest)], { alias: 'one' })).toBe('FLEXI_CONFLICT')
+    expect(code([partOf('hello', digest)], { project: 'other' })).toBe('FLEXI_CONFLICT')
+    expect(code([partOf('hello', digest)], { domains: ['x.fn.test'] })).toBe('FLEXI_USAGE')
+    expect(code([partOf('hello', digest)], { domains: ['127.0.0.1'] })).toBe('FLEXI_USAGE')
+  })
+
+  test('of another one’s function, or on the network of the machine, needs the right to it', async () => {
+    await using test_ = await openTestControl()
+    const digest = await test_.artifact()
+    await deploy(test_, [partOf('hello', digest)], { caller: ADA })
+    expect(test_.store.functions.get('hello')?.group).toBe('singular:ada')
+    await expect(deploy(test_, [partOf('hello', await test_.artifact())], { caller: BOB })).rejects.toMatchObject({
+      code: 'FLEXI_FORBIDDEN',
+    })
+    expect(test_.control.audit({ limit: 1 })).toMatchObject([{ user: 'bob', outcome: 'refused' }])
+    const host = [partOf('net', digest, { network: 'host' })]
+    await expect(deploy(test_, host, { caller: ADA })).rejects.toMatchObject({ code: 'FLEXI_FORBIDDEN' })
+    const granted = callerOf('ada', ...ADA.groups, 'permission:host-net')
+    expect((await deploy(test_, host, { caller: granted })).last).toMatchObject({ event: 'done' })
+  })
+
+  test('whose signature fails is refused, with nothing registered', async () => {
+    const verify = (): Promise<undefined> =>
+      Promise.reject(new FlexiError('FLEXI_SIGNATURE', 'signed by nobody known'))
+    await using test_ = await openTestControl({ signatures: { required: true, verify } })
+    const { last } = await deploy(test_, [partOf('hello', await test_.artifact())])
+    expect(last).toMatchObject({ event: 'failed', code: 'FLEXI_SIGNATURE' })
+    expect(test_.store.functions.all()).toEqual([])
+    expect(test_.control.info().requiresSignature).toBe(true)
+    const upload = test_.control.upload(ROOT, { name: 'hello', version: 'a0' }, await archive(test_))
+    await expect(upload).rejects.toMatchObject({ code: 'FLEXI_SIGNATURE' })
+  })
+
+  test('brings back a version that was stopped, and stops it again when the rest fails', async () => {
+    await using test_ = await openTestControl()
+    const digest = await test_.artifact()
+    await deploy(test_, [partOf('hello', digest)])
+    await test_.control.stop(ROOT, { name: 'hello', version: 'v1' })
+    const broken = partOf('other', await test_.artifact(), { options: { fail: 'no' } })
+    await deploy(test_, [partOf('hello', digest), broken])
+    expect(test_.control.status({ name: 'hello', version: 'v1' })?.state).toBe('stopped')
+    expect([...test_.runtime.known.keys()]).toEqual([])
+    await deploy(test_, [partOf('hello', digest)])
+    expect(test_.control.status({ name: 'hello', version: 'v1' })?.state).toBe('running')
+  })
+
+  test('goes on when nobody reads what it tells', async () => {
+    await using test_ = await openTestControl()
+    const request = { project: 'shop', alias: 'live', parts: [partOf('hello', await test_.artifact())] }
+    test_.control.deploy(ROOT, request, new AbortController().signal)
+    await expect.poll(() => test_.store.aliases.get('hello', 'live')?.version).toBe('v1')
+  })
+})
+
+describe('after a crash', () => {
+  test('what was acknowledged is served, and a deployment that was under way has failed', async () => {
+    await using before = await openTestControl()
+    await deploy(before, [partOf('hello', await before.artifact(), { instances: { min: 1 } })])
+    await deploy(before, [partOf('hello', await before.artifact())], { alias: 'next' })
+    const at = Date.now()
+    before.store.functions.add({ name: 'half', project: 'shop', createdAt: at, createdBy: 'root' })
+    const keys = [{ name: 'half', version: 'v1' }]
+    const half = { id: 'h', project: 'shop', alias: 'live', keys, startedAt: at, by: 'root' }
+    before.store.deployments.put({ ...half, state: 'starting' })
+    await using after = await before.reopened()
+    await using front = await openFront(after)
+    expect(await ask(front, 'hello.fn.test')).toEqual({ status: 200, text: 'hello@v1' })
+    expect(await ask(front, 'next.hello.fn.test')).toEqual({ status: 200, text: 'hello@v2' })
+    expect(after.store.deployments.get('h')).toMatchObject({ state: 'failed' })
+    expect(after.store.functions.get('half')).toBeUndefined()
+    // What is to run unasked does; the rest waits for its first request.
+    await expect.poll(() => after.runtime.calls.filter((call) => call.startsWith('start'))).toEqual(['start hello@v1'])
+  })
+
+  test('a version that cannot be had costs the others nothing', async () => {
+    await using before = await openTestControl()
+    const rules = [{ matcher: { kind: 'path', path: '/' }, target: { kind: 'function', name: 'hello' } }]
+    const named = rules.map((rule) => ({ ...rule, pattern: '/', origin: { file: 'f', line: 1, column: 1 } }))
+    await deploy(before, [
+      partOf('hello', await before.artifact()),
+      partOf('shop', await before.artifact(), { provider: 'routes', options: { rules: named } }),
+    ])
+    before.store.versions.setConfig({ name: 'shop', version: 'v1' }, configOf({ provider: 'routes', options: {} }))
+    await using after = await before.reopened()
+    await using front = await openFront(after)
+    expect((await ask(front, 'hello.fn.test')).text).toBe('hello@v1')
+    expect((await ask(front, 'shop.fn.test')).status).toBe(403)
+    expect(after.log).toContainEqual(expect.objectContaining({ event: 'version.restore', level: 'error' }))
+  })
+})
+
+async function archive(test_: Parameters<typeof deploy>[0] & { artifact(): Promise<Digest> }) {
+  const { createReadStream } = await import('node:fs')
+  const { directory } = test_ as unknown as { readonly directory: string }
+  await test_.artifact()
+  return createReadStream(`${directory}/packed.tgz`)
+}
