@@ -22,8 +22,8 @@ export const WITHOUT_BWRAP =
 
 const SYSTEM = ['/usr', '/bin', '/lib', '/lib64', '/etc']
 
-/** The least that keeps processes apart: they see the system's programs, `contents`, and what they ask for; and no network of ours. */
-export async function fakeConfinement(contents: string): Promise<FakeConfinement> {
+/** The least that keeps processes apart: they see the system's programs, their folder, and what they ask for; and no network of ours. */
+export async function fakeConfinement(contents?: string): Promise<FakeConfinement> {
   const runDirectory = (await mkdtemp(join(tmpdir(), 'fr-'))) as AbsolutePath
   const launches: ProcessSpec[] = []
   const shown = (flag: string, paths: readonly string[]): string[] =>
@@ -34,11 +34,12 @@ export async function fakeConfinement(contents: string): Promise<FakeConfinement
     launches,
     launch(spec) {
       launches.push(spec)
+      const folder = contents ?? spec.cwd ?? '/usr'
       const args = [
         '--unshare-all', '--die-with-parent', '--new-session', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp',
-        ...shown('--ro-bind', [...SYSTEM, contents, ...(spec.readable ?? [])]),
+        ...shown('--ro-bind', [...SYSTEM, folder, ...(spec.readable ?? [])]),
         ...shown('--bind', [runDirectory, ...(spec.writable ?? [])]),
-        '--chdir', spec.cwd ?? contents, '--', spec.command, ...spec.args,
+        '--chdir', spec.cwd ?? folder, '--', spec.command, ...spec.args,
       ] // prettier-ignore
       return {
         command: 'bwrap',

@@ -128,6 +128,12 @@ function interrupted(error: unknown): unknown {
   return error instanceof FlexiError && error.code !== 'FLEXI_DAEMON' ? error : new ExitError(130)
 }
 
+/** Nobody has to be told that it began, that all are ready once each of them is, and twice that it failed. */
+function isPlain(event: Extract<DeploymentEvent, { event: 'state' }>): boolean {
+  if (event.state === 'failed') return true
+  return event.function === undefined && (event.state === 'received' || event.state === 'ready')
+}
+
 /** What people see of it, on stderr: the result alone is the command's output. */
 class DeployView {
   readonly #quiet: boolean
@@ -164,8 +170,7 @@ class DeployView {
   step(event: Exclude<DeploymentEvent, Done | Failed>): void {
     const paint = this.#paint
     if (event.event === 'log') this.#print([functionLine(event.function, event.text, paint)])
-    else if (event.state !== 'failed')
-      this.#print([stepLine({ paint, name: event.function, step: event.state })])
+    else if (!isPlain(event)) this.#print([stepLine({ paint, name: event.function, step: event.state })])
   }
 
   deployed(result: Parameters<typeof deployedLines>[0]): void {

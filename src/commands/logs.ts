@@ -66,7 +66,7 @@ export default class Logs extends Command {
 /** `2026-11-21 14:03:09 v3 │ what it printed` */
 function logLine({ at, version, stream, level, text }: LogRecord, paint: Paint): string {
   const head = `${paint.dim(dateTime(at))} ${paint[nameColour(version)](printable(version))}`
-  if (stream === 'platform') return `${head} ${paint.dim('·')} ${paint.dim(`platform  ${printable(text)}`)}`
   const line = printableOutput(text, paint.isColorSupported)
+  if (stream === 'platform') return `${head} ${paint.dim('·')} ${paint.dim(`platform  ${line}`)}`
   return `${head} ${level === 'error' ? paint.red('│') : paint.dim('│')} ${line}`
 }

@@ -34,6 +34,8 @@ export interface Launch {
    * function has run. Rejects when a limit cannot be put on it: the process is to be ended then.
    */
   started(process: LaunchedProcess): Promise<void>
+  /** The limit that ended it, when one did: to be asked after its end. */
+  reached?(): 'memory' | undefined
 }
 
 export interface LaunchedProcess {

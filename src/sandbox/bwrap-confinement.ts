@@ -68,7 +68,7 @@ export class BwrapConfinement implements OpenConfinement {
       spec.command,
       ...spec.args,
     ]
-    const limits = limiter.limit(`${label}-${this.#launches}`, policy.limits)
+    const limits = lasting(limiter.limit(`${label}-${this.#launches}`, policy.limits))
     return {
       ...stagedCommand(command, { staged, owner, tools }),
       environment: { PATH: SYSTEM_PATH },
@@ -80,6 +80,7 @@ export class BwrapConfinement implements OpenConfinement {
       outputs: [FDS.status],
       gates: [FDS.gate],
       started: (process_) => this.#start(process_, limits),
+      reached: () => limits.reached(),
     }
   }
 
@@ -168,6 +169,19 @@ export class BwrapConfinement implements OpenConfinement {
 function fdArgs(): string[] {
   const { args, status, gate } = FDS
   return ['--args', String(args), '--json-status-fd', String(status), '--block-fd', String(gate)]
+}
+
+/** They can be asked after they were removed. */
+function lasting(limits: LaunchLimits): LaunchLimits {
+  let reached: 'memory' | undefined
+  return {
+    add: (pid) => limits.add(pid),
+    reached: () => (reached ??= limits.reached()),
+    remove() {
+      reached ??= limits.reached()
+      return limits.remove()
+    },
+  }
 }
 
 function endProcess(pid: number): void {

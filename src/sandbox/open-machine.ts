@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 
+import { keepDescriptors } from './descriptors.ts'
 import { limitNotes, openLimiter } from './limits/open-limiter.ts'
 import { hardFileLimit, processLimits } from './limits/rlimit.ts'
 import type { Machine } from './machine.ts'
@@ -26,6 +27,7 @@ export async function openMachine({ directory, firstUid = FIRST_UID }: SandboxOp
   const staging = new Staging((root) => void noteStage(place, root).catch(() => undefined))
   const isRoot = process.getuid?.() === 0
   const calls = callTable(process.arch)
+  if (process.platform === 'linux') await keepDescriptors()
   const [isolation, limiter, egress] = await Promise.all([
     probeBwrap(tools, isRoot ? firstUid : undefined),
     openLimiter(place.id, tools),

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
 import {
+  appendFile,
   chmod,
-  link,
+  link as hardLink,
   lstat,
   mkdir,
   mkdtemp,
@@ -562,7 +562,7 @@ describe('unpacking', () => {
     await writeFile(join(source, 'grüße.txt'), 'ü')
     await symlink('grüße.txt', join(source, 'l'))
     await writeFile(join(source, 'one'), 'one')
-    await link(join(source, 'one'), join(source, 'two'))
+    await hardLink(join(source, 'one'), join(source, 'two'))
     const artifacts = await opened()
     for (const format of ['gnu', 'posix', 'ustar']) {
       const file = join(directory, `${format}.tar.gz`)
@@ -719,7 +719,7 @@ describe('packing', () => {
 
   test('what is packed is unpacked the same, whatever the names', async () => {
     const artifacts = await opened()
-    const label = fc.stringMatching(/^[a-z0-9äßλ漢 .()\[\]@+-]{1,60}$/u).filter((name) => !/^\.*$/.test(name))
+    const label = fc.stringMatching(/^[a-z0-9äßλ漢 .()[\]@+-]{1,60}$/u).filter((name) => !/^\.*$/.test(name))
     const path = fc.array(label, { minLength: 1, maxLength: 6 }).map((labels) => labels.join('/'))
     const files = fc.uniqueArray(fc.tuple(path, fc.uint8Array({ maxLength: 2000 }), fc.boolean()), {
       selector: ([name]) => name.normalize('NFC').toLowerCase(),
@@ -770,11 +770,12 @@ describe('packing', () => {
     const content = randomBytes(8 * 1024 * 1024)
     await writeFile(join(source, 'a'), content)
     await writeFile(join(source, 'log'), 'x'.repeat(10))
-    const growing = createWriteStream(join(source, 'log'), { flags: 'a' })
-    growing.on('open', () => growing.write('more'))
     const packing = packed()
-    await expect(packing).rejects.toThrow(/log changed while it was packed/)
-    growing.close()
+    packing.catch(() => undefined)
+    // By then it has looked at all files.
+    await expect.poll(() => readdir(directory), { interval: 1 }).toContain('a.tar.gz')
+    await appendFile(join(source, 'log'), 'more')
+    await expect(packing).rejects.toThrow('log changed while it was packed')
   })
 
   test('is no folder: told with its path', async () => {

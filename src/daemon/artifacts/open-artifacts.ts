@@ -149,6 +149,8 @@ async function receive(
   { places, room, limits }: Stock,
   ...[content, { expected, user }]: Parameters<Artifacts['receive']>
 ): ReturnType<Artifacts['receive']> {
+  // It may break off while the disk is looked at; reading it then says so.
+  content.on('error', () => undefined)
   const draft = join(places.incoming, draftName())
   const reservation = await room.reserve(user)
   try {

@@ -102,6 +102,10 @@ export class TargetFolder {
   }
 }
 
-async function* whole(content: Promise<Buffer>): AsyncGenerator<Buffer> {
-  yield await content
+function whole(content: Promise<Buffer>): AsyncIterable<Buffer> {
+  // It may fail before anybody waits for it.
+  content.catch(() => undefined)
+  return (async function* () {
+    yield await content
+  })()
 }

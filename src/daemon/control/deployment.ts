@@ -182,7 +182,8 @@ export class Deployment {
   #store({ part, record, changed }: PlannedPart): void {
     const { store } = this.#parts
     const { caller, request } = this.#options
-    if (store.functions.get(part.name) === undefined)
+    const isGone = !changed && store.versions.get(record) === undefined
+    if (isGone || store.functions.get(part.name) === undefined)
       throw new FlexiError('FLEXI_CONFLICT', `${part.name} was removed meanwhile`)
     if (changed) store.versions.add(record)
     else store.versions.setWanted(record, 'running')

@@ -77,25 +77,25 @@ export class FunctionLog {
   /** Writes what waits. Resolves, when all before is written too, with where the log ends. Never rejects. */
   #cut(): Promise<Position | undefined> {
     this.#scheduled = false
-    const text = this.#waiting.join('')
+    const lines = this.#waiting
     this.#waiting = []
     this.#writing = this.#writing.then(async () => {
       try {
-        return await this.#append(text)
+        return await this.#append(lines)
       } catch (error) {
         this.#options.log.warn('logs.write', { function: this.#options.name, error: errorMessage(error) })
         return undefined
       } finally {
-        this.#behind -= text.length
+        this.#behind -= lines.reduce((sum, line) => sum + line.length, 0)
       }
     })
     return this.#writing
   }
 
   /** Nothing is made for a function that has printed nothing. */
-  async #append(text: string): Promise<Position | undefined> {
-    const isEmpty = text === '' && (await this.#segments.names()).length === 0
-    return isEmpty ? undefined : await this.#segments.append(text)
+  async #append(lines: readonly string[]): Promise<Position | undefined> {
+    const isEmpty = lines.length === 0 && (await this.#segments.names()).length === 0
+    return isEmpty ? undefined : await this.#segments.append(lines)
   }
 
   #tellDropped(record: LogRecord): void {

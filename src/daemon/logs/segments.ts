@@ -39,7 +39,27 @@ export class Segments {
   }
 
   /** Appends whole lines, and says where the log ends now. */
-  async append(text: string): Promise<Position> {
+  async append(lines: readonly string[]): Promise<Position> {
+    const pieces = this.#pieces(lines)
+    let end = await this.#write(pieces[0] ?? '')
+    for (const piece of pieces.slice(1)) end = await this.#write(piece)
+    return end
+  }
+
+  /** So that no file gets much larger than its share: a batch may be larger than all of them. */
+  #pieces(lines: readonly string[]): readonly string[] {
+    const pieces: string[] = []
+    let piece = ''
+    for (const line of lines) {
+      piece += line
+      if (piece.length * SEGMENTS < this.#bytesMax) continue
+      pieces.push(piece)
+      piece = ''
+    }
+    return piece === '' ? pieces : [...pieces, piece]
+  }
+
+  async #write(text: string): Promise<Position> {
     const segment = await this.#segment()
     const path = join(this.#directory, segment)
     if (text !== '') await appendFile(path, text, { mode: 0o600 })

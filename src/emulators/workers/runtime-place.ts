@@ -48,10 +48,10 @@ async function openFree({ state, workers: [first] }: PlaceOptions): Promise<Runt
 async function openKept(options: PlaceOptions, confinement: Confinement): Promise<RuntimePlace> {
   const folder = openConfinedFolder(confinement)
   const complaints: string[] = []
-  const { paths, sockets } = socketsIn(folder.path, options)
+  const { paths, sockets } = socketsIn(folder.sockets, options)
   const kept = await openKeptLaunch({
     confinement,
-    folder: folder.path,
+    folder,
     state: options.state,
     sockets,
     onRefused: (error) => complaints.push(errorMessage(error)),

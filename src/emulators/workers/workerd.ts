@@ -79,14 +79,17 @@ export function workerdCommand(): readonly [string, ...string[]] {
 }
 
 /** workerd as a confinement starts it: it sees nothing of our environment. */
-export function workerdProcess(args: readonly string[], writable: readonly string[] = []): ProcessSpec {
+export function workerdProcess(
+  args: readonly string[],
+  { readable = [], writable = [] }: Pick<ProcessSpec, 'readable' | 'writable'>,
+): ProcessSpec {
   const { path } = findWorkerd()
   const certificates = certificateFiles()
   return {
     command: path,
     args,
     environment: { FORCE_COLOR: '0', TMPDIR: '/tmp', ...certificates },
-    readable: [path, ...Object.values(certificates)],
+    readable: [path, ...Object.values(certificates), ...readable],
     writable,
   }
 }

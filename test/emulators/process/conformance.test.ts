@@ -1,9 +1,12 @@
 import { copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { afterAll, test } from 'vitest'
+
 import type { FunctionConfig } from '../../../src/core/function.ts'
 import type { AbsolutePath } from '../../../src/core/place.ts'
 import { process as provider } from '../../../src/emulators/process/index.ts'
+import { fakeConfinement, WITHOUT_BWRAP } from '../../fake-confinement.ts'
 import { conforms, replaceVersion, type Conformance } from '../conformance.ts'
 
 const TIMEOUT_MS = 1000
@@ -43,3 +46,22 @@ const program = (options: object): Conformance => ({
 
 conforms('process on a port', program({}))
 conforms('process on a Unix socket', program({ listen: 'socket' }))
+
+const KEPT_APART = 'what keeps a program apart limits its memory'
+
+if (WITHOUT_BWRAP === '') {
+  const confinement = await fakeConfinement()
+  afterAll(() => confinement[Symbol.asyncDispose]())
+  const apart = (options: object): Conformance => {
+    const { skip, ...known } = program(options)
+    const memory = 'memory without end is ended at the limit, and the next one is answered'
+    return {
+      ...known,
+      // Versions of one folder: as in development, but kept apart.
+      emulator: { ...provider, open: (config, scope) => provider.open(config, { ...scope, confinement }) },
+      skip: { ...skip, [memory]: KEPT_APART },
+    }
+  }
+  conforms('process that is kept apart, on a port', apart({}))
+  conforms('process that is kept apart, on a Unix socket', apart({ listen: 'socket' }))
+} else test.skip(`process that is kept apart conforms${WITHOUT_BWRAP}`, () => undefined)

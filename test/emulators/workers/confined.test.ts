@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
@@ -54,9 +55,8 @@ interface Confined {
 
 async function confined(
   laid: Laid,
-  { state = join(root, `state-${count}`) as AbsolutePath, ...policy }: Partial<SandboxPolicy> = {},
+  { state = join(root, `state-${randomUUID()}`) as AbsolutePath, ...policy }: Partial<SandboxPolicy> = {},
 ): Promise<Confined> {
-  count += 1
   const worker = await ship(laid)
   open.push(worker)
   return await serveConfined(worker, { state, ...policy })
@@ -67,11 +67,12 @@ async function serveConfined(
   { state, ...policy }: Partial<SandboxPolicy> & { state: AbsolutePath },
 ): Promise<Confined> {
   if (sandbox === undefined) throw new Error('no sandbox')
-  const contents = join(root, `contents-${count}`) as AbsolutePath
+  const number = (count += 1)
+  const contents = join(root, `contents-${number}`) as AbsolutePath
   await mkdir(contents, { recursive: true })
   const confinement = await sandbox.open({
-    name: `worker@v${count}`,
-    number: count,
+    name: `worker@v${number}`,
+    number: 1,
     contents,
     state,
     network: 'none',

@@ -28,7 +28,7 @@ export interface SocketPaths {
 /** Longer ones fit into no address: 107 bytes on Linux, 103 elsewhere. */
 const PATH_BYTES_MAX = platform === 'linux' ? 107 : 103
 
-/** Where a runtime's Unix sockets are: in its own folder; undefined where the system knows none. */
+/** Where a runtime's Unix sockets are, in a folder of its own; undefined where the system knows none. */
 export function socketPaths(folder: string): SocketPaths | undefined {
   const at = (name: keyof typeof SOCKETS): string => join(folder, `${name}.sock`)
   const paths = { direct: at('direct'), loaded: at('loaded'), control: at('control') }
@@ -40,7 +40,8 @@ export interface BareConfigOptions {
   /** A folder of this runtime's own. */
   readonly folder: string
   readonly token: string
-  /** False where nobody outside would find a port; its paths have to be short enough then. */
+  readonly paths: SocketPaths | undefined
+  /** False where nobody outside would find a port; there have to be paths then. */
   readonly hasPorts: boolean
 }
 
@@ -49,6 +50,7 @@ export async function writeBareConfig({
   worker,
   folder,
   token,
+  paths,
   hasPorts,
 }: BareConfigOptions): Promise<string> {
   await mkdir(folder, { recursive: true })
@@ -60,7 +62,6 @@ export async function writeBareConfig({
   }
   const control = { type: 'ESModule', name: 'control.mjs', contents: controlModule(token) } as const
   const program = bareModules(worker).map(embed)
-  const paths = socketPaths(folder)
   const sockets = socketsText(`core:user:${worker.name}`, { paths, hasPorts })
   const config = configText(worker, { program: list(program), control: list([embed(control)]), sockets })
   const path = join(folder, 'workerd.capnp')
@@ -115,9 +116,7 @@ const config :Workerd.Config = (
 `
 }
 
-interface SocketOptions extends Pick<BareConfigOptions, 'hasPorts'> {
-  readonly paths: SocketPaths | undefined
-}
+type SocketOptions = Pick<BareConfigOptions, 'paths' | 'hasPorts'>
 
 /** Paths come first: who waits for all ports finds them listening. */
 function socketsText(service: string, { paths, hasPorts }: SocketOptions): string {

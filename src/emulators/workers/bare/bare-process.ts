@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 
 import type { Confinement } from '../../../core/confinement.ts'
 import { errorMessage } from '../../../core/errors.ts'
-import { handOver } from '../confined/folder.ts'
+import { handOver, type ConfinedFolder } from '../confined/folder.ts'
 import { spawnConfined } from '../confined/spawn.ts'
 import { readRuntimeLines, type RuntimeLine } from '../runtime-log.ts'
 import { workerdCommand, workerdProcess } from '../workerd.ts'
@@ -18,16 +18,13 @@ export interface BareProcess {
   readonly ended: Promise<void>
 }
 
-export function startBareProcess(
-  config: string,
-  { confinement, folder, onLine }: BareProcessOptions,
-): BareProcess {
+export function startBareProcess(config: string, { kept, onLine }: BareProcessOptions): BareProcess {
   const complaints: string[] = []
   const args = ['serve', '--experimental', '--control-fd=3', config]
   const child =
-    confinement === undefined
+    kept === undefined
       ? spawnFree(args)
-      : spawnKept(args, { confinement, folder, onRefused: (error) => complaints.push(errorMessage(error)) })
+      : spawnKept(args, { ...kept, onRefused: (error) => complaints.push(errorMessage(error)) })
   const heard = (line: RuntimeLine): void => {
     if (line.kind === 'runtime' && line.level !== 'info') complaints.push(line.text)
     onLine(line)
@@ -46,9 +43,8 @@ export function startBareProcess(
 }
 
 export interface BareProcessOptions {
-  readonly confinement: Confinement | undefined
-  /** Of this runtime alone; its confinement's user gets it. */
-  readonly folder: string
+  /** Where it is kept apart, and its own folder there, which its user gets. */
+  readonly kept: Pick<Keeping, 'confinement' | 'folder'> | undefined
   readonly onLine: (line: RuntimeLine) => void
 }
 
@@ -64,14 +60,14 @@ function spawnFree(args: readonly string[]): ChildProcess {
 
 interface Keeping {
   readonly confinement: Confinement
-  readonly folder: string
+  readonly folder: ConfinedFolder
   readonly onRefused: (error: unknown) => void
 }
 
 function spawnKept(args: readonly string[], { confinement, folder, onRefused }: Keeping): ChildProcess {
-  const launched = confinement.launch(workerdProcess(args))
-  handOver(folder, launched, { depth: 1, files: true })
-  const { child, started } = spawnConfined(launched, 'ignore')
+  for (const path of [folder.path, folder.sockets]) handOver(path, confinement, { depth: 1, files: true })
+  const launch = confinement.launch(workerdProcess(args, { readable: [folder.path] }))
+  const { child, started } = spawnConfined(launch, 'ignore')
   started.catch(onRefused)
   return child
 }

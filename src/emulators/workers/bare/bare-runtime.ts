@@ -6,7 +6,7 @@ import { LIMITS } from '../../../core/limits.ts'
 import { openConfinedFolder } from '../confined/folder.ts'
 import { openControl, type ControlClient } from '../control/client.ts'
 import type { MiniflareWorker } from '../miniflare.ts'
-import { openRunFolder, type RunFolder } from '../run-folder.ts'
+import { openRunFolder } from '../run-folder.ts'
 import type { RuntimeSocket } from '../runtime-socket.ts'
 import { RuntimeStartError, type Runtime, type RuntimeOptions } from '../runtime.ts'
 import { probeRuntime } from '../watchdog.ts'
@@ -38,10 +38,11 @@ export interface BareRuntime extends Runtime {
  */
 export async function startBareRuntime(options: BareRuntimeOptions): Promise<BareRuntime> {
   const { confinement, onLine, loadMs: limitMs = LIMITS.initMs } = options
-  const folder =
-    confinement === undefined ? await openRunFolder(options.state) : openConfinedFolder(confinement)
-  const setting = await prepare(options, folder)
-  const launched = startBareProcess(setting.config, { confinement, folder: folder.path, onLine })
+  const kept =
+    confinement === undefined ? undefined : { confinement, folder: openConfinedFolder(confinement) }
+  const folder = kept?.folder ?? (await openRunFolder(options.state))
+  const setting = await prepare(options, { path: folder.path, sockets: kept?.folder.sockets ?? folder.path })
+  const launched = startBareProcess(setting.config, { kept, onLine })
   const { child, ended } = launched
   const dispose = async (): Promise<void> => {
     child.kill('SIGKILL')
@@ -91,12 +92,15 @@ interface Setting {
   socketsAt(origins: Origins): Readonly<Record<keyof Origins, RuntimeSocket>>
 }
 
-async function prepare({ worker, confinement }: BareRuntimeOptions, { path }: RunFolder): Promise<Setting> {
+async function prepare(
+  { worker, confinement }: BareRuntimeOptions,
+  { path, sockets }: { readonly path: string; readonly sockets: string },
+): Promise<Setting> {
   const token = randomBytes(16).toString('hex')
-  const paths = socketPaths(path)
+  const paths = socketPaths(sockets)
   const hasPorts = confinement?.sharesLoopback !== false
   return {
-    config: await writeBareConfig({ worker, folder: path, token, hasPorts }),
+    config: await writeBareConfig({ worker, folder: path, token, paths, hasPorts }),
     token,
     socketsAt: (origins) => ({
       direct: { origin: origins.direct, path: paths?.direct },

@@ -5,14 +5,13 @@ import { dirname, join } from 'node:path'
 import type { Confinement } from '../../../core/confinement.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { workerdProcess } from '../workerd.ts'
-import { handOver } from './folder.ts'
+import { handOver, type ConfinedFolder } from './folder.ts'
 import { openLoopback } from './loopback.ts'
 import { spawnConfined } from './spawn.ts'
 
 export interface KeptOptions {
   readonly confinement: Confinement
-  /** Of this runtime alone. */
-  readonly folder: string
+  readonly folder: ConfinedFolder
   readonly state: AbsolutePath
   /** By the names that miniflare gives to the sockets of its configuration: the paths that they are to have. */
   readonly sockets: ReadonlyMap<string, string>
@@ -35,17 +34,18 @@ type Starter = (args: readonly string[]) => ChildProcess
 
 export async function openKeptLaunch(options: KeptOptions): Promise<KeptLaunch> {
   catchSpawns()
-  const path = join(options.folder, 'loopback.sock')
+  const { confinement, folder, state } = options
+  const path = join(folder.sockets, 'loopback.sock')
   const loopback = await openLoopback(path)
   let child: ChildProcess | undefined
   const start: Starter = (args) => {
     loopback.leadTo(portOf(args))
-    const launch = options.confinement.launch(
-      workerdProcess(withPaths(args, { loopback: path, sockets: options.sockets }), [options.state]),
-    )
-    handOver(options.folder, launch, { depth: FOLDER_DEPTH, files: true })
+    for (const own of [folder.path, folder.sockets])
+      handOver(own, confinement, { depth: FOLDER_DEPTH, files: true })
     // Files there are its own already.
-    handOver(dirname(options.state), launch, { depth: STATE_DEPTH, files: false })
+    handOver(dirname(state), confinement, { depth: STATE_DEPTH, files: false })
+    const named = withPaths(args, { loopback: path, sockets: options.sockets })
+    const launch = confinement.launch(workerdProcess(named, { writable: [folder.path, state] }))
     const spawned = spawnConfined(launch, 'pipe')
     spawned.started.catch(options.onRefused)
     child = spawned.child
