@@ -7,10 +7,9 @@ import { age } from '../terminal/age.ts'
 import { aliasText } from '../terminal/function-lines.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
-import { confirm, daemonFlags, withFunction, yesFlag } from './client-options.ts'
+import { confirm, daemonFlags, functionArg, withFunction, yesFlag } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
 
-const functionArg = Args.string({ ignoreStdin: true, required: true, description: 'name of the function' })
 const aliasArg = Args.string({ ignoreStdin: true, required: true, description: 'name of the alias' })
 
 type Alias = Call<'setAlias'>['answer']

@@ -1,3 +1,4 @@
+import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
 import type { DaemonClient } from '../daemon/client/client.ts'
@@ -102,6 +103,23 @@ export function parseReference(text: string): {
   })
 }
 
+/** The name of a function where no version is meant. @throws FlexiError FLEXI_USAGE. */
+export function functionName(text: string): string {
+  const { name, version } = parseReference(text)
+  if (version === undefined) return name
+  throw new FlexiError('FLEXI_USAGE', `${JSON.stringify(text)} names a version`, {
+    hint: `Write the function alone: ${name}.`,
+  })
+}
+
+/** What a command takes that is about a function, whichever version serves. */
+export const functionArg = Args.string({
+  ignoreStdin: true,
+  required: true,
+  description: 'name of the function',
+  parse: (text) => Promise.resolve(functionName(text)),
+})
+
 export function canAsk(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY
 }
@@ -110,7 +128,7 @@ export function canAsk(): boolean {
 export async function confirm(question: string, yes: boolean): Promise<void> {
   if (yes) return
   if (!canAsk())
-    throw new FlexiError('FLEXI_USAGE', `${question} There is no terminal to ask on`, {
+    throw new FlexiError('FLEXI_USAGE', `this takes a yes, and there is no terminal to ask on: ${question}`, {
       hint: 'Add --yes if you mean it.',
     })
   const [{ default: inquirer }, { ExitError }] = await Promise.all([

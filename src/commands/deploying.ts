@@ -12,7 +12,7 @@ import type { DaemonClient } from '../daemon/client/client.ts'
 import type { SessionOptions } from '../daemon/client/session.ts'
 import type { Archive, RunSettings, UploadEvent } from '../daemon/client/shipment.ts'
 import type { DeploymentEvent } from '../daemon/model.ts'
-import { deployedLines, functionLine, stepLine, uploadLine } from '../terminal/deploy-lines.ts'
+import { deployedLines, functionLines, stepLine, uploadLine } from '../terminal/deploy-lines.ts'
 import { eventLines } from '../terminal/dev-lines.ts'
 import { byteSize, duration } from '../terminal/duration.ts'
 import { paintFor } from '../terminal/paint.ts'
@@ -76,7 +76,7 @@ async function ship({ client, project, options, view, directory }: Shipping): Pr
   for (const archive of archives) view.packed(archive)
   if (!dryRun) await uploadArchives(client, archives, view.upload)
   const body = deploymentBody(project, { alias, archives, settings, domains, dryRun })
-  const { event: _, ...done } = await follow(client.deploy(body), view)
+  const { event: _, ...done } = await follow(client.deploy(body), { view, alias })
   const about = { project: project.name, alias, daemon: client.address.name, dryRun }
   view.deployed({ ...about, ...done })
   return {
@@ -101,20 +101,27 @@ async function build(
 }
 
 /** Shows a deployment to its end. @throws FlexiError with the daemon's code, and what the function printed, when it failed. */
-async function follow(events: AsyncIterable<DeploymentEvent>, view: DeployView): Promise<Done> {
+async function follow(
+  events: AsyncIterable<DeploymentEvent>,
+  { view, alias }: { readonly view: DeployView; readonly alias: string },
+): Promise<Done> {
   for await (const event of events) {
     if (event.event === 'done') return event
-    if (event.event === 'failed') throw await failure(event)
+    if (event.event === 'failed') throw await failure(event, { alias, log: view.showsLogs ? [] : event.log })
     view.step(event)
   }
   throw new FlexiError('FLEXI_DAEMON', 'the daemon ended before the deployment did')
 }
 
-async function failure({ code, message, hint, function: name, log }: Failed): Promise<FlexiError> {
+/** `log` is what people have not seen yet. */
+async function failure(
+  { code, message, hint, function: name }: Failed,
+  { alias, log }: { readonly alias: string; readonly log: readonly string[] },
+): Promise<FlexiError> {
   const { knownCode } = await import('../daemon/client/failures.ts')
   const printed =
-    log.length === 0 ? [] : ['', `${name ?? 'it'} printed last:`, ...log.map((line) => `  ${line}`)]
-  const text = [message, ...printed, '', 'The alias is where it was.'].join('\n')
+    log.length === 0 ? [] : [`${name ?? 'it'} printed last:`, ...log.map((line) => `  ${line}`), '']
+  const text = [message, '', ...printed, `"${alias}" leads where it led before.`].join('\n')
   return new FlexiError(knownCode(code) ?? 'FLEXI_DEPLOY', text, hint === undefined ? {} : { hint })
 }
 
@@ -137,6 +144,8 @@ function isPlain(event: Extract<DeploymentEvent, { event: 'state' }>): boolean {
 /** What people see of it, on stderr: the result alone is the command's output. */
 class DeployView {
   readonly #quiet: boolean
+  /** Whether what functions print is on the screen already. */
+  showsLogs = false
   readonly #paint = paintFor(process.stderr, process.env)
   readonly #lines = new StatusLine(process.stderr, { terminal: process.stderr.isTTY })
 
@@ -169,8 +178,10 @@ class DeployView {
 
   step(event: Exclude<DeploymentEvent, Done | Failed>): void {
     const paint = this.#paint
-    if (event.event === 'log') this.#print([functionLine(event.function, event.text, paint)])
-    else if (!isPlain(event)) this.#print([stepLine({ paint, name: event.function, step: event.state })])
+    if (event.event === 'log') {
+      this.showsLogs = !this.#quiet
+      this.#print(functionLines(event.function, event.text, paint))
+    } else if (!isPlain(event)) this.#print([stepLine({ paint, name: event.function, step: event.state })])
   }
 
   deployed(result: Parameters<typeof deployedLines>[0]): void {

@@ -1,4 +1,3 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 
 import { FlexiError } from '../core/errors.ts'
@@ -6,12 +5,10 @@ import type { Call } from '../daemon/api/schemas/operations.ts'
 import { age } from '../terminal/age.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
-import { daemonFlags, withFunction } from './client-options.ts'
+import { daemonFlags, functionArg, withFunction } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
 import { optionalFile } from './options.ts'
 import { changedNames, fileValues, joined, namesOf } from './variable-options.ts'
-
-const functionArg = Args.string({ ignoreStdin: true, required: true, description: 'name of the function' })
 
 type Variables = Call<'variables'>['answer']
 

@@ -7,12 +7,19 @@ import { age } from '../terminal/age.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { functionDetailLines, statusRows, STATUS_HEADING } from '../terminal/function-lines.ts'
 import { table } from '../terminal/table.ts'
-import { confirm, daemonFlags, parseReference, withDaemon, withFunction, yesFlag } from './client-options.ts'
+import {
+  confirm,
+  daemonFlags,
+  functionArg,
+  parseReference,
+  withDaemon,
+  withFunction,
+  yesFlag,
+} from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
 
 type FunctionDetail = Call<'getFunction'>['answer']
 
-const nameArg = Args.string({ ignoreStdin: true, required: true, description: 'name of the function' })
 const referenceArg = Args.string({ ignoreStdin: true, required: true, description: 'NAME, or NAME@VERSION' })
 
 export class FunctionsList extends FlexiCommand {
@@ -51,7 +58,7 @@ export class FunctionsShow extends FlexiCommand {
   static override readonly examples = [
     { description: 'Show it', command: '<%= config.bin %> functions show hello' },
   ]
-  static override readonly args = { function: nameArg }
+  static override readonly args = { function: functionArg }
   static override readonly flags = daemonFlags
 
   async run(): Promise<FunctionDetail> {
@@ -182,7 +189,7 @@ export class FunctionsGroup extends FlexiCommand {
     { description: 'Everybody who may write', command: '<%= config.bin %> functions group hello --none' },
   ]
   static override readonly args = {
-    function: nameArg,
+    function: functionArg,
     group: Args.string({ ignoreStdin: true, description: 'singular:USER, custom:NAME or permission:NAME' }),
   }
   static override readonly flags = { ...daemonFlags, none: Flags.boolean({ summary: 'No group.' }) }
@@ -202,7 +209,7 @@ export class Versions extends FlexiCommand {
   static override readonly examples = [
     { description: 'List them', command: '<%= config.bin %> versions hello' },
   ]
-  static override readonly args = { function: nameArg }
+  static override readonly args = { function: functionArg }
   static override readonly flags = daemonFlags
 
   async run(): Promise<FunctionDetail['statuses']> {

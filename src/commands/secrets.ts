@@ -6,13 +6,11 @@ import type { Call } from '../daemon/api/schemas/operations.ts'
 import { age } from '../terminal/age.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
-import { canAsk, daemonFlags, withFunction } from './client-options.ts'
+import { canAsk, daemonFlags, functionArg, withFunction } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
 import { optionalFile } from './options.ts'
 import { bytesOf, inputOf } from './state-options.ts'
 import { changedNames, fileValues, joined, namesOf } from './variable-options.ts'
-
-const functionArg = Args.string({ ignoreStdin: true, required: true, description: 'name of the function' })
 
 export class SecretsList extends FlexiCommand {
   static override readonly summary = 'List the secrets of a function: names, and never values.'

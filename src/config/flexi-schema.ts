@@ -51,7 +51,7 @@ function functionSchema(z: typeof Zod) {
     .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no name of a variable: write letters, digits and "_"')
   const common = {
     provider: text(z)
-      .meta({ examples: ['lambda', 'workers', 'native'] })
+      .meta({ examples: ['lambda', 'workers', 'native', 'process'] })
       .describe('Whose function it is.'),
     timeout: z
       .number('must be a number of seconds above 0')
@@ -99,7 +99,9 @@ function providerKeys(z: typeof Zod) {
     watch: z
       .array(text(z), 'must be a list of paths and globs')
       .optional()
-      .describe('native: sources whose change means building again, for example "src/**/*.c".'),
+      .describe(
+        'native: sources whose change means building again, for example "src/**/*.c". process: what to start it again for.',
+      ),
     threads: z
       .int('must be a whole number above 0')
       .positive('must be a whole number above 0')
@@ -123,6 +125,32 @@ function providerKeys(z: typeof Zod) {
       .describe(
         'native: KiB of the arena that each thread starts with. Default: RESPONSE_PREALLOCATION_KB, or 8.',
       ),
+    ...processKeys(z),
+  }
+}
+
+function processKeys(z: typeof Zod) {
+  return {
+    command: text(z).optional().describe('process: the program, for example "node" or "./server".'),
+    args: z.array(z.string(), 'must be a list of texts').optional().describe('process: what follows it.'),
+    listen: z
+      .union([z.int(), z.literal('socket')], 'must be a port or "socket"')
+      .optional()
+      .describe(
+        'process: the port it always listens on, or "socket" for the Unix socket that SOCKET names. Default: PORT names a port.',
+      ),
+    ready: z
+      .looseObject({}, 'must be an object')
+      .optional()
+      .describe('process: { "path": "/healthz", "timeout": 30 }: what has to answer before it is asked.'),
+    stop_timeout: z
+      .number('must be a number of seconds above 0')
+      .optional()
+      .describe('process: seconds from SIGTERM to SIGKILL. Default 5.'),
+    files: z
+      .array(text(z), 'must be a list of paths')
+      .optional()
+      .describe('process: files and folders that are deployed. Default: the whole folder.'),
   }
 }
 

@@ -18,10 +18,11 @@ export function stepLine({ paint, name, step, note }: StepLine): string {
   return `  ${shown}${step}${note === undefined ? '' : `  ${paint.dim(printable(note))}`}`
 }
 
-/** What a function printed while it started. */
-export function functionLine(name: string, text: string, paint: Paint): string {
-  const line = printableOutput(text.replace(/\r?\n$/, ''), paint.isColorSupported)
-  return `  ${paint[nameColour(name)](printable(name))} ${paint.dim('│')} ${line}`
+/** What a function printed while it started; one text may hold several lines. */
+export function functionLines(name: string, text: string, paint: Paint): string[] {
+  const head = `  ${paint[nameColour(name)](printable(name))} ${paint.dim('│')} `
+  const lines = text.replace(/\r?\n$/, '').split(/\r?\n/)
+  return lines.map((line) => `${head}${printableOutput(line, paint.isColorSupported)}`)
 }
 
 /** `  ↑ hello  1.2 MB of 3.1 MB  39 %` */

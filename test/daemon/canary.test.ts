@@ -118,9 +118,8 @@ describe('an alias', () => {
     expect((await ask(front, HOST)).text).toBe('hello@v2')
     await test_.control.rollback(ROOT, 'hello', 'live', 'v1')
     expect((await ask(front, HOST)).text).toBe('hello@v1')
-    expect(test_.control.aliasHistory('hello', 'live').map(({ version }) => version)).toEqual([
-      'v2', 'v1', 'v2', 'v1', 'v2', 'v1',
-    ].slice(0, test_.control.aliasHistory('hello', 'live').length))
+    const history = test_.control.aliasHistory('hello', 'live')
+    expect(history.map(({ version }) => version)).toEqual(['v2', 'v1', 'v2', 'v1', 'v2', 'v1'])
     await test_.control.setAlias(ROOT, 'hello', 'blue', { version: 'v2' })
     expect((await ask(front, `blue.${HOST}`)).text).toBe('hello@v2')
     await test_.control.removeAlias(ROOT, 'hello', 'blue')

@@ -61,6 +61,17 @@ export function openOracle(
   }
 }
 
+/** Numbers as the library knows them, negative for calls it does not. `architecture` is AUDIT_ARCH_…. */
+export function callNumber(library: string, architecture: number, name: string): number {
+  const lib = koffi.load(library)
+  return Number(
+    lib.func('int seccomp_syscall_resolve_name_arch(uint32 architecture, const char *name)')(
+      architecture,
+      name,
+    ),
+  )
+}
+
 type AddRule = (action: number, name: string, args?: readonly Comparison[]) => void
 
 function compare(arg: number, op: number, a: number, b = 0): Comparison {

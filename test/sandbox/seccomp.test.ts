@@ -9,7 +9,7 @@ import { DENIED } from '../../src/sandbox/seccomp/call-rules.ts'
 import { compileFilter, filterProgram, policyFaults } from '../../src/sandbox/seccomp/filter.ts'
 import { VERDICT } from '../../src/sandbox/seccomp/program.ts'
 import { runFilter, type Call } from './filter-machine.ts'
-import { openOracle } from './libseccomp.ts'
+import { callNumber, openOracle } from './libseccomp.ts'
 
 const X64 = tableOf('x64')
 const ARM64 = tableOf('arm64')
@@ -218,6 +218,20 @@ describe.skipIf(!hasLibrary)('against libseccomp (needs libseccomp2 on x86_64)',
   })
   // Calls that its version knows: which numbers exist at all is another question.
   const known = ({ number }: Call): boolean => numbers.includes(number) && number !== PERSONALITY
+
+  test.each([
+    ['x86_64', X64],
+    ['aarch64', ARM64],
+  ])('knows the calls of %s by the same numbers', (_name, table) => {
+    const differing = [...table.numbers].filter(([name, number]) => {
+      const theirs = callNumber(LIBRARY, table.architecture, name)
+      return theirs >= 0 && theirs !== number
+    })
+    expect(differing).toEqual([])
+    expect(
+      [...table.numbers.keys()].filter((name) => callNumber(LIBRARY, table.architecture, name) >= 0).length,
+    ).toBeGreaterThan(290)
+  })
 
   test.each([
     ['the default', undefined],

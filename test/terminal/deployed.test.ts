@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { age, dateTime } from '../../src/terminal/age.ts'
-import { deployedLines, functionLine, stepLine, uploadLine } from '../../src/terminal/deploy-lines.ts'
+import { deployedLines, functionLines, stepLine, uploadLine } from '../../src/terminal/deploy-lines.ts'
 import { aliasText, functionDetailLines } from '../../src/terminal/function-lines.ts'
 import { NO_PAINT } from '../../src/terminal/paint.ts'
 import { StatusLine } from '../../src/terminal/status-line.ts'
@@ -68,7 +68,10 @@ describe('a deployment', () => {
   })
 
   test('what a function prints cannot steer the terminal', () => {
-    expect(functionLine('hello', 'a\u001b]0;title\u0007b\r\n', paint)).toBe('  hello │ a\\x1b]0;title\\x07b')
+    expect(functionLines('hello', 'a\u001b]0;title\u0007b\r\nc\n', paint)).toEqual([
+      '  hello │ a\\x1b]0;title\\x07b',
+      '  hello │ c',
+    ])
   })
 
   test('ends with what serves, and where', () => {

@@ -2,6 +2,7 @@ import { CORE_NOTE } from '../cores.js'
 import { withUpstream } from '../upstream.js'
 import { cli } from './cli.js'
 import { compare } from './comparison.js'
+import { daemonCycle } from './daemon-cycle.js'
 import { lambdaLoad } from './lambda-load.js'
 import { lambdaFirstByte } from './lambda-first-byte.js'
 import { lambdaLarge, lambdaRuntime, lambdaRuntimeClient, lambdaRuntimePlain } from './lambda-runtime.js'
@@ -164,6 +165,14 @@ export const SCENARIOS = {
     title: 'Daemon: a deployed Lambda beside the same in flexi dev',
     run: (context) => compare(DAEMON, context),
     notes: COMPARISON_NOTES,
+  },
+  'daemon-cycle': {
+    title: 'Daemon: cold starts, deployments, and idle functions',
+    run: daemonCycle,
+    notes: [
+      'a cold start is the first request after scale to zero, a Lambda of one line, over a new connection',
+      'RSS adds up VmRSS of the supervisor and of the process that serves, right after the start',
+    ],
   },
   native: {
     title: 'Native: one trivial C library',

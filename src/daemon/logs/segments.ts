@@ -5,6 +5,8 @@ import type { AbsolutePath } from '../../core/place.ts'
 
 /** Files a log consists of: the oldest goes when there are more. */
 const SEGMENTS = 8
+/** A file is written in as many pieces, so that it gets no larger than its share by more than one of them. */
+const PIECES = 4
 const NAME = /^\d{8}\.jsonl$/
 
 /** Where the log ended at a moment. */
@@ -46,13 +48,13 @@ export class Segments {
     return end
   }
 
-  /** So that no file gets much larger than its share: a batch may be larger than all of them. */
+  /** A batch may be larger than all files together. */
   #pieces(lines: readonly string[]): readonly string[] {
     const pieces: string[] = []
     let piece = ''
     for (const line of lines) {
       piece += line
-      if (piece.length * SEGMENTS < this.#bytesMax) continue
+      if (piece.length * SEGMENTS * PIECES < this.#bytesMax) continue
       pieces.push(piece)
       piece = ''
     }

@@ -1,42 +1,46 @@
 import { randomBytes } from 'node:crypto'
-import { link, open, readFile, rm } from 'node:fs/promises'
+import { link, lstat, open, readFile, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
 
 import { FlexiError } from '../../core/errors.ts'
-import type { AbsolutePath } from '../../core/place.ts'
+import { syncFolder } from '../artifacts/durable.ts'
 
 const KEY_BYTES = 32
 
 /**
- * The daemon's own key, 32 random bytes that only its user may read; made, once and durably, when it is not there.
- * @throws FlexiError FLEXI_CONFIG for a file that holds something else.
+ * The key of a data directory: 32 random bytes, base64url, in a file that its user alone may read. Made when it is not there.
+ * @throws FlexiError FLEXI_DAEMON when others may read it, or when it is no such key.
  */
-export async function readKeyFile(file: AbsolutePath): Promise<Buffer> {
-  const found = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
-  if (found === undefined) {
-    await makeKey(file)
-    return readKeyFile(file)
-  }
-  if (found.length === KEY_BYTES) return found
-  throw new FlexiError('FLEXI_CONFIG', `${file} is not the key of a daemon: it has ${found.length} bytes`, {
-    hint: 'Put back the file from a copy of the data directory: tokens and secrets are worth nothing without it.',
+export async function readKeyFile(file: string): Promise<Buffer> {
+  const there = await lstat(file).catch(() => undefined)
+  if (there === undefined) await makeKey(file)
+  else if ((there.mode & 0o077) !== 0 || !there.isFile())
+    throw new FlexiError('FLEXI_DAEMON', `${file} may be read by others than its user`, {
+      hint: `Run "chmod 600 ${file}". If somebody may have read it, set all secrets and tokens anew.`,
+    })
+  const key = Buffer.from((await readFile(file, 'utf8')).trim(), 'base64url')
+  if (key.length === KEY_BYTES) return key
+  throw new FlexiError('FLEXI_DAEMON', `${file} is no key of a daemon`, {
+    hint: 'Put back the file that was there: secrets and tokens are worth nothing without it.',
   })
 }
 
-/** Whole or not at all, and of two that are made at once the first counts. */
-async function makeKey(file: AbsolutePath): Promise<void> {
+/** Whole or not at all, also when two processes make it at the same time: the first one's is kept. */
+async function makeKey(file: string): Promise<void> {
   const draft = `${file}.${process.pid}`
   const handle = await open(draft, 'w', 0o600)
   try {
-    await handle.writeFile(randomBytes(KEY_BYTES))
+    await handle.writeFile(`${randomBytes(KEY_BYTES).toString('base64url')}\n`)
     await handle.sync()
   } finally {
     await handle.close()
   }
-  await link(draft, file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
-  })
-  await rm(draft, { force: true })
+  try {
+    await link(draft, file)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+  } finally {
+    await unlink(draft)
+  }
+  await syncFolder(dirname(file))
 }

@@ -167,7 +167,7 @@ describe('an upload', () => {
           void buffer(incoming).then(() => answer(outgoing, 200, undefined))
         }),
     )
-    await clientOf(url).putArtifact(DIGEST, upload(100_000))
+    await expect(clientOf(url).putArtifact(DIGEST, upload(100_000))).resolves.toBeUndefined()
   })
 
   test('whose content cannot be read is no upload', async () => {

@@ -1,0 +1,157 @@
+import { execFile, execFileSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+import { afterAll, describe, expect, test } from 'vitest'
+
+import type { Fetcher } from '../../src/core/fetcher.ts'
+import { createLogger, type LogRecord } from '../../src/core/log.ts'
+import { openAccounts } from '../../src/daemon/accounts/open-accounts.ts'
+import { openApi } from '../../src/daemon/api/open-api.ts'
+import type { Caller } from '../../src/daemon/model.ts'
+import { openGateway, type Gateway } from '../../src/gateway/gateway.ts'
+import { openTestControl, partOf, deploy, type TestControl } from './control-harness.ts'
+
+const run = promisify(execFile)
+
+/** The fuzzer, as it was when these checks passed. */
+const SCHEMATHESIS = 'schemathesis==4.32.5'
+
+const directory = await mkdtemp(join(tmpdir(), 'flexi-fuzz-'))
+const program = await fuzzer()
+
+afterAll(async () => {
+  await rm(directory, { recursive: true })
+})
+
+/** The program, or why there is none. FLEXI_SCHEMATHESIS names one; "none" does without. */
+async function fuzzer(): Promise<{ readonly path: string } | { readonly lacking: string }> {
+  const named = process.env['FLEXI_SCHEMATHESIS']
+  if (named === 'none') return { lacking: 'FLEXI_SCHEMATHESIS says so' }
+  if (named !== undefined) return { path: named }
+  try {
+    execFileSync('python3', ['-c', 'import sys, venv, ensurepip; assert sys.version_info >= (3, 10)'], {
+      stdio: 'ignore',
+    })
+    await run('python3', ['-m', 'venv', join(directory, 'venv')], { timeout: 60_000 })
+    const pip = ['install', '--quiet', '--disable-pip-version-check', '--retries', '0', SCHEMATHESIS]
+    await run(join(directory, 'venv/bin/pip'), pip, { timeout: 90_000 })
+    return { path: join(directory, 'venv/bin/st') }
+  } catch {
+    return {
+      lacking: 'schemathesis cannot be installed: it takes python3 3.10 with venv, and a package index',
+    }
+  }
+}
+
+interface Subject extends AsyncDisposable {
+  readonly url: string
+  readonly control: TestControl
+  readonly rootToken: string
+  readonly log: LogRecord[]
+}
+
+/** The API over a control plane, a store and artifacts that are real; what runs functions is not. */
+async function openSubject(): Promise<Subject> {
+  const control = await openTestControl()
+  const accounts = openAccounts({ store: control.store, key: Buffer.alloc(32, 7) })
+  const log: LogRecord[] = []
+  let gateway: Gateway | undefined
+  const api = openApi({
+    control: control.control,
+    accounts,
+    url: () => gateway?.url ?? '',
+    version: '0.0.0',
+    log: createLogger((record) => log.push(record)),
+    // Who would follow a log is let go at once.
+    closing: AbortSignal.abort(),
+  })
+  gateway = await openGateway({
+    host: '127.0.0.1',
+    port: 0,
+    mode: 'serve',
+    controlPrefix: false,
+    table: { routes: [], functions: new Map<string, Fetcher>() },
+    hosts: () => api,
+    log: createLogger((record) => log.push(record)),
+    onAccess: () => undefined,
+    drainMs: 1_000,
+  })
+  const rootToken = accounts.firstRootToken() ?? ''
+  await seed(control, accounts.operator())
+  accounts.addUser(accounts.operator(), 'ada', ['permission:write'])
+  const opened = gateway
+  return {
+    url: gateway.url,
+    control,
+    rootToken,
+    log,
+    async [Symbol.asyncDispose]() {
+      await opened[Symbol.asyncDispose]()
+      await control[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** What the examples of the document name is there. */
+async function seed(control: TestControl, caller: Caller): Promise<void> {
+  const artifact = await control.artifact()
+  await deploy(control, [{ ...partOf('hello', artifact), version: 'v3' }], { caller })
+}
+
+const title =
+  'path' in program
+    ? 'no request gets an answer that the document does not have'
+    : `skipped: ${program.lacking}`
+
+describe('the API under a fuzzer that reads its OpenAPI document', () => {
+  test.skipIf('lacking' in program)(
+    title,
+    async () => {
+      if (!('path' in program)) return
+      await using subject = await openSubject()
+      const { code, output } = await fuzz(program.path, subject)
+      expect(output, output).toMatch(/[1-9]\d* generated|Test cases:/)
+      expect(code, output).toBe(0)
+      expect(subject.log.filter(({ event }) => event === 'api.bug')).toEqual([])
+      const alive = await fetch(`${subject.url}/api/whoami`, { headers: authorization(subject) })
+      expect(alive.status).toBe(200)
+      expect(subject.control.store.audit.verify()).toEqual({ intact: true })
+    },
+    180_000,
+  )
+})
+
+function authorization({ rootToken }: Subject): Record<string, string> {
+  return { Authorization: `Bearer ${rootToken}` }
+}
+
+async function fuzz(path: string, subject: Subject): Promise<{ code: number; output: string }> {
+  const args = [
+    'run',
+    `${subject.url}/_flexi/api/openapi.json`,
+    '--checks=all',
+    '--max-examples=15',
+    '--seed=1',
+    '--no-shrink',
+    '--request-timeout=10',
+    '--no-color',
+    '--continue-on-failure',
+    '--generation-database=none',
+    '-H',
+    `Authorization: Bearer ${subject.rootToken}`,
+  ]
+  try {
+    const { stdout, stderr } = await run(path, args, {
+      cwd: directory,
+      timeout: 170_000,
+      maxBuffer: 64 * 1024 * 1024,
+    })
+    return { code: 0, output: stdout + stderr }
+  } catch (error) {
+    const { code, stdout = '', stderr = '' } = error as { code?: number; stdout?: string; stderr?: string }
+    return { code: code ?? 1, output: stdout + stderr }
+  }
+}
