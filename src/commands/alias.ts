@@ -7,8 +7,9 @@ import { age } from '../terminal/age.ts'
 import { aliasText } from '../terminal/function-lines.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
-import { confirm, daemonFlags, functionArg, withFunction, yesFlag } from './client-options.ts'
+import { daemonFlags, functionArg, withFunction, yesFlag } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
+import { confirm } from './prompts.ts'
 
 const aliasArg = Args.string({ ignoreStdin: true, required: true, description: 'name of the alias' })
 
@@ -102,7 +103,7 @@ export class AliasRemove extends FlexiCommand {
   async run(): Promise<{ readonly function: string; readonly alias: string }> {
     const { args, flags } = await this.parse(AliasRemove)
     await withFunction(flags, args.function, async (client) => {
-      await confirm(`Remove the alias ${args.alias} of ${args.function}?`, flags.yes || this.jsonEnabled())
+      await confirm(`Remove the alias ${args.alias} of ${args.function}?`, flags.yes)
       await client.removeAlias(args.function, args.alias)
     })
     this.print([`removed: ${args.function}@${args.alias}`])

@@ -120,25 +120,4 @@ export const functionArg = Args.string({
   parse: (text) => Promise.resolve(functionName(text)),
 })
 
-export function canAsk(): boolean {
-  return process.stdin.isTTY && process.stderr.isTTY
-}
-
-/** Asks before something is gone. @throws FlexiError FLEXI_USAGE where there is nobody to ask, ExitError when the answer is no. */
-export async function confirm(question: string, yes: boolean): Promise<void> {
-  if (yes) return
-  if (!canAsk())
-    throw new FlexiError('FLEXI_USAGE', `this takes a yes, and there is no terminal to ask on: ${question}`, {
-      hint: 'Add --yes if you mean it.',
-    })
-  const [{ default: inquirer }, { ExitError }] = await Promise.all([
-    import('inquirer'),
-    import('@oclif/core/errors'),
-  ])
-  const { sure } = await inquirer.prompt<{ sure: boolean }>([
-    { type: 'confirm', name: 'sure', message: question, default: false },
-  ])
-  if (!sure) throw new ExitError(1)
-}
-
 export const yesFlag = Flags.boolean({ char: 'y', summary: 'Ask nothing.' })

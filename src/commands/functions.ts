@@ -17,6 +17,7 @@ import {
   yesFlag,
 } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
+import {} from './prompts.ts'
 
 type FunctionDetail = Call<'getFunction'>['answer']
 
@@ -167,7 +168,7 @@ export class FunctionsRemove extends FlexiCommand {
       // What is not there is not asked about.
       const { versions } = await client.function(name)
       const what = version === undefined ? `${name} and its ${count(versions)}` : `${name}@${version}`
-      await confirm(`Remove ${what}?`, flags.yes || this.jsonEnabled())
+      await confirm(`Remove ${what}?`, flags.yes)
       await (version === undefined ? client.removeFunction(name) : client.removeVersion({ name, version }))
     })
     this.print([`removed: ${args.function}`])

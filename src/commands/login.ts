@@ -5,8 +5,9 @@ import type { DaemonAddress } from '../daemon/client/address.ts'
 import type { AbsolutePath } from '../core/place.ts'
 import { FlexiError } from '../core/errors.ts'
 import { paintFor } from '../terminal/paint.ts'
-import { canAsk, hideToken, warn } from './client-options.ts'
+import { hideToken, warn } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
+import { askSecret, canAsk } from './prompts.ts'
 
 interface LoginResult {
   readonly daemon: string
@@ -61,15 +62,7 @@ async function tokenFor(address: DaemonAddress, given: string | undefined): Prom
   const { requireToken } = await import('../daemon/client/session.ts')
   const known = given ?? process.env['FLEXI_TOKEN']
   if (known !== undefined && known !== '') return requireToken(known)
-  return requireToken(canAsk() ? await askToken(address) : await pipedToken())
-}
-
-async function askToken({ name }: DaemonAddress): Promise<string> {
-  const { default: inquirer } = await import('inquirer')
-  const { token } = await inquirer.prompt<{ token: string }>([
-    { type: 'password', name: 'token', message: `Token for ${name}`, mask: true },
-  ])
-  return token
+  return requireToken(canAsk() ? await askSecret(`Token for ${address.name}`) : await pipedToken())
 }
 
 async function pipedToken(): Promise<string> {

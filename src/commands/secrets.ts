@@ -6,9 +6,10 @@ import type { Call } from '../daemon/api/schemas/operations.ts'
 import { age } from '../terminal/age.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
-import { canAsk, daemonFlags, functionArg, withFunction } from './client-options.ts'
+import { daemonFlags, functionArg, withFunction } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
 import { optionalFile } from './options.ts'
+import { askSecret, canAsk } from './prompts.ts'
 import { bytesOf, inputOf } from './state-options.ts'
 import { changedNames, fileValues, joined, namesOf } from './variable-options.ts'
 
@@ -89,13 +90,7 @@ async function secretValues(
 
 /** Asked for on a terminal; the line end of what is piped in is nobody's. */
 async function secretValue(name: string, path: string | undefined): Promise<string> {
-  if (path === undefined && canAsk()) {
-    const { default: inquirer } = await import('inquirer')
-    const { value } = await inquirer.prompt<{ value: string }>([
-      { type: 'password', name: 'value', message: name, mask: true },
-    ])
-    return value
-  }
+  if (path === undefined && canAsk()) return await askSecret(name)
   const text = (
     await bytesOf(await inputOf({ file: path, ways: 'Pipe it in, or name a file with --path.' }))
   ).toString()

@@ -9,9 +9,10 @@ import type { Group } from '../daemon/model.ts'
 import { age } from '../terminal/age.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
-import { confirm, type DaemonFlags, daemonFlags, withDaemon, yesFlag } from './client-options.ts'
+import { type DaemonFlags, daemonFlags, withDaemon, yesFlag } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
 import { parseGroup } from './group-options.ts'
+import { confirm } from './prompts.ts'
 
 const userArg = Args.string({ ignoreStdin: true, required: true, description: 'name of the user' })
 
@@ -181,7 +182,7 @@ export class UsersRemove extends FlexiCommand {
   async run(): Promise<{ readonly removed: string }> {
     const { args, flags } = await this.parse(UsersRemove)
     await withUser(flags, args.user, async (client) => {
-      await confirm(`Remove ${args.user} and all tokens of theirs?`, flags.yes || this.jsonEnabled())
+      await confirm(`Remove ${args.user} and all tokens of theirs?`, flags.yes)
       await client.removeUser(args.user)
     })
     this.print([`removed: ${args.user}`])

@@ -15,6 +15,7 @@ import { unmountAll } from './place.ts'
 import type { OpenConfinement, SandboxPolicy } from './sandbox.ts'
 import { stagedCommand } from './staged-command.ts'
 import type { Staged } from './staging.ts'
+import { ETC } from './system-files.ts'
 import { SYSTEM_PATH } from './tools.ts'
 
 const END_WAIT_MS = 5000
@@ -50,8 +51,7 @@ export class BwrapConfinement implements OpenConfinement {
     const { binds, staged } = this.#stage(this.#bindsOf(spec))
     const args = launchArguments({
       policy,
-      rootArgs: systemFiles.args,
-      etcArgs: [...systemFiles.etcArgs, ...(policy.network === 'host' ? systemFiles.hostArgs : [])],
+      systemArgs: systemFiles.args(policy.network),
       binds,
       environment: spec.environment,
       cwd: spec.cwd ?? policy.contents,
@@ -98,7 +98,7 @@ export class BwrapConfinement implements OpenConfinement {
         writable: true,
       })),
     ]
-    return [{ source: machine.systemFiles.etc, target: '/etc', writable: false }, ...distinct(own)]
+    return [{ source: machine.systemFiles.etc, target: ETC, writable: false }, ...distinct(own)]
   }
 
   /** What the user's configuration asks for is reached with the function's rights, or not at all. */

@@ -15,10 +15,8 @@ export interface Bind {
 
 export interface LaunchParts {
   readonly policy: SandboxPolicy
-  /** /usr and what leads into it. */
-  readonly rootArgs: readonly string[]
-  /** What is below /etc, after it was bound. */
-  readonly etcArgs: readonly string[]
+  /** What every function sees of the system. */
+  readonly systemArgs: readonly string[]
   readonly binds: readonly Bind[]
   readonly environment: Readonly<Record<string, string>>
   readonly cwd: string
@@ -38,11 +36,9 @@ export function launchArguments(parts: LaunchParts): string[] {
     ...namespaceArgs(parts),
     '--clearenv',
     ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value]),
-    ...parts.rootArgs,
-    ...bindArgs(parts.binds.filter(({ target }) => target === '/etc')),
-    ...parts.etcArgs,
+    ...parts.systemArgs,
     ...mountArgs(policy),
-    ...bindArgs(parts.binds.filter(({ target }) => target !== '/etc')),
+    ...bindArgs(parts.binds),
     // The root of a sandbox is a memory file system without a bound: nobody writes into it.
     '--remount-ro',
     '/',

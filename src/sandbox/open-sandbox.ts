@@ -1,4 +1,4 @@
-import { chmod, mkdir, rm } from 'node:fs/promises'
+import { chmod, mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { FlexiError } from '../core/errors.ts'
@@ -59,6 +59,7 @@ class BwrapSandbox implements Sandbox {
     this.#opened += 1
     const label = `${policy.name.replaceAll(/[^\w@-]/g, '-').slice(0, 100)}.${this.#opened}`
     const owner = this.#ownerOf(policy)
+    if (owner !== undefined) await demandReadable(policy.contents)
     if (policy.state !== undefined) giveFolder(policy.state, owner)
     const confinement = new BwrapConfinement({
       machine: this.#machine,
@@ -111,4 +112,15 @@ class BwrapSandbox implements Sandbox {
     await this.#machine[Symbol.asyncDispose]()
     await rm(this.#machine.place.directory, { recursive: true, force: true })
   }
+}
+
+/** A function with a user of its own is one of all the others there. */
+async function demandReadable(contents: AbsolutePath): Promise<void> {
+  const mode = (await stat(contents)).mode & 0o777
+  if ((mode & 0o005) === 0o005) return
+  throw new FlexiError(
+    'FLEXI_SANDBOX',
+    `${contents} cannot be read by functions: its mode is ${mode.toString(8)}`,
+    { hint: `Make it 755: chmod 755 ${contents}` },
+  )
 }

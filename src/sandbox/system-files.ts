@@ -1,6 +1,6 @@
 import { existsSync, readlinkSync } from 'node:fs'
-import { chmod, copyFile, lstat, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 
 import type { AbsolutePath } from '../core/place.ts'
 import type { NetworkMode } from './sandbox.ts'
@@ -24,41 +24,49 @@ const WRITTEN = {
   'resolv.conf': `nameserver ${RESOLVER}\noptions timeout:2 attempts:2\n`,
 } as const satisfies Record<string, string>
 
-/** What every function sees of the system, as arguments of bwrap. */
+/** Where the files of /etc are inside, which are links to them: other files may be put beside them. */
+export const ETC = '/etc/.system'
+
+/** What every function sees of the system. */
 export interface SystemFiles {
-  readonly args: readonly string[]
-  /** The folder that becomes /etc: it may have to be staged. */
+  /** Becomes `ETC`: it may have to be staged. */
   readonly etc: AbsolutePath
-  /** What is bound over folders of it, as arguments. */
-  readonly etcArgs: readonly string[]
-  /** For a function on the machine's own network. */
-  readonly hostArgs: readonly string[]
+  /** Arguments of bwrap for all the rest. */
+  args(network: NetworkMode): readonly string[]
 }
 
 /** Writes the /etc of functions into `directory`. */
 export async function writeSystemFiles(directory: AbsolutePath): Promise<SystemFiles> {
   const etc = join(directory, 'etc') as AbsolutePath
-  await makeFolder(etc)
+  await mkdir(etc, { recursive: true })
+  await chmod(etc, 0o755)
   for (const [name, text] of Object.entries(WRITTEN)) await writeShared(join(etc, name), text)
   for (const name of COPIED) await copyShared(join('/etc', name), join(etc, name))
-  const bound = (await readdir('/etc')).filter((name) => BOUND.test(name))
-  const etcArgs: string[] = []
-  for (const name of bound) {
-    if (!(await lstat(join('/etc', name))).isDirectory()) continue
-    await makeFolder(join(etc, name))
-    etcArgs.push('--ro-bind', join('/etc', name), join('/etc', name))
-  }
-  const hostArgs = ['resolv.conf', 'hosts'].flatMap((name) => [
-    '--ro-bind-try',
-    `/etc/${name}`,
-    `/etc/${name}`,
-  ])
-  return { args: rootArgs(), etc, etcArgs, hostArgs }
+  const names = await readdir(etc)
+  const folders = await systemFolders()
+  const shared = [...rootArgs(), ...folders.flatMap((path) => ['--ro-bind', path, path])]
+  const own = [...shared, ...names.flatMap(linkArgs)]
+  // On the machine's own network, names are resolved as the machine does.
+  const others = names.filter((name) => !RESOLVING.includes(name))
+  const host = [...shared, ...others.flatMap(linkArgs), ...RESOLVING.flatMap(hostFileArgs)]
+  return { etc, args: (network) => (network === 'host' ? host : own) }
 }
 
-/** Whether its names are resolved as the machine's own. */
-export function sharesNames(network: NetworkMode): boolean {
-  return network === 'host'
+const RESOLVING: readonly string[] = ['resolv.conf', 'hosts']
+
+function linkArgs(name: string): string[] {
+  return ['--symlink', `${basename(ETC)}/${name}`, `/etc/${name}`]
+}
+
+function hostFileArgs(name: string): string[] {
+  return ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]
+}
+
+async function systemFolders(): Promise<string[]> {
+  const entries = await readdir('/etc', { withFileTypes: true })
+  return entries
+    .filter((each) => each.isDirectory() && BOUND.test(each.name))
+    .map(({ name }) => join('/etc', name))
 }
 
 /** /usr, and what leads into it: links where distributions have merged them, folders where not. */
@@ -80,11 +88,6 @@ function linkOf(path: string): string | undefined {
   } catch {
     return undefined
   }
-}
-
-async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true })
-  await chmod(path, 0o755)
 }
 
 async function writeShared(path: string, text: string): Promise<void> {

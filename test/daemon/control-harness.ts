@@ -10,6 +10,7 @@ import type { SocketFetcher } from '../../src/core/fetcher.ts'
 import { createLogger, type LogRecord } from '../../src/core/log.ts'
 import type { AbsolutePath } from '../../src/core/place.ts'
 import { openAccounts } from '../../src/daemon/accounts/open-accounts.ts'
+import { groupsOf } from '../../src/daemon/accounts/permissions.ts'
 import { openArtifacts } from '../../src/daemon/artifacts/open-artifacts.ts'
 import { packDirectory } from '../../src/daemon/artifacts/pack-directory.ts'
 import type { Artifacts } from '../../src/daemon/artifacts.ts'
@@ -19,7 +20,6 @@ import {
   type ControlOptions,
   type OpenControlPlane,
 } from '../../src/daemon/control/open-control-plane.ts'
-import { PERMISSIONS } from '../../src/daemon/model.ts'
 import type {
   Caller,
   DeploymentEvent,
@@ -234,14 +234,10 @@ const NO_SANDBOX = {
 } as const
 
 export function callerOf(user: string, ...groups: Group[]): Caller {
-  return { user, token: 't', groups: new Set(groups), from: 'local' }
+  return { user, token: 't', groups: groupsOf(user, groups, undefined), from: 'local' }
 }
 
-export const ROOT = callerOf(
-  'root',
-  ...PERMISSIONS.map((permission): Group => `permission:${permission}`),
-  'permission:host-net',
-)
+export const ROOT = callerOf('root', 'permission:root')
 export const ADA = callerOf('ada', 'permission:write', 'permission:read', 'permission:execute', 'permission:remove')
 export const BOB = callerOf('bob', 'permission:write', 'permission:read', 'permission:execute', 'permission:remove')
 

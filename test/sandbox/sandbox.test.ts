@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -19,13 +19,13 @@ describe.skipIf(!hasBwrap)('a confinement (needs bubblewrap 0.8 and user namespa
     const confinement = await openFunction(place)
     const { stdout, exit } = await shell(
       confinement,
-      'echo "$0 $1"; env | sort; pwd; id -u; id -g; hostname',
+      'echo "$0 $1"; env | sort | tr "\\n" ,; pwd; id -u; id -g; hostname',
       {
-        environment: { PATH: '/usr/bin:/bin', GREETING: 'a "b" $c\nd' },
+        environment: { PATH: '/usr/bin:/bin', GREETING: 'a "b" $c' },
       },
     )
     expect(stdout).toBe(
-      `/bin/sh \nGREETING=a "b" $c\nd\nPATH=/usr/bin:/bin\nPWD=${place.contents}\n${place.contents}\n1000\n1000\nhello-v1`,
+      `/bin/sh \nGREETING=a "b" $c,PATH=/usr/bin:/bin,PWD=${place.contents},${place.contents}\n1000\n1000\nhello-v1`,
     )
     expect(exit.code).toBe(0)
   })
@@ -48,7 +48,7 @@ describe.skipIf(!hasBwrap)('a confinement (needs bubblewrap 0.8 and user namespa
   test('tells how the program ended', async () => {
     const confinement = await openFunction(await openPlace())
     expect((await shell(confinement, 'exit 7')).exit.code).toBe(7)
-    expect((await shell(confinement, 'kill -SEGV $$')).exit.code).toBe(139)
+    expect((await shell(confinement, 'kill -SEGV $$')).exit).toMatchObject({ signal: 'SIGSEGV' })
   })
 
   test('shows contents and what is readable under their own paths, to be read only', async () => {
@@ -95,7 +95,7 @@ describe.skipIf(!hasBwrap)('a confinement (needs bubblewrap 0.8 and user namespa
     const confinement = await openFunction(place)
     expect(confinement.sharesLoopback).toBe(false)
     const path = join(confinement.runDirectory, 'a-name-of-40-characters-for-a-socket.sock')
-    const ready = Promise.withResolvers?.<void>() ?? deferred()
+    const ready = deferred()
     const child = startChild({
       command: process.execPath,
       args: [
@@ -158,7 +158,7 @@ describe.skipIf(!hasBwrap)('a confinement (needs bubblewrap 0.8 and user namespa
         onLine: () => begun.resolve(),
       })
       await begun.promise
-      expect(processes('sleep 3607')).toHaveLength(2)
+      await expect.poll(() => processes('sleep 3607')).toHaveLength(2)
       if (end === 'kill') child.kill()
       else await confinement[Symbol.asyncDispose]()
       await child.exited
@@ -285,10 +285,6 @@ describe.skipIf(!hasBwrap || !isRoot)('started as root (needs bubblewrap and roo
   test('hands no descriptor on that the daemon inherited', async () => {
     const folder = openSync('/etc', 'r')
     onTestFinished(() => closeSync(folder))
-    const script = `
-      const { openPlace, openFunction, node } = await import('./sandbox-scope.ts')
-    `
-    expect(script).toContain('openPlace')
     const place = await openPlace()
     const confinement = await openFunction(place)
     const { stdout } = await shell(confinement, 'ls -l /proc/self/fd | grep -v "/proc/" | grep -c " -> /etc"')
@@ -401,5 +397,3 @@ function groupsOf(pid: number): string[] {
     .split('\n')
     .filter(Boolean)
 }
-
-export { spawn }

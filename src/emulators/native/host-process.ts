@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, readSync, rmSync } from 'node:fs'
+import { closeSync, fchmodSync, ftruncateSync, openSync, readSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { randomUUID } from 'node:crypto'
@@ -8,6 +8,8 @@ import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
 import { LIMITS } from '../../core/limits.ts'
 import type { Frame, FramePayload } from '../../instances/channel.ts'
 import { startChild, type Child, type ChildExit } from '../../instances/child.ts'
+import { hostFiles } from '../../instances/host-files.ts'
+import { koffiFiles } from './koffi-files.ts'
 import { FROM_CHILD, TO_CHILD, type Loaded, type Setup } from './wire.ts'
 
 export interface HostOptions {
@@ -48,19 +50,25 @@ const EXIT_MS = 1_000
 
 export function startHost(options: HostOptions): HostProcess {
   const { config, scope, threads } = options
+  const { confinement } = scope
+  const host = fileURLToPath(import.meta.resolve('#host/native'))
   const recorder = createRecorder(options)
   let onFrame: (frame: Frame) => void = () => undefined
   const child = startChild({
     command: process.execPath,
-    args: [fileURLToPath(import.meta.resolve('#host/native')), String(threads)],
+    args: [host, String(threads)],
     cwd: config.directory,
     environment: hostEnvironment(options),
+    confinement,
+    readable: confinement === undefined ? [] : [...hostFiles(host), ...koffiFiles()],
     onFrame: (frame) => onFrame(frame),
     onLine: (stream, text) => scope.output({ stream, level: stream === 'stderr' ? 'error' : 'info', text }),
   })
   const life = watchLife(child)
   return {
-    pid: child.pid,
+    get pid() {
+      return child.programPid()
+    },
     ended: life.ended,
     exited: child.exited,
     get alive() {
@@ -141,10 +149,15 @@ function initError(message: string): FlexiError {
   return new FlexiError('FLEXI_FUNCTION_INIT', message)
 }
 
+const INHERITED = ['PATH', 'LANG', 'LC_ALL', 'TZ']
+/** These are of the person whose machine it is. */
+const INHERITED_UNCONFINED = ['HOME', 'USER', 'TMPDIR', 'LD_LIBRARY_PATH']
+
 /** Node's own variables stay out; a library that expects PATH or HOME finds them. */
-function hostEnvironment({ config, libraryDirectory }: HostOptions): Record<string, string> {
-  const inherited = ['PATH', 'HOME', 'USER', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'LD_LIBRARY_PATH']
-  const environment: Record<string, string> = {}
+function hostEnvironment({ config, libraryDirectory, scope }: HostOptions): Record<string, string> {
+  const isApart = scope.confinement !== undefined
+  const inherited = isApart ? INHERITED : [...INHERITED, ...INHERITED_UNCONFINED]
+  const environment: Record<string, string> = isApart ? { HOME: '/tmp' } : {}
   for (const name of inherited) {
     const value = process.env[name]
     if (value !== undefined) environment[name] = value
@@ -164,9 +177,11 @@ interface Recorder {
 }
 
 /** A file the child maps into its memory: what it wrote there is still readable after it was killed. */
-function createRecorder({ directory, threads }: HostOptions): Recorder {
-  const path = join(directory(), `${randomUUID()}.calls`)
+function createRecorder({ directory, threads, scope: { confinement } }: HostOptions): Recorder {
+  const path = join(confinement?.runDirectory ?? directory(), `${randomUUID()}.calls`)
   const file = openSync(path, 'wx+', 0o600)
+  // What is kept apart may be another user, and nobody else comes into its folder.
+  if (confinement !== undefined) fchmodSync(file, 0o666)
   ftruncateSync(file, threads * 4)
   const bytes = Buffer.alloc(threads * 4)
   let open = true

@@ -57,6 +57,18 @@ export async function takeLibrary(library: AbsolutePath, options: TakeOptions): 
   }
 }
 
+/**
+ * The same of a library that nobody writes to where it lies: no copy is made.
+ * @throws FlexiError FLEXI_BUILD when it is missing, for another machine or lacks `handle_request`.
+ */
+export async function takeInPlace(library: AbsolutePath): Promise<LibraryCopy> {
+  const look = await lookAt(library)
+  if (look === undefined) throw missing(library, { hint: 'Deploy it again.' }).error
+  const refusal = await refuse(library, library)
+  if (refusal !== undefined) throw refusal.error
+  return { path: library, revision: await hashFile(library), look }
+}
+
 /** Says when a file has stood still, or been worked on, for too long. */
 function createPatience(awaited: boolean): { isOver(look: string | undefined): boolean } {
   const startedAt = performance.now()
@@ -91,7 +103,7 @@ interface Refusal {
   readonly final?: boolean
 }
 
-function missing(library: string, { hint }: TakeOptions): Refusal {
+function missing(library: string, { hint }: Pick<TakeOptions, 'hint'>): Refusal {
   return { error: new FlexiError('FLEXI_BUILD', `there is no library ${library}`, { hint }) }
 }
 

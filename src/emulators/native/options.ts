@@ -1,4 +1,4 @@
-import { basename, resolve } from 'node:path'
+import { basename, resolve, sep } from 'node:path'
 
 import { configError } from '../../core/errors.ts'
 import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
@@ -33,7 +33,7 @@ type Report = (message: string, hint: string) => void
 /** @throws FlexiError FLEXI_CONFIG with a fault for each option that cannot be. */
 export function parseOptions(
   config: FunctionConfig,
-  scope: Pick<FunctionScope, 'threads' | 'preallocationKb'>,
+  scope: Pick<FunctionScope, 'threads' | 'preallocationKb' | 'confinement'>,
 ): NativeOptions {
   const faults: Fault[] = []
   const report: Report = (message, hint) => {
@@ -57,8 +57,21 @@ export function parseOptions(
       scope.preallocationKb ??
       PREALLOCATION_KB_DEFAULT,
   }
+  if (scope.confinement !== undefined) requireApart(options, config, report)
   if (faults.length > 0) throw configError(faults)
   return options
+}
+
+/** What is kept apart runs as it is, and in a process of its own: we open its files with our rights. */
+function requireApart(
+  { library, build, isolation }: NativeOptions,
+  config: FunctionConfig,
+  report: Report,
+): void {
+  const hint = 'Deploy it with "flexi deploy", which builds it first.'
+  if (build !== undefined) report('"build" runs a command, and a deployed library is run as it is', hint)
+  if (isolation === 'none') report('"isolation": "none" would run it in the daemon', 'Take it out.')
+  if (!library.startsWith(config.directory + sep)) report(`${library} is outside of its folder`, hint)
 }
 
 function checkKeys(options: Readonly<Record<string, unknown>>, report: Report): void {

@@ -12,7 +12,7 @@ import type {
 import type { AbsolutePath } from '../../core/place.ts'
 import { createCompiler, type Compiler } from './compiler.ts'
 import type { Isolation, IsolationOptions } from './isolation.ts'
-import { lookAt, takeLibrary, type LibraryCopy } from './library-file.ts'
+import { lookAt, takeInPlace, takeLibrary, type LibraryCopy } from './library-file.ts'
 import type { NativeOptions } from './options.ts'
 import { StateFolder } from './state-folder.ts'
 
@@ -40,6 +40,7 @@ export class NativeSource implements FunctionSource {
   #current: Built | undefined
   /** What the library looked like when it could last not be taken. */
   #refused: string | undefined
+  readonly #isApart: boolean
   #sequence = 0
   #builds = 0
 
@@ -47,6 +48,7 @@ export class NativeSource implements FunctionSource {
     this.#config = config
     this.#options = options
     const { stateDirectory, log } = scope
+    this.#isApart = scope.confinement !== undefined
     const folder = new StateFolder({ stateDirectory, log, name: config.name })
     this.#folder = folder
     const { library, build: command, watch } = options
@@ -104,13 +106,27 @@ export class NativeSource implements FunctionSource {
     return [{ path, bytes: size, inputs: inputs.map((file) => relative(this.#config.directory, file)) }]
   }
 
+  /** A library is found in the folder by its name, and was built. */
+  shipped(): Readonly<Record<string, unknown>> {
+    const { build, watch, library, ...kept } = this.#config.options
+    return { ...kept, library: `./${basename(this.#options.library)}` }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#compiler?.stop()
     await this.#isolation[Symbol.asyncDispose]()
     await this.#folder[Symbol.asyncDispose]()
   }
 
+  /** What is kept apart was deployed, and does not change any more. */
+  async #takeInPlace(): Promise<Code> {
+    const copy = await takeInPlace(this.#options.library)
+    this.#sequence += 1
+    return this.#codeOf(copy, this.#sequence)
+  }
+
   async #take(): Promise<Code> {
+    if (this.#isApart) return this.#takeInPlace()
     const { library, build } = this.#options
     if (this.#sequence === 0) await this.#folder.clearLeftovers()
     const sequence = (this.#sequence += 1)
@@ -130,6 +146,10 @@ export class NativeSource implements FunctionSource {
       return this.#current.code
     }
     this.#copies.set(sequence, copy)
+    return this.#codeOf(copy, sequence)
+  }
+
+  #codeOf(copy: LibraryCopy, sequence: number): Code {
     const code: Code = {
       revision: copy.revision,
       concurrency: this.#isolation.concurrency,

@@ -2,15 +2,16 @@ import { z } from 'zod'
 
 import type { DeploymentEvent, DeploymentRecord, DeploymentRequest } from '../../model.ts'
 import { versionConfig, type VersionConfigInput } from './config.ts'
-import { digest, label, time } from './names.ts'
+import { aliasName, digest, functionName, projectName, time, versionName } from './names.ts'
 
+/** A name with a dot, whose last part is no number: that would be an address. */
 const HOST_NAME =
-  /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/
+  /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 const part = z
   .strictObject({
-    name: label,
-    version: label
+    name: functionName,
+    version: versionName
       .optional()
       .describe('Default: the next number, "v4"; what is there with equal content is taken.'),
     artifact: digest,
@@ -29,8 +30,8 @@ export type DeploymentRequestInput = Omit<DeploymentRequest, 'parts' | 'alias'> 
 
 export const deploymentRequest: z.ZodType<DeploymentRequest, DeploymentRequestInput> = z
   .strictObject({
-    project: label,
-    alias: label.default('live'),
+    project: projectName,
+    alias: aliasName.default('live'),
     parts: z.array(part).min(1).max(1000),
     domains: z
       .array(z.string().regex(HOST_NAME, 'is no host name'))

@@ -12,12 +12,12 @@ import {
   variableChanges,
   variableRecord,
 } from './functions.ts'
-import { flag, label, wholeNumber } from './names.ts'
+import { aliasName, flag, functionName, projectName, versionName, wholeNumber } from './names.ts'
 import type { Operation } from './operation.ts'
 
-const named = z.object({ name: label })
-const aliased = z.object({ name: label, alias: label })
-const versioned = z.object({ version: label.optional() })
+const named = z.object({ name: functionName })
+const aliased = z.object({ name: functionName, alias: aliasName })
+const versioned = z.object({ version: versionName.optional() })
 const UNKNOWN = { 404: 'There is no such function.' }
 
 /** What concerns deployed functions. */
@@ -28,7 +28,7 @@ export const functionOperations = {
     summary: 'Lists functions',
     tag: 'Functions',
     needs: ['read'],
-    query: z.object({ project: label.optional() }),
+    query: z.object({ project: projectName.optional() }),
     answer: { kind: 'json', schema: z.array(functionSummary) },
   },
   getFunction: {
@@ -138,7 +138,7 @@ export const functionOperations = {
       since: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe('Milliseconds since 1970.'),
       limit: wholeNumber(0, 100_000).optional().describe('The last so many. Default 100.'),
       follow: flag.optional().describe('Goes on with what is printed from now on.'),
-      version: label.optional(),
+      version: versionName.optional(),
     }),
     answer: { kind: 'lines', schema: logRecord },
     errors: UNKNOWN,

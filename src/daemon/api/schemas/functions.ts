@@ -2,18 +2,18 @@ import { z } from 'zod'
 
 import type { FunctionDetail, FunctionSummary } from '../../control-plane.ts'
 import type { AliasMove, AliasRecord, LogRecord, VariableRecord, VersionStatus } from '../../model.ts'
-import { digest, group, label, systemText, time, variableName } from './names.ts'
+import { aliasName, digest, group, systemText, time, variableName, versionName } from './names.ts'
 
 const second = z
   .strictObject({
-    version: label,
+    version: versionName,
     weight: z.number().min(0).max(1).describe('Share of the requests that go to this version.'),
   })
   .describe('A canary.')
 
 /** Where an alias is to lead. */
 export const aliasTarget = z
-  .strictObject({ version: label, second: second.optional() })
+  .strictObject({ version: versionName, second: second.optional() })
   .meta({ id: 'AliasTarget' })
 
 const shownSecond = z.strictObject({ version: z.string(), weight: z.number() })
@@ -87,8 +87,8 @@ export const groupChange = z
 
 export const rollbackRequest = z
   .strictObject({
-    alias: label.default('live'),
-    to: label.optional().describe('A version. Default: where the alias led before.'),
+    alias: aliasName.default('live'),
+    to: versionName.optional().describe('A version. Default: where the alias led before.'),
   })
   .meta({ id: 'Rollback' })
 

@@ -25,7 +25,14 @@ const WITHOUT_NUL = new RegExp(String.raw`^[^\u0000]*$`)
 export const label = z
   .string()
   .regex(LABEL, 'write lower-case letters, digits and "-", which neither begins nor ends it; 63 at most')
-  .meta({ examples: ['hello', 'v3', 'live'] })
+
+export const functionName = label.meta({ examples: ['hello'] })
+
+export const versionName = label.meta({ examples: ['v3'] })
+
+export const aliasName = label.meta({ examples: ['live'] })
+
+export const projectName = label.meta({ examples: ['shop'] })
 
 export const userName = z
   .string()

@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 import { daemonInfo } from './daemon.ts'
 import { deploymentEvent, deploymentRecord, deploymentRequest } from './deployments.ts'
-import { digest, label, userName, wholeNumber } from './names.ts'
+import { digest, projectName, userName, wholeNumber } from './names.ts'
 import type { Operation } from './operation.ts'
 import { auditRecord, issuedToken, shownToken, tokenRequest, userRecord, whoami } from './users.ts'
 
@@ -80,7 +80,7 @@ export const daemonOperations = {
     summary: 'Lists deployments, newest first',
     tag: 'Deployments',
     needs: ['read'],
-    query: z.object({ limit: wholeNumber(1, 1000).optional(), project: label.optional() }),
+    query: z.object({ limit: wholeNumber(1, 1000).optional(), project: projectName.optional() }),
     answer: { kind: 'json', schema: z.array(deploymentRecord) },
   },
   audit: {

@@ -22,6 +22,9 @@ export const userRecord: z.ZodType<UserRecord> = z
   .strictObject({ name: z.string(), groups: z.array(group), createdAt: time })
   .meta({ id: 'UserRecord' })
 
+/** A terminal prints it. */
+const WITHOUT_CONTROLS = new RegExp(String.raw`^[^\u0000-\u001f\u007f-\u009f]*$`)
+
 const days = z.number().gt(0).max(3650)
 
 /** YFASS's body of `user/request-token`; the answer is the token as text. */
@@ -32,11 +35,7 @@ export const tokenForUser = z
 export const tokenRequest = z
   .strictObject({
     user: userName.optional().describe('Default: who asks. For another it takes permission:admin.'),
-    label: z
-      .string()
-      .max(100)
-      .regex(/^[^\p{Cc}]*$/u, 'holds control characters')
-      .optional(),
+    label: z.string().max(100).regex(WITHOUT_CONTROLS, 'holds control characters').optional(),
     days: days.default(10).describe('Days until it expires. Fractions count.'),
     scopes: z
       .array(group)
