@@ -35,8 +35,14 @@ class Api:
 
     def __init__(self, address):
         host, port = address.rsplit(":", 1)
-        self.connection = socket.create_connection((host, int(port)))
-        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if host == "unix":
+            # Kept apart from the server's network.
+            address = "localhost"
+            self.connection = socket.socket(socket.AF_UNIX)
+            self.connection.connect(port)
+        else:
+            self.connection = socket.create_connection((host, int(port)))
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffered = b""
         self.host = f" HTTP/1.1\r\nHost: {address}\r\n"
         self.next = f"GET {API}runtime/invocation/next{self.host}\r\n".encode()

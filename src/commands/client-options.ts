@@ -120,4 +120,4 @@ export const functionArg = Args.string({
   parse: (text) => Promise.resolve(functionName(text)),
 })
 
-export const yesFlag = Flags.boolean({ char: 'y', summary: 'Ask nothing.' })
+export const yesFlag = Flags.boolean({ char: 'y', default: false, summary: 'Ask nothing.' })

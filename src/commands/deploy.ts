@@ -61,7 +61,7 @@ export default class Deploy extends FlexiCommand {
       helpValue: 'N',
       summary: 'Instances that run without being asked. Default: 0, so that the first request starts one.',
     }),
-    max: Flags.integer({ min: 1, max: 1000, helpValue: 'N', summary: 'Instances at most.' }),
+    max: Flags.integer({ min: 1, max: 1000, helpValue: 'N', summary: 'Instances at once.' }),
     idle: Flags.string({
       helpValue: 'TIME',
       summary: 'Stop instances above --min after so long without a request: 90s, 10m.',
@@ -77,9 +77,11 @@ export default class Deploy extends FlexiCommand {
     }),
     sign: Flags.string({
       helpValue: 'KEY',
-      summary: 'Sign what is uploaded with this Ed25519 key, a PEM file.',
+      summary:
+        'Sign what is uploaded with this Ed25519 key, a PEM file. Its passphrase: $FLEXI_SIGN_PASSPHRASE.',
     }),
     'dry-run': Flags.boolean({
+      default: false,
       summary: 'Build, and ask the daemon what it would do. Nothing is uploaded or changed.',
     }),
   }
@@ -117,15 +119,16 @@ interface SettingFlags {
   readonly 'health-timeout': string | undefined
 }
 
-/** What is not said is left to the daemon. @throws FlexiError FLEXI_USAGE. */
+/** What is not said is left to flexi.jsonc, and then to the daemon. @throws FlexiError FLEXI_USAGE. */
 function settingsOf(flags: SettingFlags): RunSettings {
   const { network, min, max, idle, health } = flags
   const timeout = flags['health-timeout']
-  const instances = { min, max, idleMs: idle === undefined ? undefined : durationFlag('idle', idle) }
-  const timeoutMs = timeout === undefined ? undefined : durationFlag('health-timeout', timeout)
   return {
-    ...(network === undefined ? {} : { network }),
-    ...(Object.values(instances).every((value) => value === undefined) ? {} : { instances }),
-    ...(health === undefined ? {} : { health: { path: health, timeoutMs } }),
+    network,
+    min,
+    max,
+    idleMs: idle === undefined ? undefined : durationFlag('idle', idle),
+    health,
+    healthTimeoutMs: timeout === undefined ? undefined : durationFlag('health-timeout', timeout),
   }
 }

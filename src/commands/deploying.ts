@@ -72,7 +72,11 @@ interface Shipping {
 async function ship({ client, project, options, view, directory }: Shipping): Promise<DeployResult> {
   const { deploymentBody, packProject, uploadArchives } = await import('../daemon/client/shipment.ts')
   const { alias, domains, settings, signingKey, dryRun } = options
-  const archives = await packProject(project, { directory, signingKey })
+  const archives = await packProject(project, {
+    directory,
+    signingKey,
+    passphrase: options.session.environment['FLEXI_SIGN_PASSPHRASE'],
+  })
   for (const archive of archives) view.packed(archive)
   if (!dryRun) await uploadArchives(client, archives, view.upload)
   const body = deploymentBody(project, { alias, archives, settings, domains, dryRun })

@@ -8,7 +8,6 @@ import { paintFor } from '../terminal/paint.ts'
 import { functionDetailLines, statusRows, STATUS_HEADING } from '../terminal/function-lines.ts'
 import { table } from '../terminal/table.ts'
 import {
-  confirm,
   daemonFlags,
   functionArg,
   parseReference,
@@ -17,7 +16,7 @@ import {
   yesFlag,
 } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
-import {} from './prompts.ts'
+import { confirm } from './prompts.ts'
 
 type FunctionDetail = Call<'getFunction'>['answer']
 
@@ -129,7 +128,7 @@ export class FunctionsStart extends FlexiCommand {
 export class FunctionsStop extends FlexiCommand {
   static override readonly summary = 'Stop a function, or one version of it.'
   static override readonly description =
-    'Requests under way end first. What is stopped answers 503 until it is started again, also after a restart of the daemon.'
+    'Requests under way end first. What is stopped has no address until it is started again, also after a restart of the daemon.'
   static override readonly examples = [
     { description: 'All its versions', command: '<%= config.bin %> functions stop hello' },
     { description: 'One version', command: '<%= config.bin %> functions stop hello@v3' },
@@ -193,7 +192,10 @@ export class FunctionsGroup extends FlexiCommand {
     function: functionArg,
     group: Args.string({ ignoreStdin: true, description: 'singular:USER, custom:NAME or permission:NAME' }),
   }
-  static override readonly flags = { ...daemonFlags, none: Flags.boolean({ summary: 'No group.' }) }
+  static override readonly flags = {
+    ...daemonFlags,
+    none: Flags.boolean({ default: false, summary: 'No group.' }),
+  }
 
   async run(): Promise<{ readonly function: string; readonly group: Group | null }> {
     const { args, flags } = await this.parse(FunctionsGroup)

@@ -18,7 +18,7 @@ export default class Logout extends FlexiCommand {
     url: Args.string({ ignoreStdin: true, description: 'where the daemon is' }),
   }
   static override readonly flags = {
-    revoke: Flags.boolean({ summary: 'Revoke the token too.' }),
+    revoke: Flags.boolean({ default: false, summary: 'Revoke the token too.' }),
   }
 
   async run(): Promise<{ readonly daemon: string; readonly revoked: boolean }> {

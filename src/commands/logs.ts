@@ -30,7 +30,7 @@ export default class Logs extends Command {
   }
   static override readonly flags = {
     ...daemonFlags,
-    follow: Flags.boolean({ char: 'f', summary: 'Go on with what is printed from now on.' }),
+    follow: Flags.boolean({ char: 'f', default: false, summary: 'Go on with what is printed from now on.' }),
     since: Flags.string({
       helpValue: 'TIME',
       summary: 'Begin here: so long ago (10m, 2h, 3d), or a time (2026-11-21T14:00).',
@@ -42,7 +42,7 @@ export default class Logs extends Command {
       helpValue: 'N',
       summary: 'The last so many lines. Default: 100; with --since, all.',
     }),
-    json: Flags.boolean({ summary: 'Print one JSON object a line.' }),
+    json: Flags.boolean({ default: false, summary: 'Print one JSON object a line.' }),
   }
 
   protected override catch(error: Error): Promise<never> {

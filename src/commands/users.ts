@@ -137,7 +137,11 @@ export class UsersModify extends FlexiCommand {
       helpValue: 'GROUP',
       summary: 'Take them out of this group.',
     }),
-    none: Flags.boolean({ summary: 'Take them out of all groups.', exclusive: ['group'] }),
+    none: Flags.boolean({
+      default: false,
+      summary: 'Take them out of all groups.',
+      exclusive: ['group'],
+    }),
   }
 
   async run(): Promise<User> {

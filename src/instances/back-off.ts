@@ -24,6 +24,19 @@ export class BackOff {
     return this.#delayMs
   }
 
+  /** The same, for a start that is tried again then: the one after it comes later. */
+  next(): number {
+    const delayMs = this.#delayMs
+    this.#delayMs = Math.min(delayMs * 2, this.#limits.restartDelayMaxMs)
+    return delayMs
+  }
+
+  /** All is well. */
+  reset(): void {
+    this.#failure = undefined
+    this.#delayMs = this.#limits.restartDelayMs
+  }
+
   /** For how long requests are refused, ms. */
   get restMs(): number {
     return Math.min(this.#delayMs, REST_MS_MAX)
@@ -38,7 +51,7 @@ export class BackOff {
 
   startFailed(error: FlexiError): void {
     this.rest(error)
-    this.#delayMs = Math.min(this.#delayMs * 2, this.#limits.restartDelayMaxMs)
+    this.next()
   }
 
   started(): void {

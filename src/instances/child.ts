@@ -48,7 +48,7 @@ export interface Child {
  * the kernel kills it when this process dies, SIGKILL included.
  */
 export function startChild(options: ChildOptions): Child {
-  const { confinement, onFrame } = options
+  const { confinement } = options
   const started =
     confinement === undefined
       ? { process: spawnPlain(options), failed: undefined }
@@ -62,7 +62,10 @@ export function startChild(options: ChildOptions): Child {
     pid: process_.pid,
     programPid: isConfined ? programFinder(process_.pid) : () => process_.pid,
     // A 'pipe' beyond stderr is a socket pair on both systems flexi runs on.
-    channel: onFrame === undefined ? undefined : openChannel(pipe as Duplex, onFrame),
+    channel:
+      options.onFrame === undefined
+        ? undefined
+        : openChannel(pipe as Duplex, (frame) => options.onFrame?.(frame)),
     exited: exitOf(process_, started.failed),
     kill(signal = 'SIGKILL') {
       if (isConfined && signal !== 'SIGKILL') signalPrograms(process_, signal)

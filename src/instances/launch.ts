@@ -43,18 +43,15 @@ function stdioOf({ inputs, outputs, gates }: Launch, isChannelled: boolean): ('i
   return stdio
 }
 
-function begin(
-  { inputs, outputs, gates, started }: Launch,
-  process_: ChildProcess,
-): Promise<void> | undefined {
+function begin(launch: Launch, process_: ChildProcess): Promise<void> | undefined {
   const { pid } = process_
   // It could not be started: its own `error` event tells.
   if (pid === undefined) return undefined
-  for (const [fd, bytes] of inputs) writer(process_, fd).end(bytes)
-  return started({
+  for (const [fd, bytes] of launch.inputs) writer(process_, fd).end(bytes)
+  return launch.started({
     pid,
-    outputs: new Map(outputs.map((fd) => [fd, reader(process_, fd)])),
-    gates: new Map(gates.map((fd) => [fd, writer(process_, fd)])),
+    outputs: new Map(launch.outputs.map((fd) => [fd, reader(process_, fd)])),
+    gates: new Map(launch.gates.map((fd) => [fd, writer(process_, fd)])),
   })
 }
 

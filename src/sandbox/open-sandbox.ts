@@ -57,7 +57,8 @@ class BwrapSandbox implements Sandbox {
       )
     }
     this.#opened += 1
-    const label = `${policy.name.replaceAll(/[^\w@-]/g, '-').slice(0, 100)}.${this.#opened}`
+    const name = this.#opened.toString(36)
+    const label = `${policy.name.replaceAll(/[^\w@-]/g, '-').slice(0, 100)}.${name}`
     const owner = this.#ownerOf(policy)
     if (owner !== undefined) await demandReadable(policy.contents)
     if (policy.state !== undefined) giveFolder(policy.state, owner)
@@ -67,7 +68,7 @@ class BwrapSandbox implements Sandbox {
       owner,
       label,
       filter: compileFilter(policy.systemCalls, calls),
-      runDirectory: await this.#makeRunDirectory(this.#opened.toString(36), owner),
+      runDirectory: await this.#makeRunDirectory(name, owner),
     })
     this.#open.add(confinement)
     return confinement

@@ -196,7 +196,7 @@ describe('signing in', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 2_000 }), (text) => {
         const code = codeOf(() => accounts.authenticate(`Bearer ${text}`, '198.51.100.7'))
-        return ['FLEXI_FORBIDDEN', 'FLEXI_UNAUTHENTICATED', 'FLEXI_RATE_LIMIT'].includes(code)
+        expect(code).toMatch(/^FLEXI_(FORBIDDEN|UNAUTHENTICATED|RATE_LIMIT)$/)
       }),
     )
   })
@@ -281,7 +281,8 @@ describe('scopes', () => {
     fc.assert(
       fc.property(fc.array(group), fc.array(group), (groups, scopes) => {
         const all = groupsOf('ada', groups, undefined)
-        return [...groupsOf('ada', groups, scopes)].every((left) => all.has(left))
+        const added = [...groupsOf('ada', groups, scopes)].filter((left) => !all.has(left))
+        expect(added).toEqual([])
       }),
     )
   })

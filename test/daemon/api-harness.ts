@@ -110,7 +110,16 @@ export async function openTestDaemon(): Promise<TestDaemon> {
   const { url } = gateway
   const opened = gateway
   return {
-    ...{ url, api, accounts, store, control, rootToken, root, log: records, closing, socket },
+    url,
+    api,
+    accounts,
+    store,
+    control,
+    rootToken,
+    root,
+    log: records,
+    closing,
+    socket,
     token(user, ...groups) {
       accounts.addUser(root, user, groups)
       return accounts.issueToken(root, { user }).token

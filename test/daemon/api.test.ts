@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { request, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 
@@ -157,6 +158,8 @@ describe("YFASS's functions", () => {
     ['sandbox', { sandbox: undefined }],
     ['group', { group: 'permission:everything' }],
     ['group', { group: 'team' }],
+    ['provider', { provider: 'cobol' }],
+    ['provider', { provider: 'routes' }],
     ['sandbox.syscall_filter_mode', { sandbox: { command: 'x', syscall_filter_mode: 'deny' } }],
     ['sandbox', { sandbox: { command: 'x', mount_procf: true } }],
     ['sandbox.envs', { sandbox: { command: 'x', envs: { 'A=B': 'c' } } }],
@@ -660,18 +663,13 @@ describe('logs', () => {
 })
 
 describe("the operator's socket", () => {
-  const askOperator = (path: string, fields: Record<string, string> = {}) =>
-    new Promise<{ status: number; text: string }>((resolve, reject) => {
-      const method = path.includes('operator') ? 'POST' : 'GET'
-      const asked = request(
-        { socketPath: daemon.socket, method, path, headers: fields },
-        async (incoming) => {
-          const chunks = await Readable.from(incoming).toArray()
-          resolve({ status: incoming.statusCode ?? 0, text: Buffer.concat(chunks as Buffer[]).toString() })
-        },
-      )
-      asked.on('error', reject).end()
-    })
+  const askOperator = async (path: string, fields: Record<string, string> = {}) => {
+    const method = path.includes('operator') ? 'POST' : 'GET'
+    const asked = request({ socketPath: daemon.socket, method, path, headers: fields }).end()
+    const [incoming] = (await once(asked, 'response')) as [IncomingMessage]
+    const chunks = (await Readable.from(incoming).toArray()) as Buffer[]
+    return { status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString() }
+  }
 
   test('is root without a token', async () => {
     const answer = await askOperator('/api/whoami')

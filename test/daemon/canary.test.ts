@@ -2,7 +2,16 @@ import { describe, expect, test } from 'vitest'
 
 import type { RequestContext } from '../../src/core/fetcher.ts'
 import { pick } from '../../src/daemon/routing/split.ts'
-import { ADA, ask, deploy, openFront, openTestControl, partOf, ROOT, type TestControl } from './control-harness.ts'
+import {
+  ADA,
+  ask,
+  deploy,
+  openFront,
+  openTestControl,
+  partOf,
+  ROOT,
+  type TestControl,
+} from './control-harness.ts'
 
 const HOST = 'hello.fn.test'
 
@@ -13,7 +22,9 @@ async function twoVersions(test_: TestControl): Promise<void> {
 }
 
 function withKey(key: string): RequestContext {
-  return { raw: { method: 'GET', target: '/', fields: ['Flexi-Version-Key', key] } } as unknown as RequestContext
+  return {
+    raw: { method: 'GET', target: '/', fields: ['Flexi-Version-Key', key] },
+  } as unknown as RequestContext
 }
 
 function withCookie(key: string): RequestContext {
@@ -26,7 +37,10 @@ describe('an alias of two versions', () => {
     await using test_ = await openTestControl()
     await using front = await openFront(test_)
     await twoVersions(test_)
-    await test_.control.setAlias(ROOT, 'hello', 'live', { version: 'v1', second: { version: 'v2', weight: 0.5 } })
+    await test_.control.setAlias(ROOT, 'hello', 'live', {
+      version: 'v1',
+      second: { version: 'v2', weight: 0.5 },
+    })
     const counts = { 'hello@v1': 0, 'hello@v2': 0 }
     for (let i = 0; i < 60; i++) counts[(await ask(front, HOST)).text as keyof typeof counts] += 1
     // 60 even draws give fewer than 8 of a kind once in 10^9.
@@ -43,7 +57,10 @@ describe('an alias of two versions', () => {
       [0, 'hello@v1'],
       [1, 'hello@v2'],
     ] as const) {
-      await test_.control.setAlias(ROOT, 'hello', 'live', { version: 'v1', second: { version: 'v2', weight } })
+      await test_.control.setAlias(ROOT, 'hello', 'live', {
+        version: 'v1',
+        second: { version: 'v2', weight },
+      })
       for (let i = 0; i < 8; i++) expect((await ask(front, HOST)).text).toBe(text)
     }
   })
@@ -52,7 +69,10 @@ describe('an alias of two versions', () => {
     await using test_ = await openTestControl()
     await using front = await openFront(test_)
     await twoVersions(test_)
-    await test_.control.setAlias(ROOT, 'hello', 'live', { version: 'v1', second: { version: 'v2', weight: 0.5 } })
+    await test_.control.setAlias(ROOT, 'hello', 'live', {
+      version: 'v1',
+      second: { version: 'v2', weight: 0.5 },
+    })
     for (const key of ['ada', 'bob', 'eve']) {
       const fields = `Flexi-Version-Key: ${key}\r\n`
       const cookie = `Cookie: x=1; flexi-version-key=${key}\r\n`
@@ -84,7 +104,10 @@ describe('an alias of two versions', () => {
   test('is over with a rollback, and then leads where it led before', async () => {
     await using test_ = await openTestControl()
     await twoVersions(test_)
-    await test_.control.setAlias(ROOT, 'hello', 'live', { version: 'v1', second: { version: 'v2', weight: 0.1 } })
+    await test_.control.setAlias(ROOT, 'hello', 'live', {
+      version: 'v1',
+      second: { version: 'v2', weight: 0.1 },
+    })
     const record = await test_.control.rollback(ROOT, 'hello', 'live')
     expect(record).toMatchObject({ version: 'v1' })
     expect(record.second).toBeUndefined()
@@ -94,7 +117,10 @@ describe('an alias of two versions', () => {
     await using test_ = await openTestControl()
     await using front = await openFront(test_)
     await twoVersions(test_)
-    await test_.control.setAlias(ROOT, 'hello', 'live', { version: 'v1', second: { version: 'v2', weight: 1 } })
+    await test_.control.setAlias(ROOT, 'hello', 'live', {
+      version: 'v1',
+      second: { version: 'v2', weight: 1 },
+    })
     await test_.control.remove(ROOT, { name: 'hello', version: 'v2' })
     expect((await ask(front, HOST)).text).toBe('hello@v1')
     await test_.control.remove(ROOT, { name: 'hello', version: 'v1' })
@@ -141,8 +167,11 @@ describe('an alias', () => {
     await using test_ = await openTestControl()
     await twoVersions(test_)
     const { control } = test_
-    const set = (alias: string, to: Parameters<typeof control.setAlias>[3], caller = ROOT): Promise<unknown> =>
-      control.setAlias(caller, 'hello', alias, to)
+    const set = (
+      alias: string,
+      to: Parameters<typeof control.setAlias>[3],
+      caller = ROOT,
+    ): Promise<unknown> => control.setAlias(caller, 'hello', alias, to)
     await expect(set('v2', { version: 'v1' })).rejects.toMatchObject({ code: 'FLEXI_CONFLICT' })
     await expect(set('A', { version: 'v1' })).rejects.toMatchObject({ code: 'FLEXI_USAGE' })
     await expect(set('a', { version: 'v3' })).rejects.toMatchObject({ code: 'FLEXI_FUNCTION_UNKNOWN' })
@@ -184,8 +213,18 @@ describe('a version that no alias leads to any more', () => {
     await deploy(test_, [partOf('hello', await test_.artifact(), warm)])
     await deploy(test_, [partOf('hello', await test_.artifact(), warm)])
     await test_.control.rollback(ROOT, 'hello', 'live')
-    await expect.poll(() => test_.runtime.calls.filter((call) => call.startsWith('refresh'))).toEqual([
-      'refresh hello@v2',
-    ])
+    await expect
+      .poll(() => test_.runtime.calls.filter((call) => call.startsWith('refresh')))
+      .toEqual(['refresh hello@v2'])
+  })
+
+  test('is one of two at most: the third deployment lets go of the first version', async () => {
+    await using test_ = await openTestControl()
+    for (let i = 0; i < 4; i++) await deploy(test_, [partOf('hello', await test_.artifact())])
+    const idle = (): unknown[] =>
+      ['v1', 'v2', 'v3', 'v4'].map(
+        (version) => test_.runtime.known.get(`hello@${version}`)?.record.config.instances.idleMs,
+      )
+    await expect.poll(idle).toEqual([10_000, undefined, undefined, undefined])
   })
 })

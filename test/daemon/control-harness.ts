@@ -41,7 +41,10 @@ export const DOMAIN = 'fn.test'
 
 /** In the place of processes: answers with the version's name, and does what its options say. */
 export class FakeRuntime implements Runtime {
-  readonly known = new Map<string, { record: VersionRecord; state: VersionStatus['state']; fetcher: SocketFetcher }>()
+  readonly known = new Map<
+    string,
+    { record: VersionRecord; state: VersionStatus['state']; fetcher: SocketFetcher }
+  >()
   /** `start hello@v1` … */
   readonly calls: string[] = []
   readonly lines: FunctionLine[] = []
@@ -162,7 +165,9 @@ export interface TestControl extends AsyncDisposable {
   artifact(files?: Readonly<Record<string, string>>): Promise<Digest>
 }
 
-type Given = Partial<Omit<ControlOptions, 'runtime' | 'artifacts' | 'store'>> & { readonly directory?: string }
+type Given = Partial<Omit<ControlOptions, 'runtime' | 'artifacts' | 'store'>> & {
+  readonly directory?: string
+}
 
 export async function openTestControl(given: Given = {}): Promise<TestControl> {
   const directory = given.directory ?? (await mkdtemp(join(tmpdir(), 'flexi-control-')))
@@ -219,7 +224,10 @@ async function pack(directory: string, files: Readonly<Record<string, string>>):
     await mkdir(dirname(join(folder, name)), { recursive: true })
     await writeFile(join(folder, name), text)
   }
-  const { digest } = await packDirectory(folder as AbsolutePath, join(directory, 'packed.tgz') as AbsolutePath)
+  const { digest } = await packDirectory(
+    folder as AbsolutePath,
+    join(directory, 'packed.tgz') as AbsolutePath,
+  )
   await rm(folder, { recursive: true })
   return digest
 }
@@ -238,8 +246,20 @@ export function callerOf(user: string, ...groups: Group[]): Caller {
 }
 
 export const ROOT = callerOf('root', 'permission:root')
-export const ADA = callerOf('ada', 'permission:write', 'permission:read', 'permission:execute', 'permission:remove')
-export const BOB = callerOf('bob', 'permission:write', 'permission:read', 'permission:execute', 'permission:remove')
+export const ADA = callerOf(
+  'ada',
+  'permission:write',
+  'permission:read',
+  'permission:execute',
+  'permission:remove',
+)
+export const BOB = callerOf(
+  'bob',
+  'permission:write',
+  'permission:read',
+  'permission:execute',
+  'permission:remove',
+)
 
 export function configOf(given: Partial<VersionConfig> = {}): VersionConfig {
   return { ...DEFAULT_CONFIG, provider: 'native', ...given }
@@ -308,5 +328,8 @@ export async function ask(
 
 function bodyOf(head: string, body: string): string {
   if (!/transfer-encoding: chunked/i.test(head)) return body
-  return body.split('\r\n').filter((_, index) => index % 2 === 1).join('')
+  return body
+    .split('\r\n')
+    .filter((_, index) => index % 2 === 1)
+    .join('')
 }

@@ -69,7 +69,9 @@ describe('the verbs of YFASS', () => {
     await using test_ = await openTestControl()
     await test_.artifact()
     const file = join(test_.directory, 'packed.tgz')
-    const both = await Promise.allSettled([1, 2].map(() => test_.control.upload(ADA, A0, createReadStream(file))))
+    const both = await Promise.allSettled(
+      [1, 2].map(() => test_.control.upload(ADA, A0, createReadStream(file))),
+    )
     expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   })
 
@@ -92,9 +94,20 @@ describe('the verbs of YFASS', () => {
     await expect(test_.control.override(BOB, A0, open)).rejects.toMatchObject({ code: 'FLEXI_FORBIDDEN' })
     const host = configOf({ network: 'host' })
     await expect(test_.control.override(ROOT, A0, host)).resolves.toBeUndefined()
-    await expect(test_.control.override(ADA, A0, configOf({ network: 'host', timeoutMs: 1 }))).rejects.toMatchObject({
+    await expect(
+      test_.control.override(ADA, A0, configOf({ network: 'host', timeoutMs: 1 })),
+    ).rejects.toMatchObject({
       code: 'FLEXI_FORBIDDEN',
     })
+  })
+
+  test('override takes no provider that nobody has, nor the routes of a project', async () => {
+    await using test_ = await openTestControl()
+    await upload(test_)
+    for (const provider of ['cobol', 'routes', 'toString'])
+      await expect(test_.control.override(ADA, A0, configOf({ provider }))).rejects.toMatchObject({
+        code: 'FLEXI_USAGE',
+      })
   })
 
   test('override of what runs exchanges it, and changes nothing when that does not come up', async () => {
@@ -213,15 +226,23 @@ describe('functions', () => {
       ['v1', []],
     ])
     expect(() => test_.control.function('helo')).toThrow(/no function is called helo/)
-    expect(test_.control.info()).toMatchObject({ functions: 2, domain: 'fn.test', url: 'http://fn.test:8080' })
+    expect(test_.control.info()).toMatchObject({
+      functions: 2,
+      domain: 'fn.test',
+      url: 'http://fn.test:8080',
+    })
   })
 
   test('belong to a group, which its members may change', async () => {
     await using test_ = await openTestControl()
     await deploy(test_, [partOf('hello', await test_.artifact())], { caller: ADA })
-    await expect(test_.control.setGroup(BOB, 'hello', null)).rejects.toMatchObject({ code: 'FLEXI_FORBIDDEN' })
+    await expect(test_.control.setGroup(BOB, 'hello', null)).rejects.toMatchObject({
+      code: 'FLEXI_FORBIDDEN',
+    })
     await test_.control.setGroup(ADA, 'hello', 'singular:bob')
-    await expect(test_.control.removeFunction(ADA, 'hello')).rejects.toMatchObject({ code: 'FLEXI_FORBIDDEN' })
+    await expect(test_.control.removeFunction(ADA, 'hello')).rejects.toMatchObject({
+      code: 'FLEXI_FORBIDDEN',
+    })
     await test_.control.removeFunction(BOB, 'hello')
     expect(test_.store.functions.all()).toEqual([])
   })
@@ -261,7 +282,9 @@ describe('variables', () => {
         ? Promise.resolve()
         : Promise.reject(new Error('bad key'))
     const bad = { secret: false, values: { KEY: 'bad', OLD: null, NEW: 'y' } }
-    await expect(test_.control.setVariables(ROOT, 'hello', bad)).rejects.toMatchObject({ code: 'FLEXI_DEPLOY' })
+    await expect(test_.control.setVariables(ROOT, 'hello', bad)).rejects.toMatchObject({
+      code: 'FLEXI_DEPLOY',
+    })
     expect(test_.store.variables.environment('hello')).toEqual({ KEY: 'good', OLD: 'x' })
     expect(test_.control.variables('hello').every(({ secret }) => secret)).toBe(true)
   })

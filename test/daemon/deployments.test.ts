@@ -1,7 +1,11 @@
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
 import { describe, expect, test } from 'vitest'
 
 import { FlexiError } from '../../src/core/errors.ts'
-import type { Digest } from '../../src/daemon/model.ts'
+import type { DeploymentRecord, Digest } from '../../src/daemon/model.ts'
 import {
   ADA,
   ask,
@@ -82,7 +86,9 @@ describe('a deployment', () => {
     expect((await ask(front, 'v2.hello.fn.test')).status).toBe(403)
     expect(test_.store.functions.all().map(({ name }) => name)).toEqual(['hello'])
     expect([...test_.runtime.known.keys()]).toEqual(['hello@v1'])
-    expect(test_.control.deployments({ limit: 1 })).toMatchObject([{ state: 'failed', error: 'exit status 3' }])
+    expect(test_.control.deployments({ limit: 1 })).toMatchObject([
+      { state: 'failed', error: 'exit status 3' },
+    ])
     expect(test_.control.audit({ limit: 1 })).toMatchObject([{ action: 'deploy', outcome: 'failed' }])
   })
 
@@ -130,16 +136,35 @@ describe('a deployment', () => {
         options?.signal?.addEventListener('abort', () => reject(new Error('aborted')))
       })
     }
-    const { last } = await deploy(test_, [partOf('hello', await test_.artifact())], { signal: controller.signal })
-    expect(last).toMatchObject({ event: 'failed' })
+    const { last } = await deploy(test_, [partOf('hello', await test_.artifact())], {
+      signal: controller.signal,
+    })
+    expect(last).toMatchObject({ event: 'failed', code: 'FLEXI_CLIENT_GONE' })
     expect(test_.store.functions.all()).toEqual([])
     expect([...test_.runtime.known.keys()]).toEqual([])
+  })
+
+  test('ends the starts of the others when one fails, and tells of that one', async () => {
+    await using test_ = await openTestControl()
+    test_.runtime.onStart = async ({ name }, options) => {
+      if (name === 'broken') throw new FlexiError('FLEXI_DEPLOY', 'broken')
+      await new Promise((_, reject) =>
+        options?.signal?.addEventListener('abort', () => reject(new Error('ended'))),
+      )
+    }
+    const { last } = await deploy(test_, [
+      partOf('slow', await test_.artifact()),
+      partOf('broken', await test_.artifact()),
+    ])
+    expect(last).toMatchObject({ event: 'failed', message: 'broken', function: 'broken' })
   })
 
   test('that takes longer than its limit fails', async () => {
     await using test_ = await openTestControl({ deployMs: 20 })
     test_.runtime.onStart = (_record, options) =>
-      new Promise((_, reject) => options?.signal?.addEventListener('abort', () => reject(options.signal?.reason)))
+      new Promise((_, reject) =>
+        options?.signal?.addEventListener('abort', () => reject(options.signal?.reason)),
+      )
     const { last } = await deploy(test_, [partOf('hello', await test_.artifact())])
     expect(last).toMatchObject({ event: 'failed', code: 'FLEXI_DEPLOY', message: /longer than 20 ms/ })
   })
@@ -192,7 +217,9 @@ describe('a deployment', () => {
     const digest = await test_.artifact()
     await deploy(test_, [partOf('hello', digest)], { caller: ADA })
     expect(test_.store.functions.get('hello')?.group).toBe('singular:ada')
-    await expect(deploy(test_, [partOf('hello', await test_.artifact())], { caller: BOB })).rejects.toMatchObject({
+    await expect(
+      deploy(test_, [partOf('hello', await test_.artifact())], { caller: BOB }),
+    ).rejects.toMatchObject({
       code: 'FLEXI_FORBIDDEN',
     })
     expect(test_.control.audit({ limit: 1 })).toMatchObject([{ user: 'bob', outcome: 'refused' }])
@@ -212,6 +239,16 @@ describe('a deployment', () => {
     expect(test_.control.info().requiresSignature).toBe(true)
     const upload = test_.control.upload(ROOT, { name: 'hello', version: 'a0' }, await archive(test_))
     await expect(upload).rejects.toMatchObject({ code: 'FLEXI_SIGNATURE' })
+  })
+
+  test('tells the audit log whose signature each artifact has', async () => {
+    const verify = (): Promise<{ readonly key: string }> => Promise.resolve({ key: 'release' })
+    await using test_ = await openTestControl({ signatures: { required: true, verify } })
+    const artifact = await test_.artifact()
+    await deploy(test_, [partOf('hello', artifact)])
+    expect(test_.control.audit({ limit: 1 })).toMatchObject([
+      { action: 'deploy', detail: { versions: [{ version: 'hello@v1', artifact, signedBy: 'release' }] } },
+    ])
   })
 
   test('brings back a version that was stopped, and stops it again when the rest fails', async () => {
@@ -236,6 +273,52 @@ describe('a deployment', () => {
 })
 
 describe('after a crash', () => {
+  test('at whatever step of a deployment, all of it is there or nothing', async () => {
+    await using test_ = await openTestControl()
+    await deploy(test_, [partOf('one', await test_.artifact()), partOf('two', await test_.artifact())])
+    const parts = [partOf('one', await test_.artifact()), partOf('three', await test_.artifact())]
+    const copies: { readonly directory: string; readonly at: string }[] = []
+    // The disk as it is at that moment; within the transaction of the switch as well.
+    const crash = (at: string): void => {
+      const directory = mkdtempSync(join(tmpdir(), 'flexi-crash-'))
+      cpSync(test_.directory, directory, { recursive: true })
+      rmSync(join(directory, 'flexi.db.lock'), { force: true })
+      copies.push({ directory, at })
+    }
+    const { deployments } = test_.store
+    const put = deployments.put.bind(deployments)
+    Reflect.set(deployments, 'put', (record: DeploymentRecord) => {
+      put(record)
+      crash(record.state)
+    })
+    test_.runtime.onStart = ({ name }) => Promise.resolve(crash(`start of ${name}`))
+    await deploy(test_, parts)
+    crash('done')
+    const seen: string[] = []
+    for (const { directory, at } of copies) {
+      await using after = await openTestControl({ directory })
+      const rows = ['one', 'two', 'three'].map(
+        (name) => after.store.aliases.get(name, 'live')?.version ?? '-',
+      )
+      const known = [...after.runtime.known.keys()].sort().join(' ')
+      const last = after.control.deployments({ limit: 1 })[0]?.state ?? ''
+      seen.push(`${at}: ${rows.join()} ${last} (${known}) ${after.store.functions.all().length}`)
+    }
+    const before = 'v1,v1,- failed (one@v1 two@v1) 2'
+    expect(seen).toEqual([
+      `received: ${before}`,
+      `received: ${before}`,
+      `verified: ${before}`,
+      `unpacked: ${before}`,
+      `starting: ${before}`,
+      `start of one: ${before}`,
+      `start of three: ${before}`,
+      `ready: ${before}`,
+      `switched: ${before}`,
+      'done: v2,v1,v1 switched (one@v1 one@v2 three@v1 two@v1) 3',
+    ])
+  })
+
   test('what was acknowledged is served, and a deployment that was under way has failed', async () => {
     await using before = await openTestControl()
     await deploy(before, [partOf('hello', await before.artifact(), { instances: { min: 1 } })])
@@ -252,7 +335,9 @@ describe('after a crash', () => {
     expect(after.store.deployments.get('h')).toMatchObject({ state: 'failed' })
     expect(after.store.functions.get('half')).toBeUndefined()
     // What is to run unasked does; the rest waits for its first request.
-    await expect.poll(() => after.runtime.calls.filter((call) => call.startsWith('start'))).toEqual(['start hello@v1'])
+    await expect
+      .poll(() => after.runtime.calls.filter((call) => call.startsWith('start')))
+      .toEqual(['start hello@v1'])
   })
 
   test('a version that cannot be had costs the others nothing', async () => {
@@ -263,7 +348,10 @@ describe('after a crash', () => {
       partOf('hello', await before.artifact()),
       partOf('shop', await before.artifact(), { provider: 'routes', options: { rules: named } }),
     ])
-    before.store.versions.setConfig({ name: 'shop', version: 'v1' }, configOf({ provider: 'routes', options: {} }))
+    before.store.versions.setConfig(
+      { name: 'shop', version: 'v1' },
+      configOf({ provider: 'routes', options: {} }),
+    )
     await using after = await before.reopened()
     await using front = await openFront(after)
     expect((await ask(front, 'hello.fn.test')).text).toBe('hello@v1')

@@ -25,9 +25,13 @@ const SCHEMATHESIS = 'schemathesis==4.32.5'
 const directory = await mkdtemp(join(tmpdir(), 'flexi-fuzz-'))
 const program = await fuzzer()
 
-afterAll(async () => {
-  await rm(directory, { recursive: true })
-})
+afterAll(removeDirectory)
+// Nothing runs after tests of which all are skipped.
+if ('lacking' in program) await removeDirectory()
+
+async function removeDirectory(): Promise<void> {
+  await rm(directory, { recursive: true, force: true })
+}
 
 /** The program, or why there is none. FLEXI_SCHEMATHESIS names one; "none" does without. */
 async function fuzzer(): Promise<{ readonly path: string } | { readonly lacking: string }> {
@@ -116,9 +120,10 @@ describe('the API under a fuzzer that reads its OpenAPI document', () => {
       if (!('path' in program)) return
       await using subject = await openSubject()
       const { code, output } = await fuzz(program.path, subject)
-      expect(output, output).toMatch(/[1-9]\d* generated|Test cases:/)
-      expect(code, output).toBe(0)
       expect(subject.log.filter(({ event }) => event === 'api.bug')).toEqual([])
+      expect(output).toMatch(/[1-9]\d{2,} generated/)
+      // What it found is the message.
+      expect(code === 0 ? '' : output).toBe('')
       const alive = await fetch(`${subject.url}/api/whoami`, { headers: authorization(subject) })
       expect(alive.status).toBe(200)
       expect(subject.control.store.audit.verify()).toEqual({ intact: true })
@@ -148,8 +153,13 @@ include-operation-id = ["override", "createDeployment"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 403, 404, 409, 422]
 
 [[operations]]
-include-operation-id = ["putArtifact", "upload"]
+include-operation-id = ["putArtifact", "upload", "rollback", "setAlias"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 403, 404, 409]
+
+# Where an alias led is told when it is gone, too.
+[[operations]]
+include-operation-id = "aliasHistory"
+checks.use_after_free.enabled = false
 `
 
 /** What takes functions away comes last: the other operations would find none. */

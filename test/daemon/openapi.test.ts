@@ -81,7 +81,7 @@ describe('the OpenAPI document', () => {
       const place = reference
         .split('/')
         .reduce<unknown>((at, name) => (at as Record<string, unknown>)?.[name], document)
-      expect(place, reference).toBeTypeOf('object')
+      expect({ reference, leadsTo: typeof place }).toEqual({ reference, leadsTo: 'object' })
     }
     expect(text).not.toContain('$defs')
   })
@@ -117,7 +117,7 @@ describe('the OpenAPI document', () => {
     for (const [id, { method, path, needs }] of table) {
       if (needs === 'any') continue
       const answer = await daemon.ask(method, path.replaceAll(/\{\w+\}/g, 'a'), { token })
-      expect(answer.status, id).toBe(403)
+      expect({ id, status: answer.status }).toEqual({ id, status: 403 })
     }
   })
 })

@@ -2,7 +2,16 @@ import { describe, expect, test } from 'vitest'
 
 import type { DeploymentPart, Digest } from '../../src/daemon/model.ts'
 import { httpUpstream } from '../gateway/harness.ts'
-import { ADA, ask, deploy, openFront, openTestControl, partOf, ROOT, type TestControl } from './control-harness.ts'
+import {
+  ADA,
+  ask,
+  deploy,
+  openFront,
+  openTestControl,
+  partOf,
+  ROOT,
+  type TestControl,
+} from './control-harness.ts'
 
 type Rule = Readonly<Record<string, unknown>>
 
@@ -81,7 +90,10 @@ describe('the routes of a project', () => {
     await deploy(test_, [routesPart(await test_.artifact({ 'static-0/index.html': 'new' }), RULES)], {
       alias: 'next',
     })
-    await test_.control.setAlias(ROOT, 'shop', 'live', { version: 'v1', second: { version: 'v2', weight: 0.5 } })
+    await test_.control.setAlias(ROOT, 'shop', 'live', {
+      version: 'v1',
+      second: { version: 'v2', weight: 0.5 },
+    })
     const seen = new Set<string>()
     for (let i = 0; i < 60; i++) seen.add((await ask(front, 'shop.fn.test')).text)
     expect([...seen].sort()).toEqual(['<h1>shop</h1>', 'new'])
@@ -146,10 +158,20 @@ describe('the routes of a project', () => {
     ['an absolute folder', [rule('/', { kind: 'static', directory: '/etc' })]],
     ['an unknown kind', [rule('/', { kind: 'file', path: '/etc/passwd' })]],
     ['a key that nobody knows', [rule('/', { kind: 'function', name: 'api', extra: 1 })]],
-    ['files for TLS', [rule('/', { kind: 'upstream', origins: [{ url: 'https://a' }], settings: { tls: { ca: '/x' } } })]],
-    ['a field that ends a line', [
-      rule('/', { kind: 'upstream', origins: [{ url: 'http://a' }], settings: { requestFields: { A: 'b\r\nC: d' } } }),
-    ]],
+    [
+      'files for TLS',
+      [rule('/', { kind: 'upstream', origins: [{ url: 'https://a' }], settings: { tls: { ca: '/x' } } })],
+    ],
+    [
+      'a field that ends a line',
+      [
+        rule('/', {
+          kind: 'upstream',
+          origins: [{ url: 'http://a' }],
+          settings: { requestFields: { A: 'b\r\nC: d' } },
+        }),
+      ],
+    ],
     ['a function that is not deployed', [toFunction('/', 'nobody')]],
     ['no rule at all', ['x']],
   ])('with %s are refused, and nothing is registered', async (_what, rules) => {
@@ -183,9 +205,11 @@ describe('the domains of a project', () => {
     await using front = await openFront(test_)
     await shop(test_, { domains: ['shop.example'] })
     const other = [partOf('other', await test_.artifact())]
-    await expect(deploy(test_, other, { project: 'other', domains: ['shop.example'] })).rejects.toMatchObject({
-      code: 'FLEXI_CONFLICT',
-    })
+    await expect(deploy(test_, other, { project: 'other', domains: ['shop.example'] })).rejects.toMatchObject(
+      {
+        code: 'FLEXI_CONFLICT',
+      },
+    )
     await deploy(test_, other, { project: 'other', domains: ['bücher.example'] })
     expect((await ask(front, 'xn--bcher-kva.example')).text).toBe('other@v1')
     const two = [partOf('a', await test_.artifact()), partOf('b', await test_.artifact())]

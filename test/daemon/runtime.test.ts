@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest'
 
+import { createLogger, type LogRecord as OwnRecord } from '../../src/core/log.ts'
 import { logTailOf } from '../../src/daemon/functions/log-tail.ts'
 import type { RuntimeOptions } from '../../src/daemon/functions/open-runtime.ts'
+import { hasBwrap } from '../sandbox/machine.ts'
 import { Deployed, handler, LAMBDA, PROCESS, program } from './runtime-fixture.ts'
 
 const open: AsyncDisposable[] = []
@@ -233,9 +235,9 @@ describe('stop', () => {
     )
     await ask()
     const { existsSync } = await import('node:fs')
-    expect(existsSync(`${directory}/state/hello/.versions/v1`)).toBe(true)
+    expect(existsSync(`${directory}/state/.versions/hello/v1`)).toBe(true)
     await runtime.remove(key)
-    expect(existsSync(`${directory}/state/hello/.versions/v1`)).toBe(false)
+    expect(existsSync(`${directory}/state/.versions/hello/v1`)).toBe(false)
     expect((await logged('hello')).length).toBeGreaterThan(0)
     await runtime.forget('hello')
     expect(existsSync(`${directory}/state/hello`)).toBe(false)
@@ -319,6 +321,78 @@ describe('what a function prints', () => {
     const line = records.find(({ text }) => text.includes('to the log'))
     expect(line).toMatchObject({ function: 'hello', version: 'v1', stream: 'stdout' })
     expect(line?.requestId).toMatch(/^[0-9a-f-]{36}$/)
+  })
+})
+
+describe('what an operator sees', () => {
+  test('what a version prints is passed on where its configuration says so', async () => {
+    const told: OwnRecord[] = []
+    const made = await deployed({ log: createLogger((record) => told.push(record)) })
+    const shipped = await made.ship({
+      files: handler('console.log("out"); return { statusCode: 200 }'),
+      config: LAMBDA,
+    })
+    const { config } = shipped
+    made.runtime.add({
+      ...shipped,
+      config: { ...config, sandbox: { ...config.sandbox, inherit_stdout: true } },
+    })
+    await made.ask(shipped)
+    await expect
+      .poll(() => told)
+      .toContainEqual(
+        expect.objectContaining({
+          event: 'function.output',
+          fields: { function: 'hello', version: 'v1', stream: 'stdout', text: 'out' },
+        }),
+      )
+  })
+
+  test('requests of a version that cannot be opened are told why, and do not open it again each', async () => {
+    const made = await deployed()
+    const key = await made.add({
+      files: {},
+      config: { ...LAMBDA, options: { handler: 'absent.handler', built: true } },
+    })
+    const answers = []
+    for (let number = 0; number < 5; number += 1) answers.push(await made.ask(key))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([500]))
+    const said = await made.logged('hello')
+    expect(said.filter((text) => text.startsWith('cannot be opened: '))).toHaveLength(1)
+    expect(made.runtime.status(key)).toMatchObject({ state: 'crashed', restarts: 0 })
+  })
+})
+
+describe.skipIf(!hasBwrap)('in a sandbox (needs bubblewrap)', () => {
+  test('a function answers, reads what it is made of, and changes neither that nor the machine', async () => {
+    const made = await Deployed.open({}, { kind: 'bwrap' })
+    open.push(made)
+    const body = `
+      const { readFileSync, writeFileSync } = await import('node:fs')
+      const tried = (task) => { try { task(); return 'done' } catch (error) { return error.code } }
+      const here = new URL('.', import.meta.url).pathname
+      return { statusCode: 200, body: [
+        tried(() => readFileSync(here + 'index.mjs')),
+        tried(() => writeFileSync(here + 'new', 'x')),
+        tried(() => writeFileSync('/tmp/new', 'x')),
+        tried(() => readFileSync('/etc/shadow')),
+        tried(() => readFileSync(event.rawPath)),
+      ].join() }`
+    const key = await made.add({ files: handler(body), config: LAMBDA })
+    await made.runtime.start(key)
+    // Its neighbours' logs are files of the machine that it does not even see.
+    const { status, text } = await made.ask(key, `${made.directory}/logs/hello/00000001.jsonl`)
+    expect(status).toBe(200)
+    expect(text).toMatch(/^done,(EROFS|EACCES),done,(ENOENT|EACCES),ENOENT$/)
+  })
+
+  test('a program that listens on a port answers, though it shares no loopback with the machine', async () => {
+    const made = await Deployed.open({}, { kind: 'bwrap' })
+    open.push(made)
+    const config = { ...PROCESS, health: { path: '/' } }
+    const key = await made.add({ files: program(`response.end('inside')`), config })
+    await made.runtime.start(key)
+    expect(await made.ask(key)).toEqual({ status: 200, text: 'inside' })
   })
 })
 

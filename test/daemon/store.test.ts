@@ -328,7 +328,7 @@ describe('variables', () => {
     const store = await opened()
     const text = fc
       .string({ unit: 'binary', maxLength: 300 })
-      .filter((value) => value.isWellFormed() && !value.includes('\0'))
+      .filter((value) => Buffer.from(value).toString() === value && !value.includes('\0'))
     fc.assert(
       fc.property(text, fc.boolean(), (value, sealed) => {
         store.variables.set({ ...secret, value, secret: sealed })

@@ -18,7 +18,7 @@ class Fake {
   started = 0
   failStarts: FlexiError | undefined
   hold = false
-  readonly crash = new Map<string, (error: Error) => void>()
+  readonly crash = new Map<string, (error?: Error) => void>()
 
   code(revision: string, options: Partial<Code> = {}): Code {
     return {
@@ -453,5 +453,136 @@ describe('failures', () => {
     expect(fake.events).toContain('dispose r1#1')
     fake.held[0]?.finish()
     await first
+  })
+})
+
+describe('instances that nobody asks for', () => {
+  test('one is kept, unless none is to be: then the next request starts one', async () => {
+    const fake = new Fake()
+    const changes: string[] = []
+    const pool = new Pool({
+      name: 'f',
+      log: silentLogger,
+      limits: { idleInstanceMs: 30, instancesKept: 0 },
+      onChange: ({ kind }) => changes.push(kind),
+    })
+    open.push(pool)
+    await pool.replace(fake.code('r1'))
+    const url = await serve(pool)
+    expect(await text(url)).toBe('r1#1')
+    await expect.poll(() => pool.state().instances).toBe(0)
+    expect(fake.events).toContain('dispose r1#1')
+    expect(await text(url)).toBe('r1#2')
+    expect(changes).toEqual(['starting', 'started', 'retired', 'starting', 'started'])
+  })
+
+  test('one that came to its end without an error is not started again before somebody asks, where none is kept', async () => {
+    const fake = new Fake()
+    const pool = makePool({ instancesKept: 0 })
+    await pool.replace(fake.code('r1'))
+    fake.crash.get('r1#1')?.()
+    await expect.poll(() => pool.state().instances).toBe(0)
+    expect(fake.started).toBe(1)
+    expect(await text(await serve(pool))).toBe('r1#2')
+  })
+
+  test('one that came to its end without an error is started again where one is kept', async () => {
+    const fake = new Fake()
+    const pool = makePool()
+    await pool.replace(fake.code('r1'))
+    fake.crash.get('r1#1')?.()
+    await expect.poll(() => fake.started).toBe(2)
+  })
+
+  test('whoever waits when it comes to its end without an error gets another', async () => {
+    const fake = new Fake()
+    const pool = makePool({ instancesKept: 0, instancesMax: 1 })
+    await pool.replace(fake.code('r1'))
+    fake.hold = true
+    const url = await serve(pool)
+    const first = text(url)
+    await expect.poll(() => fake.held.length).toBe(1)
+    const second = text(url)
+    await expect.poll(() => pool.state().queued).toBe(1)
+    fake.crash.get('r1#1')?.()
+    await expect.poll(() => fake.held.length).toBe(2)
+    for (const { finish } of fake.held) finish()
+    expect([await first, await second]).toEqual(['r1#1', 'r1#2'])
+  })
+
+  test('a loop of crashes ends, where none is kept and nobody asks; the next request tries again', async () => {
+    const fake = new Fake()
+    const rests: unknown[] = []
+    const limits = { instancesKept: 0, restartDelayMs: 5, restartDelayMaxMs: 80 }
+    const pool = new Pool({
+      name: 'f',
+      log: silentLogger,
+      limits,
+      onChange: (change) => change.kind === 'resting' && rests.push(change.againMs),
+    })
+    open.push(pool)
+    await pool.replace(fake.code('r1'))
+    for (let crashes = 1; rests.at(-1) !== undefined || rests.length === 0; crashes += 1) {
+      await expect.poll(() => fake.started, { interval: 1 }).toBe(crashes)
+      fake.crash.get(`r1#${crashes}`)?.(new Error('SIGSEGV'))
+      await expect.poll(() => pool.state().counts.ended, { interval: 1 }).toBe(crashes)
+    }
+    expect(rests.at(-1)).toBeUndefined()
+    const { started } = fake
+    await expect.poll(() => serve(pool).then(text)).toBe(`r1#${started + 1}`)
+  })
+})
+
+describe('drain', () => {
+  test('those that wait are served too', async () => {
+    const fake = new Fake()
+    const pool = makePool({ instancesMax: 1 })
+    await pool.replace(fake.code('r1'))
+    fake.hold = true
+    const url = await serve(pool)
+    const answers = [text(url)]
+    await expect.poll(() => fake.held.length).toBe(1)
+    answers.push(text(url))
+    await expect.poll(() => pool.state().queued).toBe(1)
+    const drained = pool.drain().then(() => pool[Symbol.asyncDispose]())
+    fake.hold = false
+    fake.held[0]?.finish()
+    expect(await Promise.all(answers)).toEqual(['r1#1', 'r1#1'])
+    await drained
+  })
+
+  test('has its limit, also for those that wait', async () => {
+    const fake = new Fake()
+    const pool = makePool({ instancesMax: 1, drainMs: 50 })
+    await pool.replace(fake.code('r1'))
+    fake.hold = true
+    const url = await serve(pool)
+    const answers = [text(url), text(url)]
+    await expect.poll(() => pool.state().queued).toBe(1)
+    await pool.drain()
+    await pool[Symbol.asyncDispose]()
+    for (const { finish } of fake.held) finish()
+    expect((await Promise.all(answers)).toSorted()).toEqual(['FLEXI_SHUTTING_DOWN', 'r1#1'])
+  })
+})
+
+describe('rest', () => {
+  test('ends what runs once it is done; what comes meanwhile waits, and starts anew', async () => {
+    const fake = new Fake()
+    const pool = makePool()
+    await pool.replace(fake.code('r1'))
+    fake.hold = true
+    const url = await serve(pool)
+    const first = text(url)
+    await expect.poll(() => fake.held.length).toBe(1)
+    const rested = pool.rest()
+    const second = text(url)
+    await expect.poll(() => pool.state().queued).toBe(1)
+    expect(fake.started).toBe(1)
+    fake.hold = false
+    fake.held[0]?.finish()
+    await rested
+    expect([await first, await second]).toEqual(['r1#1', 'r1#2'])
+    expect(fake.events).toEqual(['start r1#1', 'dispose r1#1', 'start r1#2'])
   })
 })

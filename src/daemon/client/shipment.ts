@@ -4,10 +4,10 @@ import { join } from 'node:path'
 
 import type { ShippedProject } from '../../app/shipping.ts'
 import { FlexiError } from '../../core/errors.ts'
+import type { DeploySettings } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
-import type { NetworkMode } from '../../sandbox/sandbox.ts'
 import type { Call } from '../api/schemas/operations.ts'
-import type { DeploymentRequest, Digest } from '../model.ts'
+import type { Digest } from '../model.ts'
 import type { DaemonClient } from './client.ts'
 
 /** One part of a project as it is uploaded. */
@@ -22,11 +22,9 @@ export interface Archive {
   readonly signature?: unknown
 }
 
-/** How all functions of a deployment run, where not left to the daemon. */
-export interface RunSettings {
-  readonly network?: NetworkMode | undefined
-  readonly instances?: DeploymentRequest['parts'][number]['config']['instances'] | undefined
-  readonly health?: DeploymentRequest['parts'][number]['config']['health'] | undefined
+/** How all functions of a deployment run: what is said here wins over what flexi.jsonc says of a function. */
+export interface RunSettings extends DeploySettings {
+  readonly healthTimeoutMs?: number | undefined
 }
 
 export interface PackOptions {
@@ -34,14 +32,16 @@ export interface PackOptions {
   readonly directory: AbsolutePath
   /** PEM file of an Ed25519 key that signs each archive. */
   readonly signingKey?: AbsolutePath | undefined
+  /** Of that key, where it has one. */
+  readonly passphrase?: string | undefined
 }
 
 /** Makes the archives of a project, and signs them. @throws FlexiError FLEXI_NO_INPUT, FLEXI_SIGNATURE for a key that cannot be used. */
 export async function packProject(
   project: ShippedProject,
-  { directory, signingKey }: PackOptions,
+  { directory, signingKey, passphrase }: PackOptions,
 ): Promise<readonly Archive[]> {
-  const sign = await signer(signingKey)
+  const sign = await signer(signingKey, passphrase)
   const { packDirectory } = await import('../artifacts/pack-directory.ts')
   const archives: Archive[] = []
   for (const part of partsOf(project)) {
@@ -54,13 +54,14 @@ export async function packProject(
 
 async function signer(
   key: AbsolutePath | undefined,
+  passphrase: string | undefined,
 ): Promise<((file: AbsolutePath) => Promise<unknown>) | undefined> {
   if (key === undefined) return undefined
   const pem = await readFile(key, 'utf8').catch((cause: unknown) => {
     throw new FlexiError('FLEXI_NO_INPUT', `there is no key ${key} that you may read`, { cause })
   })
   const { signArtifact } = await import('../signing/sign-artifact.ts')
-  return (file) => signArtifact(file, pem)
+  return (file) => signArtifact(file, pem, passphrase)
 }
 
 interface Part {
@@ -98,9 +99,16 @@ type BodyPart = DeploymentBody['parts'][number]
 export function deploymentBody(project: ShippedProject, options: RequestOptions): DeploymentBody {
   const { alias, archives, settings, domains, dryRun } = options
   const configs = new Map<string, BodyPart['config']>(
-    project.functions.map(({ name, provider, options: own, environment, timeoutMs, memoryMb }) => [
+    project.functions.map(({ name, provider, options: own, environment, timeoutMs, memoryMb, deploy }) => [
       name,
-      { provider, options: own, environment, timeoutMs, memoryMb, ...settings },
+      {
+        provider,
+        options: own,
+        environment,
+        timeoutMs,
+        memoryMb,
+        ...runFields({ ...deploy, ...said(settings) }),
+      },
     ]),
   )
   const { routes } = project
@@ -111,6 +119,22 @@ export function deploymentBody(project: ShippedProject, options: RequestOptions)
     return { name, artifact: digest, config, ...(signature === undefined ? {} : { signature }) }
   })
   return { project: project.name, alias, parts, domains, dryRun }
+}
+
+/** As a version's configuration has them. */
+function runFields(settings: RunSettings): Partial<BodyPart['config']> {
+  const { network, min, max, idleMs, health, healthTimeoutMs, ...limits } = settings
+  return {
+    network,
+    limits,
+    instances: { min, max, idleMs },
+    health: { path: health, timeoutMs: healthTimeoutMs },
+  }
+}
+
+/** Without what is undefined. */
+function said(settings: RunSettings): RunSettings {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
 }
 
 export type UploadEvent =

@@ -55,7 +55,7 @@ function checkPart(parts: Parts, { caller, request, part }: PartToCheck): void {
   const { store, accounts } = parts
   const { name, version, config } = part
   checkLabel('a function', name)
-  checkProvider(part)
+  checkProvider(name, config.provider)
   const known = store.functions.get(name)
   accounts.demand(caller, 'write', known?.group)
   accounts.demand(caller, 'execute', known?.group)
@@ -69,7 +69,8 @@ function checkPart(parts: Parts, { caller, request, part }: PartToCheck): void {
   if (version !== undefined) checkVersion(parts, part, version)
 }
 
-function checkProvider({ name, config: { provider } }: DeploymentPart): void {
+/** @throws FlexiError FLEXI_USAGE. */
+export function checkProvider(name: string, provider: string): void {
   const known = [...Object.keys(emulators), ROUTES]
   if (known.includes(provider)) return
   const near = closest(provider, known)

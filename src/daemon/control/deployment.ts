@@ -1,4 +1,4 @@
-import { FlexiError } from '../../core/errors.ts'
+import { asFlexiError, FlexiError } from '../../core/errors.ts'
 import type {
   AliasRecord,
   Caller,
@@ -17,6 +17,7 @@ import type { Act } from './ledger.ts'
 import { throwIfAborted } from './lines.ts'
 import { LIVE, type Parts } from './parts.ts'
 import { demandHostNet, ownGroup } from './permissions.ts'
+import { Printed } from './printed.ts'
 import type { Running } from './running.ts'
 import { ROUTES } from './switchboard.ts'
 import { urlsOf } from './urls.ts'
@@ -29,8 +30,6 @@ export interface DeploymentOptions {
   tell(event: DeploymentEvent): void
 }
 
-const LOG_LINES_MAX = 50
-
 /**
  * One deployment: verified → unpacked → starting → ready → switched. Until the switch nothing that serves is touched, and what failed
  * leaves nothing behind; the switch is one transaction, and then one turn of the event loop.
@@ -42,11 +41,15 @@ export class Deployment {
   readonly #act: Act
   readonly #startedAt: number
   readonly #began = performance.now()
-  /** What each function printed until now. */
-  readonly #lines = new Map<string, string[]>()
+  readonly #printed = new Printed()
   /** What was brought up, and is taken down when the rest fails. */
   readonly #raised: VersionRecord[] = []
   readonly #newFunctions: string[] = []
+  /** Whose signature each function's artifact has. */
+  readonly #signers = new Map<string, string>()
+  /** Ends the start of the other functions when one fails. */
+  readonly #others = new AbortController()
+  readonly #signal: AbortSignal
   #plan: readonly PlannedPart[] = []
   #state: DeploymentState = 'received'
   #at: string | undefined
@@ -57,6 +60,7 @@ export class Deployment {
     this.#running = running
     this.#options = options
     this.#act = { caller, action: 'deploy', object: `${request.project}@${request.alias}` }
+    this.#signal = AbortSignal.any([options.signal, this.#others.signal])
     this.#startedAt = parts.clock()
     if (request.dryRun !== true) this.#put()
   }
@@ -92,22 +96,27 @@ export class Deployment {
     this.#done()
   }
 
-  /** One step for all parts; the first that fails is what is told. */
+  /** One step for all parts; the first that fails is what is told, and ends the others. */
   async #each(step: (planned: PlannedPart) => Promise<unknown>): Promise<void> {
-    const ends = await Promise.allSettled(
-      this.#plan.map(async (planned) => {
-        throwIfAborted(this.#options.signal)
+    const failures: unknown[] = []
+    const tries = this.#plan.map(async (planned) => {
+      try {
+        throwIfAborted(this.#signal)
         await step(planned)
-      }),
-    )
-    const index = ends.findIndex(({ status }) => status === 'rejected')
-    const end = ends[index]
-    if (end?.status !== 'rejected') return
-    this.#at = this.#plan[index]?.part.name
-    throw end.reason
+      } catch (error) {
+        if (failures.push(error) > 1) return
+        this.#at = planned.part.name
+        this.#others.abort(error)
+      }
+    })
+    await Promise.all(tries)
+    if (failures.length === 0) return
+    // Who gave it up did not make it fail.
+    throwIfAborted(this.#options.signal)
+    throw failures[0]
   }
 
-  async #verify({ part, changed }: PlannedPart): Promise<void> {
+  async #verify({ part }: PlannedPart): Promise<void> {
     const { artifacts, signatures } = this.#parts
     const { caller, request } = this.#options
     const { artifact: digest, signature, config } = part
@@ -121,8 +130,7 @@ export class Deployment {
         hint: 'Upload it first, or deploy with "flexi deploy".',
       })
     const signer = await signatures.verify({ digest, open: () => artifacts.open(digest) }, signature)
-    if (signer !== undefined && changed)
-      this.#parts.log.info('deployment.signed', { function: part.name, artifact: digest, key: signer.key })
+    if (signer !== undefined) this.#signers.set(part.name, signer.key)
   }
 
   /** Before its versions: a function's number and its variables are needed when it starts. */
@@ -141,7 +149,8 @@ export class Deployment {
   }
 
   async #start({ part, record, changed }: PlannedPart): Promise<void> {
-    const { request, signal } = this.#options
+    const { request } = this.#options
+    const signal = this.#signal
     if (changed || this.#parts.switchboard.admitted(record) === undefined) this.#raised.push(record)
     if (record.config.provider === ROUTES) {
       const pending = new Map(this.#plan.map((planned) => [planned.part.name, planned.record] as const))
@@ -150,7 +159,10 @@ export class Deployment {
       await bindRoutes(this.#parts, { ...routes, alias: undefined, pins: this.#pins() })
       await this.#parts.switchboard.admit(record, { led: true })
     } else {
-      const onLog = (text: string): void => this.#log(part.name, text)
+      const onLog = (text: string): void => {
+        this.#printed.add(part.name, text)
+        this.#options.tell({ event: 'log', function: part.name, text })
+      }
       await this.#running.bringUp(record, request.alias, { onLog, signal })
     }
     this.#options.tell({ event: 'state', state: 'ready', function: part.name })
@@ -169,9 +181,11 @@ export class Deployment {
       }
       this.#state = 'switched'
       this.#put()
-      const versions = this.#plan.map(({ record }) => keyText(record))
-      const artifacts = this.#plan.map(({ part }) => part.artifact)
-      ledger.done(this.#act, { id: this.#options.id, versions, artifacts })
+      const versions = this.#plan.map(({ part: { name, artifact }, record }) => {
+        const signedBy = this.#signers.get(name)
+        return { version: keyText(record), artifact, ...(signedBy === undefined ? {} : { signedBy }) }
+      })
+      ledger.done(this.#act, { id: this.#options.id, versions })
     })
     switchboard.domains.adopt()
     for (const { part } of this.#plan) switchboard.publish(part.name)
@@ -218,7 +232,7 @@ export class Deployment {
   async #fail(cause: unknown): Promise<void> {
     const { store, ledger, log } = this.#parts
     const { id, request } = this.#options
-    const error = failureOf(cause)
+    const error = asFlexiError(cause)
     await Promise.allSettled(this.#raised.map((record) => this.#running.takeDown(record)))
     if (request.dryRun !== true) {
       try {
@@ -243,7 +257,15 @@ export class Deployment {
     const at = this.#at
     const { code, message, hint } = error
     const part = at === undefined ? {} : { function: at }
-    this.#options.tell({ event: 'failed', id, code, message, hint, ...part, log: this.#tail(cause, at) })
+    this.#options.tell({
+      event: 'failed',
+      id,
+      code,
+      message,
+      hint,
+      ...part,
+      log: this.#printed.tail(cause, at),
+    })
   }
 
   /** A function that was added for this deployment, and has nothing. */
@@ -251,21 +273,6 @@ export class Deployment {
     const { store } = this.#parts
     if (store.versions.of(name).length === 0 && store.variables.of(name).length === 0)
       store.functions.remove(name)
-  }
-
-  #tail(cause: unknown, at: string | undefined): readonly string[] {
-    const told: unknown = cause instanceof Error ? Reflect.get(cause, 'log') : undefined
-    const lines =
-      Array.isArray(told) && told.length > 0 ? told.map(String) : (this.#lines.get(at ?? '') ?? [])
-    return lines.slice(-LOG_LINES_MAX)
-  }
-
-  #log(name: string, text: string): void {
-    const lines = this.#lines.get(name) ?? []
-    this.#lines.set(name, lines)
-    lines.push(text)
-    if (lines.length > LOG_LINES_MAX) lines.shift()
-    this.#options.tell({ event: 'log', function: name, text })
   }
 
   #reach(state: DeploymentState): void {
@@ -290,10 +297,4 @@ export class Deployment {
     }
     this.#parts.store.deployments.put(record)
   }
-}
-
-function failureOf(cause: unknown): FlexiError {
-  if (cause instanceof FlexiError) return cause
-  const message = cause instanceof Error ? cause.message : String(cause)
-  return new FlexiError('FLEXI_BUG', message, { cause })
 }

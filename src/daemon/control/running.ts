@@ -4,14 +4,17 @@ import type { StartOptions } from '../runtime.ts'
 import { bindRoutes } from './bind-routes.ts'
 import { functionOf, versionsOf } from './keys.ts'
 import type { Parts } from './parts.ts'
-import { ROUTES } from './switchboard.ts'
+import { isRetired, ROUTES } from './switchboard.ts'
 
 const KEEP_WARM_MS = 600_000
+/** Of one function, besides those that aliases lead to. */
+const WARM_MAX = 2
 
 /** Brings versions up before anything leads to them, and lets go of those that nothing leads to any more. */
 export class Running implements Disposable {
   readonly #parts: Parts
-  readonly #cooling = new Map<string, NodeJS.Timeout>()
+  /** Versions that were led to until lately, by function: who left last comes last. */
+  readonly #warm = new Map<string, Map<string, NodeJS.Timeout>>()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -50,7 +53,7 @@ export class Running implements Disposable {
   async exchange(record: VersionRecord): Promise<void> {
     const { switchboard } = this.#parts
     const known = switchboard.admitted(record)
-    if (record.config.provider === ROUTES || known?.config.provider !== record.config.provider) {
+    if (known?.config.provider !== record.config.provider) {
       await this.takeDown(record)
       await this.bringUp(record)
     } else await switchboard.admit(record, { led: true })
@@ -68,39 +71,57 @@ export class Running implements Disposable {
   async forget(name: string): Promise<void> {
     const { switchboard, runtime, log } = this.#parts
     switchboard.tables.remove(name)
+    this.#warm.delete(name)
     await runtime.forget(name).catch((error: unknown) => {
       log.error('function.forget', { name, message: errorMessage(error) })
     })
   }
 
-  /** After an alias has moved: what runs unasked, and is not led to any more, is let go of after a while. */
+  /**
+   * After an alias has moved: versions that it led to stay warm for a quick rollback, for a while and no more than a few of them. Then
+   * they are as idle as one that nobody asks.
+   */
   settle(name: string): void {
-    const { switchboard, store, keepWarmMs = KEEP_WARM_MS } = this.#parts
+    const { switchboard, store } = this.#parts
     const led = new Set(store.aliases.of(name).flatMap(versionsOf))
-    for (const record of switchboard.versions(name)) {
-      const key = `${name}@${record.version}`
-      const warm = this.#cooling.get(key)
-      if (led.has(record.version) || (record.config.instances.min ?? 0) === 0) {
-        clearTimeout(warm)
-        this.#cooling.delete(key)
-      } else if (warm === undefined && led.size > 0) {
-        const timer = setTimeout(() => this.#cool(record), keepWarmMs)
-        timer.unref()
-        this.#cooling.set(key, timer)
-      }
+    const warm = this.#stillWarm(name, led)
+    // Where no alias leads anywhere, versions were started one by one, and are what they are.
+    const left = led.size === 0 ? [] : switchboard.versions(name).filter(({ version }) => !led.has(version))
+    for (const record of left)
+      if (!warm.has(record.version) && !isRetired(record)) warm.set(record.version, this.#cooling(record))
+    for (const version of [...warm.keys()].slice(0, -WARM_MAX)) this.#cool({ name, version })
+  }
+
+  /** Without those that are led to again, or gone. */
+  #stillWarm(name: string, led: ReadonlySet<string>): Map<string, NodeJS.Timeout> {
+    const warm = this.#warm.get(name) ?? new Map<string, NodeJS.Timeout>()
+    this.#warm.set(name, warm)
+    for (const [version, timer] of warm) {
+      if (!led.has(version) && this.#parts.switchboard.admitted({ name, version }) !== undefined) continue
+      clearTimeout(timer)
+      warm.delete(version)
     }
+    return warm
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.#cooling.values()) clearTimeout(timer)
+    for (const warm of this.#warm.values()) for (const timer of warm.values()) clearTimeout(timer)
   }
 
-  #cool(record: VersionRecord): void {
+  #cooling(record: VersionRecord): NodeJS.Timeout {
+    const timer = setTimeout(() => this.#cool(record), this.#parts.keepWarmMs ?? KEEP_WARM_MS)
+    return timer.unref()
+  }
+
+  #cool({ name, version }: Pick<VersionRecord, 'name' | 'version'>): void {
     const { switchboard, log } = this.#parts
-    this.#cooling.delete(`${record.name}@${record.version}`)
-    if (switchboard.admitted(record) === undefined) return
+    const warm = this.#warm.get(name)
+    clearTimeout(warm?.get(version))
+    warm?.delete(version)
+    const record = switchboard.admitted({ name, version })
+    if (record === undefined) return
     switchboard.admit(record, { led: false }).catch((error: unknown) => {
-      log.warn('version.cool', { name: record.name, version: record.version, message: errorMessage(error) })
+      log.warn('version.cool', { name, version, message: errorMessage(error) })
     })
   }
 }

@@ -59,7 +59,7 @@ export class Switchboard implements AsyncDisposable {
    * @throws FlexiError what a refresh of one that runs throws.
    */
   async admit(record: VersionRecord, { led }: { readonly led: boolean }): Promise<void> {
-    const wanted = led ? record : unasked(record)
+    const wanted = led ? record : retired(record)
     const { name, version, config } = wanted
     if (config.provider === ROUTES) {
       this.#put(wanted, { record: wanted, address: undefined, askable: NO_FUNCTION })
@@ -185,11 +185,20 @@ export class Switchboard implements AsyncDisposable {
   }
 }
 
-/** The same, with nothing that runs unasked. */
-function unasked(record: VersionRecord): VersionRecord {
+/** What nobody leads to is asked seldom, if ever. */
+const RETIRED_IDLE_MS = 10_000
+
+/** The same, with nothing that runs unasked, nor long after it was asked. */
+function retired(record: VersionRecord): VersionRecord {
+  if (isRetired(record)) return record
   const { config } = record
-  if ((config.instances.min ?? 0) === 0) return record
-  return { ...record, config: { ...config, instances: { ...config.instances, min: 0 } } }
+  const idleMs = Math.min(config.instances.idleMs ?? Infinity, RETIRED_IDLE_MS)
+  return { ...record, config: { ...config, instances: { ...config.instances, min: 0, idleMs } } }
+}
+
+export function isRetired({ config: { instances, provider } }: VersionRecord): boolean {
+  const { min = 0, idleMs = Infinity } = instances
+  return provider === ROUTES || (min === 0 && idleMs <= RETIRED_IDLE_MS)
 }
 
 function askableOf(fetcher: Fetcher, key: FunctionKey, runtime: Runtime): Askable {

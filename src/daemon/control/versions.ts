@@ -10,6 +10,7 @@ import type {
   VersionRecord,
   VersionStatus,
 } from '../model.ts'
+import { checkProvider } from './deploy-plan.ts'
 import { DEFAULT_CONFIG } from './default-config.ts'
 import { checkLabel, findVersion, functionOf, keyText, versionOf, versionsOf } from './keys.ts'
 import type { Act } from './ledger.ts'
@@ -18,6 +19,7 @@ import type { Parts } from './parts.ts'
 import { removePins } from './bind-routes.ts'
 import type { Running } from './running.ts'
 import { statusOf } from './status.ts'
+import { ROUTES } from './switchboard.ts'
 
 /** YFASS's verbs for one version. */
 export class Versions {
@@ -57,6 +59,7 @@ export class Versions {
     const { store, ledger, switchboard } = this.#parts
     await this.#change(caller, 'version.override', reference, async (act, record) => {
       const { group, ...config } = given
+      checkOverride(record, config)
       demandNetwork(caller, config)
       if (isDeepStrictEqual(config, record.config)) {
         store.transaction(() => this.#setGroup(act, record.name, group))
@@ -217,3 +220,12 @@ const NEEDS = {
   'version.stop': 'execute',
   'version.remove': 'remove',
 } as const satisfies Record<string, Permission>
+
+/** @throws FlexiError FLEXI_USAGE for what no start could take. */
+function checkOverride({ name, config: { provider } }: VersionRecord, next: VersionConfig): void {
+  checkProvider(name, next.provider)
+  if (provider !== ROUTES && next.provider !== ROUTES) return
+  throw new FlexiError('FLEXI_USAGE', `${name}: the routes of a project are not overridden`, {
+    hint: 'Deploy the project again.',
+  })
+}

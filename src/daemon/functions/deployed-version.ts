@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-import { asFlexiError, errorMessage, FlexiError } from '../../core/errors.ts'
+import { asFlexiError, errorMessage, type FlexiError } from '../../core/errors.ts'
 import type { RequestContext, SocketFetcher, Upgrade } from '../../core/fetcher.ts'
 import type { InvokeContext, InvokeResult } from '../../core/function.ts'
 import { LIMITS } from '../../core/limits.ts'
 import { BackOff } from '../../instances/back-off.ts'
 import { queueFull, shuttingDown } from '../../instances/pool-errors.ts'
-import type { PoolOptions } from '../../instances/pool.ts'
+import type { Pool, PoolChange, PoolOptions } from '../../instances/pool.ts'
 import type { VersionRecord, VersionStatus } from '../model.ts'
 import type { Logs, StartOptions } from '../runtime.ts'
 import type { ExclusiveTurn } from './exclusive-turn.ts'
@@ -14,6 +14,7 @@ import { awaitHealth, HEALTH_TIMEOUT_MS } from './health.ts'
 import { TailBuffer, withLogTail } from './log-tail.ts'
 import { OpenPool, RESTART_DELAY_MS_MAX } from './open-pool.ts'
 import type { Workshop } from './opened-version.ts'
+import { openedTooLong, refuseUpgrade, stopped } from './refusals.ts'
 import { inTime, untilAborted } from './time-limit.ts'
 import { VersionOutput } from './version-output.ts'
 import { VersionState } from './version-state.ts'
@@ -179,7 +180,7 @@ export class DeployedVersion implements SocketFetcher {
     const ended = signal === undefined ? starting.signal : AbortSignal.any([signal, starting.signal])
     try {
       await untilAborted(this.#started(ended), ended)
-      this.#backOff.started()
+      this.#backOff.reset()
     } catch (error) {
       const failure = asFlexiError(error, 'FLEXI_DEPLOY')
       if (!isServing) await this.#giveUp(failure)
@@ -204,9 +205,9 @@ export class DeployedVersion implements SocketFetcher {
   }
 
   #failed(failure: FlexiError): void {
-    this.#backOff.startFailed(failure)
+    this.#backOff.rest(failure)
     this.#state.failed(failure, this.#open?.pool.state())
-    if (this.#isWanted()) this.#startAgain(this.#backOff.delayMs)
+    if (this.#isWanted()) this.#startAgain(this.#backOff.next())
   }
 
   /** Whether it is to run although nobody asks. */
@@ -239,7 +240,8 @@ export class DeployedVersion implements SocketFetcher {
   #opened(): Promise<OpenPool> {
     this.#opening ??= this.#openOnce().finally(() => {
       this.#opening = undefined
-      this.#state.set({ opening: false }, this.#open?.pool.state())
+      // Whoever has waited for it starts an instance in this very turn.
+      setImmediate(() => this.#state.set({ opening: this.#opening !== undefined }, this.#open?.pool.state()))
     })
     return this.#opening
   }
@@ -253,14 +255,10 @@ export class DeployedVersion implements SocketFetcher {
       scope: { app: this.#app, output: this.#output.line, report: this.#output.fault },
       turn,
       limits,
-      onChange: (change) => {
-        this.#output.changed(change)
-        const pool = this.#open?.pool.state()
-        if (pool !== undefined) this.#state.changed(change, pool)
-      },
+      onChange: (change) => this.#changed(change),
     })
     try {
-      const open = await inTime(opening, OPEN_MS_MAX, () => openedTooLong(this.name))
+      const open = await inTime(opening, OPEN_MS_MAX, () => openedTooLong(this.name, OPEN_MS_MAX))
       if (this.#state.stopped) throw stopped(this.name)
       this.#open = open
       return open
@@ -273,6 +271,21 @@ export class DeployedVersion implements SocketFetcher {
     }
   }
 
+  #changed(change: PoolChange): void {
+    this.#output.changed(change)
+    const { pool } = this.#open ?? {}
+    if (pool === undefined) return
+    this.#state.changed(change, pool.state())
+    if (change.kind === 'started') this.#backOff.reset()
+    if (change.kind === 'start-failed' && this.#isWanted()) this.#fillAgain(pool)
+  }
+
+  /** The pool tries again when somebody asks: one that is to run although nobody does is tried again here. */
+  #fillAgain(pool: Pool): void {
+    clearTimeout(this.#retry)
+    this.#retry = setTimeout(() => pool.fill(), this.#backOff.next()).unref()
+  }
+
   async #shut({ drains }: { readonly drains: boolean }): Promise<void> {
     clearTimeout(this.#retry)
     await this.#opening?.catch(() => undefined)
@@ -282,18 +295,4 @@ export class DeployedVersion implements SocketFetcher {
     await open?.close()
     this.#state.set({}, undefined)
   }
-}
-
-function openedTooLong(name: string): FlexiError {
-  return new FlexiError('FLEXI_DEPLOY', `${name} could not be opened within ${OPEN_MS_MAX / 1000} s`)
-}
-
-function stopped(name: string): FlexiError {
-  return new FlexiError('FLEXI_SHUTTING_DOWN', `${name} is stopped`, {
-    hint: 'Start it with "flexi functions start".',
-  })
-}
-
-function refuseUpgrade(socket: Parameters<Upgrade>[1], status: string): void {
-  if (!socket.destroyed) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }

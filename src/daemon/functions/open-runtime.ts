@@ -119,6 +119,7 @@ class FunctionRuntime implements Runtime {
       this.logs.remove(name),
       rm(path, { recursive: true, force: true }),
       rm(`${path}.lock`, { force: true }),
+      rm(join(this.#options.stateDirectory, '.versions', name), { recursive: true, force: true }),
     ])
     this.#turns.delete(name)
   }

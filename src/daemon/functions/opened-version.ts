@@ -119,9 +119,9 @@ function functionState(directory: AbsolutePath, name: string): AbsolutePath {
   return join(directory, name) as AbsolutePath
 }
 
-/** Ends with the version. */
+/** Ends with the version. Not in the function's own folder: it owns that one, and could make a link of whatever is in it. */
 export function versionState(directory: AbsolutePath, { name, version }: FunctionKey): AbsolutePath {
-  return join(functionState(directory, name), '.versions', version) as AbsolutePath
+  return join(directory, '.versions', name, version) as AbsolutePath
 }
 
 class Opened implements OpenedVersion {

@@ -16,6 +16,8 @@ export interface VersionOutputOptions {
 export class VersionOutput {
   readonly #options: VersionOutputOptions
   readonly #listeners = new Set<(text: string) => void>()
+  /** Whether its emulator has said in its own words what is wrong, since an instance was last started. */
+  #isTold = false
 
   constructor(options: VersionOutputOptions) {
     this.#options = options
@@ -36,8 +38,10 @@ export class VersionOutput {
       log.info('function.output', { function: name, version, stream: line.stream, text: line.text })
   }
 
-  readonly fault = (fault: FunctionFault): void =>
+  readonly fault = (fault: FunctionFault): void => {
+    this.#isTold = fault.kind !== 'throw' && fault.kind !== 'result'
     this.line({ stream: 'platform', level: 'error', text: faultText(fault), requestId: fault.requestId })
+  }
 
   say(level: OutputLine['level'], text: string): void {
     this.line({ stream: 'platform', level, text })
@@ -46,18 +50,17 @@ export class VersionOutput {
   changed(change: PoolChange): void {
     switch (change.kind) {
       case 'starting':
+        this.#isTold = false
         return
       case 'started':
         this.say('debug', `instance started in ${Math.round(change.durationMs)} ms`)
         return
       case 'start-failed':
-        this.say('error', `instance could not be started: ${change.error.message}`)
+        if (!this.#isTold) this.say('error', `instance could not be started: ${change.error.message}`)
         return
       case 'ended':
-        this.say(
-          change.error === undefined ? 'info' : 'error',
-          `instance ended by itself${change.error === undefined ? '' : `: ${change.error.message}`}`,
-        )
+        if (change.error === undefined) this.say('info', 'instance ended by itself')
+        else if (!this.#isTold) this.say('error', `instance ended by itself: ${change.error.message}`)
         return
       case 'resting':
         this.say('error', restText(change.againMs))

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { link, lstat, open, readFile, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
@@ -27,8 +27,8 @@ export async function readKeyFile(file: string): Promise<Buffer> {
 
 /** Whole or not at all, also when two processes make it at the same time: the first one's is kept. */
 async function makeKey(file: string): Promise<void> {
-  const draft = `${file}.${process.pid}`
-  const handle = await open(draft, 'w', 0o600)
+  const draft = `${file}.${randomUUID()}`
+  const handle = await open(draft, 'wx', 0o600)
   try {
     await handle.writeFile(`${randomBytes(KEY_BYTES).toString('base64url')}\n`)
     await handle.sync()

@@ -73,12 +73,10 @@ async function verifyBundle(
   const bundle = parseBundle(bundleFromJSON, given)
   const content = await contentOf(artifact, bundle)
   const signed = toSignedEntity(bundle, content)
-  // It is keys that are trusted here, and not the log that a signature may also be in: nobody offline could ask it.
-  const entity: SignedEntity = {
+  const isMessage = bundle.content.$case === 'messageSignature'
+  const entity = {
     ...signed,
-    signature: pure(signed.signature, content),
-    tlogEntries: [],
-    timestamps: [],
+    signature: isMessage ? overMessage(signed.signature, content) : signed.signature,
   }
   const signer = trusted.find(({ key }) => isBy(new Verifier(onlyTrust(key), NO_LOGS), entity))
   if (signer !== undefined) return { key: signer.name }
@@ -86,6 +84,8 @@ async function verifyBundle(
     hint: 'Sign with a trusted key, or have the operator trust yours.',
   })
 }
+
+type SignatureContent = SignedEntity['signature']
 
 const NO_LOGS = { ctlogThreshold: 0, tlogThreshold: 0, timestampThreshold: 0 }
 
@@ -107,7 +107,7 @@ function isBy(verifier: { verify(entity: SignedEntity): unknown }, entity: Signe
 function parseBundle(parse: (json: unknown) => Bundle, given: unknown): Bundle {
   let bundle: Bundle
   try {
-    bundle = parse(given)
+    bundle = withoutLog(parse(given))
   } catch (cause) {
     throw new FlexiError('FLEXI_SIGNATURE', `the signature is no sigstore bundle: ${errorMessage(cause)}`, {
       cause,
@@ -121,6 +121,15 @@ function parseBundle(parse: (json: unknown) => Bundle, given: unknown): Bundle {
       hint: 'Sign it with a key.',
     },
   )
+}
+
+/** It is keys that are trusted here, and not the log that a signature may also be in: nobody offline could ask it. */
+function withoutLog(bundle: Bundle): Bundle {
+  const { content } = bundle.verificationMaterial
+  return {
+    ...bundle,
+    verificationMaterial: { content, tlogEntries: [], timestampVerificationData: undefined },
+  }
 }
 
 /** The bytes that the signature covers, once it is sure that they stand for this artifact. */
@@ -144,16 +153,14 @@ function isEqual(one: string, other: string): boolean {
 }
 
 /** The library names a hash where an Ed25519 key takes none, and so finds no signature of one over a message right. */
-function pure(signature: SignedEntity['signature'], content: Buffer): SignedEntity['signature'] {
-  if (!('messageDigest' in signature) || !('signature' in signature)) return signature
-  const bytes = signature.signature
+function overMessage(signature: SignatureContent, content: Buffer): SignatureContent {
   return {
-    signature: bytes,
+    signature: signature.signature,
     compareDigest: (digest) => signature.compareDigest(digest),
     compareSignature: (other) => signature.compareSignature(other),
     verifySignature: (key) =>
       key.asymmetricKeyType === 'ed25519'
-        ? verify(null, content, key, bytes)
+        ? verify(null, content, key, signature.signature)
         : signature.verifySignature(key),
   }
 }

@@ -37,8 +37,8 @@ interface NodeSqlite {
  * Node's own SQLite where this Node has one, else libsql's, which comes with flexi.
  * @throws FlexiError FLEXI_DAEMON when the file cannot be opened or is no database; FLEXI_TOOL_MISSING without any binding.
  */
-export async function openDriver(file: string, name?: Driver['name']): Promise<Driver> {
-  const node = name === 'libsql' ? undefined : nodeSqlite()
+export async function openDriver(file: string): Promise<Driver> {
+  const node = nodeSqlite()
   if (node !== undefined)
     return driverOf(
       'node:sqlite',

@@ -16,8 +16,6 @@ export interface StoreOptions {
   readonly file: string
   /** 32 bytes: seals secrets and marks the audit log. */
   readonly key: Buffer
-  /** For tests: which binding of SQLite. */
-  readonly driver?: Driver['name'] | undefined
 }
 
 /** How long a write waits for another process's, before it fails. */
@@ -27,10 +25,9 @@ const BUSY_MS = 5000
  * @throws FlexiError FLEXI_DAEMON when it cannot be read or written, was written by a
  * newer flexi, or belongs to another key.
  */
-export async function openStore(options: StoreOptions): Promise<Store> {
-  const { file, key } = options
+export async function openStore({ file, key }: StoreOptions): Promise<Store> {
   await makePrivate(file)
-  const driver = await openDriver(file, options.driver)
+  const driver = await openDriver(file)
   try {
     driver.script(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA journal_mode = WAL`)
     // FULL: a commit is on the disk when it returns, also when the machine loses its power a moment later.

@@ -136,14 +136,12 @@ export class Execution {
   #startMeter(): void {
     const { environment, definition } = this.#options
     if (this.#meter !== undefined || environment.pid === undefined) return
-    this.#meter = createMemoryMeter(
-      () => environment.pid,
-      definition.memoryMb + OVERHEAD_MB,
-      () => {
-        this.#outOfMemory = true
-        void environment.kill()
-      },
-    )
+    const limitMb = definition.memoryMb + OVERHEAD_MB
+    const exceeded = (): void => {
+      this.#outOfMemory = true
+      void environment.kill()
+    }
+    this.#meter = createMemoryMeter(() => environment.pid, limitMb, exceeded)
     this.#meter.work()
   }
 

@@ -5,12 +5,14 @@ import { dirname, join } from 'node:path'
 import { openBundle, type Bundle, type BundleResult } from '../../build/bundle.ts'
 import type { Code, FunctionSource, PackagedFile, PackageOptions } from '../../core/function.ts'
 import type { AbsolutePath, Revision } from '../../core/place.ts'
+import { startChild, type Child, type ChildOptions } from '../../instances/child.ts'
 import { createStandby, type Standby } from '../../instances/standby.ts'
 import { lambdaCode } from './code.ts'
 import { confined, runsAsItIs } from './confined.ts'
 import type { Definition } from './definition.ts'
 import { nodeEnvironment, startNodeProcess, type NodeProcess } from './environments/node.ts'
 import type { Environment } from './environments/environment.ts'
+import type { Surroundings } from './environments/surroundings.ts'
 import { Execution } from './execution.ts'
 import { mayHaveExtensions } from './extensions/may-have-extensions.ts'
 import { handlerHasCome, missingHandler } from './handler-fault.ts'
@@ -241,8 +243,8 @@ export class NodeSource implements FunctionSource {
     const own = functionVariables({ definition, runtime: this.#runtime, host: process.env })
     const runtime = { name: this.#runtime, version: process.versions.node }
     const variables = { ...own, ...init.environment }
-    return extendedHost({ definition, runtime, variables }, (address) =>
-      nodeEnvironment(this.#startProcess(address), init),
+    return extendedHost({ definition, runtime, variables }, (surroundings) =>
+      nodeEnvironment(this.#startProcess(surroundings), init),
     )
   }
 
@@ -266,16 +268,19 @@ export class NodeSource implements FunctionSource {
     return scope.inspectPort === undefined && environment['NODE_OPTIONS'] === undefined
   }
 
-  #startProcess(address = NO_API): NodeProcess {
+  #startProcess(surroundings?: Surroundings): NodeProcess {
     const definition = this.#definition
+    const { confinement, readable } = confined(definition, [this.#buildFolder()])
+    const alone = (options: ChildOptions): Child =>
+      startChild({ ...options, confinement, readable: [...readable, ...(options.readable ?? [])] })
     const environment = functionVariables({ definition, runtime: this.#runtime, host: process.env })
     return startNodeProcess({
-      environment: { ...environment, AWS_LAMBDA_RUNTIME_API: address },
+      environment: { ...environment, AWS_LAMBDA_RUNTIME_API: surroundings?.address ?? NO_API },
       cwd: definition.taskRoot,
       memoryMb: definition.memoryMb,
       inspectPort: breaksAtStart(definition) ? undefined : definition.scope.inspectPort,
       wrapper: environment['AWS_LAMBDA_EXEC_WRAPPER'],
-      ...confined(definition, [this.#buildFolder()]),
+      start: surroundings?.start ?? alone,
     })
   }
 }

@@ -10,6 +10,7 @@ import type { Definition } from './definition.ts'
 import { findProgram, isExecutable } from './find-program.ts'
 import { missingHandler } from './handler-fault.ts'
 import { findHandlerFile } from './handler-file.ts'
+import { installationOf } from './programs/installation.ts'
 import type { Program } from './programs/program.ts'
 import { warnOfVersion } from './programs/version-of.ts'
 
@@ -38,6 +39,7 @@ export async function preparePython(definition: Definition): Promise<Program> {
     version,
     command: executable,
     args: [join(FOLDER, 'bootstrap.py')],
+    readable: [FOLDER, ...installationOf(executable)],
     inputs: files,
     environment: {},
     handler: handlerName(options.handler),

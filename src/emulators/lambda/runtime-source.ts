@@ -5,6 +5,7 @@ import type { Code, FunctionSource, PackagedFile } from '../../core/function.ts'
 import type { AbsolutePath, Revision } from '../../core/place.ts'
 import { createStandby, type Standby } from '../../instances/standby.ts'
 import { lambdaCode } from './code.ts'
+import { confined } from './confined.ts'
 import { ownArn, type Definition } from './definition.ts'
 import {
   runtimeEnvironment,
@@ -162,6 +163,8 @@ export class RuntimeSource implements FunctionSource {
       environment,
       functionArn: ownArn(definition),
       before,
+      confined: confined(definition, program.readable),
+      speaksSockets: program.waitsToLoad,
     })
   }
 }

@@ -1,7 +1,7 @@
 import { errorMessage, FlexiError } from '../../core/errors.ts'
 import type { FunctionFault } from '../../core/function.ts'
 import type { ThrownRecord } from './facade.ts'
-import { RuntimeStartError } from './runtime.ts'
+import { RuntimeStartError } from './start-error.ts'
 import type { StackReader } from './stack.ts'
 
 /** A throw of the program, in its author's files and lines. */
@@ -43,7 +43,8 @@ export interface EndFaultOptions {
   /** workerd's last own words. */
   readonly lastWords: string | undefined
   readonly limitMs: number
-  readonly memoryBytesMax: number
+  /** Undefined where the system enforces a limit of its own. */
+  readonly memoryBytesMax: number | undefined
 }
 
 /** The runtime ended while it should not have. */
@@ -64,9 +65,7 @@ export function endFault(options: EndFaultOptions): FunctionFault {
       function: name,
       kind: 'memory',
       name: 'MemoryLimitExceeded',
-      message: ranOut
-        ? 'the worker used up the memory of its isolate'
-        : `the runtime held more than ${Math.round(memoryBytesMax / 1024 / 1024)} MB`,
+      message: ranOut ? 'the worker used up the memory of its isolate' : tooMuch(memoryBytesMax),
       hint: 'Cloudflare ends a worker at 128 MB: stream large bodies in place of collecting them.',
     }
   }
@@ -77,6 +76,11 @@ export function endFault(options: EndFaultOptions): FunctionFault {
     message: lastWords ?? 'workerd ended without a word',
     hint: 'It was started again. If the same request ends it again, report it to cloudflare/workerd.',
   }
+}
+
+function tooMuch(memoryBytesMax: number | undefined): string {
+  if (memoryBytesMax === undefined) return 'the runtime held more memory than its sandbox allows'
+  return `the runtime held more than ${Math.round(memoryBytesMax / 1024 / 1024)} MB`
 }
 
 /** `service core:user:x: Uncaught Error: boom\n  at file:///bundle/index.js:1:7` → the error in the user's own file. */

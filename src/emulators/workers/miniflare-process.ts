@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 
 import { loadMiniflare, type Miniflare, type MiniflareOptions } from './miniflare.ts'
 import { readRuntimeLines, type RuntimeLine } from './runtime-log.ts'
+import type { Complaints } from './start-error.ts'
 
 /** What is known of workerd's process; miniflare keeps it to itself. */
 export interface RuntimeProcess {
@@ -11,7 +12,7 @@ export interface RuntimeProcess {
   pid: number | undefined
   /** Resolves when both of its streams have ended. */
   ended: Promise<unknown>
-  readonly complaints: string[]
+  readonly complaints: Complaints
   kill(): void
 }
 
@@ -27,8 +28,7 @@ export interface LaunchOptions {
   readonly onLine: (line: RuntimeLine) => void
   /** In a confinement: how its process is started and ended. */
   readonly kept?: { run<T>(make: () => T): T; kill(): void } | undefined
-  /** What kept it from starting; more may come. */
-  readonly complaints: string[]
+  readonly complaints: Complaints
 }
 
 export function launchMiniflare(launch: LaunchOptions): Launched {
@@ -42,7 +42,7 @@ export function launchMiniflare(launch: LaunchOptions): Launched {
   const heard = (line: RuntimeLine): void => {
     // What is confined may say anything.
     if (line.kind === 'pid' && kept === undefined) child.pid = line.pid
-    if (line.kind === 'runtime' && line.level !== 'info') child.complaints.push(line.text)
+    if (line.kind === 'runtime' && line.level !== 'info') child.complaints.words.push(line.text)
     onLine(line)
   }
   const construct = (): Miniflare => {
@@ -95,7 +95,7 @@ function withOurSignals<T>(make: () => T): T {
 /** A program that loops while it is loaded would never be heard of. */
 export async function ready({ miniflare, child }: Launched, limitMs: number): Promise<void> {
   const timer = setTimeout(() => {
-    child.complaints.push(`the program was not loaded within ${limitMs} ms`)
+    child.complaints.words.push(`the program was not loaded within ${limitMs} ms`)
     child.kill()
   }, limitMs)
   try {

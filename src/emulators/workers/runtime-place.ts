@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 
 import type { Confinement } from '../../core/confinement.ts'
-import { errorMessage } from '../../core/errors.ts'
 import type { AbsolutePath } from '../../core/place.ts'
 import { openConfinedFolder } from './confined/folder.ts'
 import { openKeptLaunch, type KeptLaunch } from './confined/kept-launch.ts'
 import { CONTROL_ENTRYPOINT, CONTROL_NAME } from './control/control.ts'
 import { openRunFolder, type RunFolder } from './run-folder.ts'
+import { noComplaints, type Complaints } from './start-error.ts'
 import { prepareWorkerd } from './workerd.ts'
 
 /** Where a runtime of miniflare's runs: free, or kept apart. */
@@ -17,8 +17,7 @@ export interface RuntimePlace extends AsyncDisposable {
   readonly paths: ReadonlyMap<string, string>
   /** Where what is cached goes. */
   readonly cache: string
-  /** Why it could not be started. */
-  readonly complaints: string[]
+  readonly complaints: Complaints
 }
 
 export interface PlaceOptions {
@@ -40,21 +39,21 @@ async function openFree({ state, workers: [first] }: PlaceOptions): Promise<Runt
     paths: new Map(),
     // It is a database as well, and no binding tells who may share it: a process has its own.
     cache: join(state, 'cache', encodeURIComponent(first?.name ?? '')),
-    complaints: [],
+    complaints: noComplaints(),
     [Symbol.asyncDispose]: () => folder.remove(),
   }
 }
 
 async function openKept(options: PlaceOptions, confinement: Confinement): Promise<RuntimePlace> {
   const folder = openConfinedFolder(confinement)
-  const complaints: string[] = []
+  const complaints = noComplaints()
   const { paths, sockets } = socketsIn(folder.sockets, options)
   const kept = await openKeptLaunch({
     confinement,
     folder,
     state: options.state,
     sockets,
-    onRefused: (error) => complaints.push(errorMessage(error)),
+    complaints,
   })
   return {
     folder,

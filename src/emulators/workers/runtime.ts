@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Confinement } from '../../core/confinement.ts'
-import { errorMessage } from '../../core/errors.ts'
 import { LIMITS } from '../../core/limits.ts'
 import type { AbsolutePath } from '../../core/place.ts'
 import { noteOf, type Note } from './bindings/notes.ts'
@@ -16,6 +15,7 @@ import { REQUEST_CF } from './request-cf.ts'
 import type { RuntimeLine } from './runtime-log.ts'
 import { openPlace, type RuntimePlace } from './runtime-place.ts'
 import type { RuntimeSocket } from './runtime-socket.ts'
+import { RuntimeStartError, startFailure } from './start-error.ts'
 
 export interface RuntimeOptions {
   /** In miniflare's words, each under its own name. */
@@ -45,14 +45,11 @@ export interface Runtime {
   readonly inspector: URL | undefined
   /** Resolves when workerd has ended by itself or was killed; never after `dispose()`. */
   readonly ended: Promise<void>
+  /** Whether the system ended it for the memory that it held; to be asked after its end. */
+  ranOut(): boolean
   kill(): void
   /** Resolves when the process is gone and its ports are free. */
   dispose(): Promise<void>
-}
-
-/** workerd could not start; the message is its own. */
-export class RuntimeStartError extends Error {
-  override readonly name = 'RuntimeStartError'
 }
 
 /** A runtime without workers, for what the control worker does with stored data. */
@@ -116,7 +113,8 @@ async function startOnce(options: RuntimeOptions): Promise<Runtime> {
       inspector: isInspected(options) ? await miniflare.getInspectorURL() : undefined,
       socketOf: (worker) => socketAmong(sockets, worker),
       // Without its process miniflare still holds a server; nobody else would close it.
-      ended: child.ended.then(() => void dispose()),
+      ended: Promise.all([child.ended, place.kept?.exited()]).then(() => void dispose()),
+      ranOut: () => place.kept?.ranOut() === true,
       kill: () => child.kill(),
       async dispose() {
         control.close()
@@ -125,7 +123,7 @@ async function startOnce(options: RuntimeOptions): Promise<Runtime> {
     }
   } catch (cause) {
     await dispose()
-    throw new RuntimeStartError(child.complaints.join('\n') || errorMessage(cause), { cause })
+    throw startFailure(place.complaints, cause)
   }
 }
 

@@ -1,13 +1,13 @@
-import { PassThrough } from 'node:stream'
+import { Duplex, PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 import type { Confinement } from '../../core/confinement.ts'
-import type { Frame } from '../channel.ts'
-import { startChild, type Child, type ChildExit } from '../child.ts'
+import { openChannel, type Channel, type Frame } from '../channel.ts'
+import { startChild, type Child, type ChildExit, type ChildOptions } from '../child.ts'
 import { hostFiles } from '../host-files.ts'
 import { readLines } from '../lines.ts'
 import { numberedBelow } from '../process-tree.ts'
-import { FROM_GUEST, TO_GUEST, type GuestExit } from './protocol.ts'
+import { FROM_GUEST, TO_GUEST, type GuestExit, type GuestProgram } from './protocol.ts'
 
 export interface GuestOptions {
   readonly confinement: Confinement
@@ -15,17 +15,13 @@ export interface GuestOptions {
   readonly readable: readonly string[]
   readonly writable?: readonly string[] | undefined
   /** What our own process in there has to say: why it cannot start. */
-  onLine(stream: 'stdout' | 'stderr', text: string): void
+  readonly onLine: (stream: 'stdout' | 'stderr', text: string) => void
 }
 
-export interface ProgramOptions {
-  readonly command: string
-  readonly args: readonly string[]
-  readonly cwd: string
-  /** The whole environment. */
-  readonly environment: Readonly<Record<string, string>>
-  onLine(stream: 'stdout' | 'stderr', text: string): void
-}
+export type ProgramOptions = Pick<
+  ChildOptions,
+  'command' | 'args' | 'cwd' | 'environment' | 'onLine' | 'onFrame'
+>
 
 /** A process of ours beside the programs of a function, where these share no network with us. */
 export interface Guest extends AsyncDisposable {
@@ -70,19 +66,11 @@ export function openGuest(options: GuestOptions): Guest {
   })
   return {
     exited: child.exited,
-    start({ command, args, cwd: folder, environment, onLine: onProgramLine }) {
+    start(program) {
       number += 1
-      const id = number
-      const program = new GuestedProgram(onProgramLine)
-      programs.set(id, program)
-      child.channel?.send(TO_GUEST.start, id, JSON.stringify({ command, args, cwd: folder, environment }))
-      return {
-        pid: undefined,
-        programPid: () => hostNumber(child, program.number),
-        channel: undefined,
-        exited: program.exited,
-        kill: (signal = 'SIGKILL') => void child.channel?.send(TO_GUEST.signal, id, signal),
-      }
+      const guested = startGuested(child, number, program)
+      programs.set(number, guested)
+      return guested.asChild(child, number)
     },
     lead: async (socketPath) => Number(await ask(TO_GUEST.lead, { socketPath })),
     async open(socketPath, port) {
@@ -93,6 +81,13 @@ export function openGuest(options: GuestOptions): Guest {
       await child.exited
     },
   }
+}
+
+function startGuested(guest: Child, id: number, program: ProgramOptions): GuestedProgram {
+  const { command, args, cwd, environment, onFrame } = program
+  const request: GuestProgram = { command, args, cwd, environment, isChannelled: onFrame !== undefined }
+  guest.channel?.send(TO_GUEST.start, id, JSON.stringify(request))
+  return new GuestedProgram(program, (bytes) => void guest.channel?.send(TO_GUEST.data, id, bytes))
 }
 
 /** The number outside of a process that has this one inside. */
@@ -106,19 +101,38 @@ class GuestedProgram {
   readonly exited: Promise<ChildExit>
   /** Its number inside, once it runs. */
   number: number | undefined
+  readonly channel: Channel | undefined
   readonly #stdout = new PassThrough()
   readonly #stderr = new PassThrough()
+  readonly #pipe: Duplex | undefined
   #settle: (exit: ChildExit) => void = () => undefined
 
-  constructor(onLine: ProgramOptions['onLine']) {
+  constructor(
+    { onLine, onFrame }: Pick<ProgramOptions, 'onLine' | 'onFrame'>,
+    send: (bytes: Buffer) => void,
+  ) {
     this.exited = new Promise((resolve) => (this.#settle = resolve))
     readLines(this.#stdout, (text) => onLine('stdout', text))
     readLines(this.#stderr, (text) => onLine('stderr', text))
+    if (onFrame === undefined) return
+    this.#pipe = pipeTo(send)
+    this.channel = openChannel(this.#pipe, onFrame)
+  }
+
+  asChild(guest: Child, id: number): Child {
+    return {
+      pid: undefined,
+      programPid: () => hostNumber(guest, this.number),
+      channel: this.channel,
+      exited: this.exited,
+      kill: (signal = 'SIGKILL') => void guest.channel?.send(TO_GUEST.signal, id, signal),
+    }
   }
 
   receive({ kind, id, payload }: Frame, answers: Map<number, (payload: string) => void>): void {
     if (kind === FROM_GUEST.stdout) this.#stdout.write(payload)
     else if (kind === FROM_GUEST.stderr) this.#stderr.write(payload)
+    else if (kind === FROM_GUEST.data) this.#pipe?.push(payload)
     else if (kind === FROM_GUEST.started) this.number = Number(payload.toString())
     else if (kind === FROM_GUEST.exited) this.#ended(JSON.parse(payload.toString()) as GuestExit)
     else answers.get(id)?.(payload.toString())
@@ -139,8 +153,20 @@ class GuestedProgram {
   #end(exit: ChildExit): void {
     this.#stdout.end()
     this.#stderr.end()
+    this.#pipe?.destroy()
     setImmediate(() => this.#settle(exit))
   }
 }
 
-const NOBODY = new GuestedProgram(() => undefined)
+const NOBODY = new GuestedProgram({ onLine: () => undefined }, () => undefined)
+
+/** Our end of a program's channel, whose bytes go another way. */
+function pipeTo(send: (bytes: Buffer) => void): Duplex {
+  return new Duplex({
+    read: () => undefined,
+    write(bytes: Buffer, _encoding, done) {
+      send(bytes)
+      done()
+    },
+  })
+}

@@ -4,7 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { connect, createServer, Socket } from 'node:net'
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 
 import { CHANNEL_FD, openChannel, type Frame } from '../channel.ts'
 import { FROM_GUEST, TO_GUEST, type GuestExit, type GuestProgram, type Way } from './protocol.ts'
@@ -20,19 +20,23 @@ void channel.closed.then(() => process.exit())
 
 function receive({ kind, id, payload }: Frame): void {
   if (kind === TO_GUEST.signal) signal(id, payload.toString() as NodeJS.Signals)
+  else if (kind === TO_GUEST.data) channelOf(id)?.write(payload)
   else if (kind === TO_GUEST.start) start(id, JSON.parse(payload.toString()) as GuestProgram)
   else if (kind === TO_GUEST.lead) lead(id, JSON.parse(payload.toString()) as Way)
   else if (kind === TO_GUEST.open) void open(id, JSON.parse(payload.toString()) as Way & { port: number })
 }
 
-function start(id: number, { command, args, cwd, environment }: GuestProgram): void {
+function start(id: number, { command, args, cwd, environment, isChannelled }: GuestProgram): void {
   const program = spawn(command, args, {
     cwd,
     env: environment,
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', isChannelled ? 'pipe' : 'ignore'],
   })
   programs.set(id, program)
+  const own = channelOf(id)
+  own?.on('error', () => undefined)
+  tellOutput(own, FROM_GUEST.data, id)
   tellOutput(program.stdout, FROM_GUEST.stdout, id)
   tellOutput(program.stderr, FROM_GUEST.stderr, id)
   program.once('error', (error: NodeJS.ErrnoException) => {
@@ -49,9 +53,14 @@ function start(id: number, { command, args, cwd, environment }: GuestProgram): v
   if (program.pid !== undefined) channel.send(FROM_GUEST.started, id, String(program.pid))
 }
 
+/** A 'pipe' beyond stderr is a socket pair. */
+function channelOf(id: number): Duplex | undefined {
+  return (programs.get(id)?.stdio[CHANNEL_FD] ?? undefined) as Duplex | undefined
+}
+
 /** Who writes more than flexi reads is held back. */
-function tellOutput(output: Readable, kind: number, id: number): void {
-  output.on('data', (bytes: Buffer) => {
+function tellOutput(output: Readable | null | undefined, kind: number, id: number): void {
+  output?.on('data', (bytes: Buffer) => {
     if (channel.send(kind, id, bytes)) return
     output.pause()
     void channel.drained().then(() => output.resume())

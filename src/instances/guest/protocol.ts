@@ -11,6 +11,8 @@ export const TO_GUEST = {
   lead: 3,
   /** `Way & { port }`: a Unix socket that leads to a port inside, once something listens there; answered by `opened`. */
   open: 4,
+  /** Bytes for the descriptor 3 of a program that has a channel. */
+  data: 5,
 } as const
 
 export const FROM_GUEST = {
@@ -24,6 +26,8 @@ export const FROM_GUEST = {
   /** A port, as plain text. */
   port: 5,
   opened: 6,
+  /** Bytes that a program wrote to its channel. */
+  data: 7,
 } as const
 
 export interface GuestProgram {
@@ -31,6 +35,8 @@ export interface GuestProgram {
   readonly args: readonly string[]
   readonly cwd: string | undefined
   readonly environment: Readonly<Record<string, string>>
+  /** Its descriptor 3 is a channel. */
+  readonly isChannelled: boolean
 }
 
 export interface Way {

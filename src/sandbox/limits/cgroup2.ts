@@ -104,9 +104,6 @@ function limit(own: string, name: string, limits: SandboxLimits): LaunchLimits {
       const kills = /^oom_kill (\d+)$/m.exec(getControl(group, 'memory.events') ?? '')?.[1]
       return Number(kills ?? 0) > 0 ? 'memory' : undefined
     },
-    async remove() {
-      if (getControl(group, 'cgroup.kill') !== undefined) setControl(group, 'cgroup.kill', 1)
-      await removeGroups([group])
-    },
+    remove: () => removeGroups([group]),
   }
 }

@@ -9,7 +9,9 @@ import { isLeftOver } from '../place.ts'
 const PREFIX = 'flexi.'
 
 const BUSY_WAIT_MS = 20
-const BUSY_TRIES = 100
+const BUSY_TRIES = 150
+/** As many times nobody is ended: whoever is on its way out shall tell how it ended. */
+const PATIENT_TRIES = 25
 
 export function groupName(id: string): string {
   return `${PREFIX}${id}`
@@ -35,10 +37,10 @@ export function getControl(group: string, name: string): string | undefined {
   }
 }
 
-/** Ends all processes of groups, and removes them: the kernel takes a moment to let go of the dead. */
+/** Removes groups once they are empty: the kernel takes a moment to let go of the dead. What stays longer is ended. */
 export async function removeGroups(groups: readonly string[]): Promise<void> {
   for (let tries = 0; tries < BUSY_TRIES; tries += 1) {
-    for (const group of groups) endProcesses(group)
+    if (tries >= PATIENT_TRIES) for (const group of groups) endProcesses(group)
     const isGone = groups.map((group) => removeGroup(group))
     if (isGone.every(Boolean)) return
     await delay(BUSY_WAIT_MS)

@@ -57,7 +57,7 @@ function watched(name: string, entrance: Entrance): Egress {
   return {
     name,
     async join(pid): Promise<JoinedNetwork> {
-      const slirp = await startSlirp(entrance.slirp4netns, pid)
+      const slirp = await startSlirp({ command: entrance.slirp4netns, isRoot: entrance.isRoot }, pid)
       const closed = ownAddresses()
       try {
         await closeRoutes(entrance, pid, [LINK_LOCAL, ...closed])

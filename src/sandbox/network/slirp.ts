@@ -15,11 +15,16 @@ export interface Slirp {
   end(): void
 }
 
+export interface SlirpProgram {
+  readonly command: string
+  readonly isRoot: boolean
+}
+
 /**
  * Gives a network namespace a way to the outside, and resolves when it is there. The machine's own loopback interface is no part of it.
  * @throws Error with what it said.
  */
-export function startSlirp(command: string, pid: number): Promise<Slirp> {
+export function startSlirp({ command, isRoot }: SlirpProgram, pid: number): Promise<Slirp> {
   const process_ = spawn(
     command,
     [
@@ -30,7 +35,7 @@ export function startSlirp(command: string, pid: number): Promise<Slirp> {
       '--enable-seccomp',
       `--ready-fd=${FDS.ready}`,
       `--exit-fd=${FDS.exit}`,
-      String(pid),
+      ...namespaceArgs(pid, isRoot),
       DEVICE,
     ],
     {
@@ -50,7 +55,7 @@ export function startSlirp(command: string, pid: number): Promise<Slirp> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string): void => {
       slirp.end()
-      reject(new Error(`slirp4netns: ${said.trim().split('\n').at(-1) || reason}`))
+      reject(new Error(`slirp4netns: ${said.trim().replaceAll('\n', '; ') || reason}`))
     }
     const timer = setTimeout(() => fail('it was not ready in time'), READY_WAIT_MS)
     ready.once('data', () => {
@@ -63,4 +68,10 @@ export function startSlirp(command: string, pid: number): Promise<Slirp> {
       fail('it ended')
     })
   })
+}
+
+/** By path: by its number alone it would enter the innermost user namespace of the process, which has no say in the network's. */
+function namespaceArgs(pid: number, isRoot: boolean): string[] {
+  const user = isRoot ? [] : [`--userns-path=/proc/${pid}/ns/user`]
+  return [...user, '--netns-type=path', `/proc/${pid}/ns/net`]
 }

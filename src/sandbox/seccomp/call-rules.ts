@@ -43,8 +43,8 @@ export const TESTED: Readonly<Record<string, readonly ArgumentTest[]>> = {
 /** Its flags are in memory, where no filter sees them. A C library that is told that it does not exist takes `clone`. */
 export const UNKNOWABLE = ['clone3']
 
-/** Nothing starts without these. */
-export const INDISPENSABLE = ['execve', 'exit_group', 'exit', 'rt_sigreturn']
+/** Nothing starts without these: bwrap's own first process waits, under the same filter, for the function to end. */
+export const INDISPENSABLE = ['execve', 'exit_group', 'exit', 'rt_sigreturn', 'wait4']
 
 /** A deny rule for the whole of what people mean by a name. */
 export interface DenyGroup {

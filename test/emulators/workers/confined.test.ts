@@ -8,6 +8,8 @@ import { join } from 'node:path'
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
+import type { Confinement } from '../../../src/core/confinement.ts'
+import { FlexiError } from '../../../src/core/errors.ts'
 import type { AbsolutePath } from '../../../src/core/place.ts'
 import { workers } from '../../../src/emulators/workers/index.ts'
 import { openSandbox } from '../../../src/sandbox/open-sandbox.ts'
@@ -65,6 +67,7 @@ async function confined(
 async function serveConfined(
   worker: Shipped,
   { state, ...policy }: Partial<SandboxPolicy> & { state: AbsolutePath },
+  through: (confinement: OpenConfinement) => Confinement = (confinement) => confinement,
 ): Promise<Confined> {
   if (sandbox === undefined) throw new Error('no sandbox')
   const number = (count += 1)
@@ -82,7 +85,7 @@ async function serveConfined(
   open.push(confinement)
   const served = await serveShipped(worker, {
     folder: contents,
-    scope: { confinement, stateDirectory: state },
+    scope: { confinement: through(confinement), stateDirectory: state },
   })
   open.push(served)
   return { served, confinement, state }
@@ -179,7 +182,28 @@ describe.each([
     expect(await text(served)).toBe('200 hello')
     for (const pid of workerds().filter((one) => !before.has(one))) process.kill(pid, 'SIGKILL')
     await expect.poll(() => served.faults.length, { timeout: 5000 }).toBe(1)
+    expect(served.faults[0]).toMatchObject({ kind: 'crash' })
     await expect.poll(() => text(served), { timeout: 10_000 }).toBe('200 hello')
+  }, 20_000)
+
+  test('whose sandbox refuses it says so, and leaves nothing behind', async () => {
+    const worker = await ship(laid(HELLO))
+    open.push(worker)
+    const before = await readdir(join(root, 's'), { recursive: true })
+    const refusal = new FlexiError('FLEXI_SANDBOX', 'no limit can be put on it')
+    const refusing = (confinement: OpenConfinement): Confinement => ({
+      runDirectory: confinement.runDirectory,
+      sharesLoopback: false,
+      launch: (process_) => ({
+        ...confinement.launch(process_),
+        started: () => Promise.reject(refusal),
+      }),
+    })
+    await expect(
+      serveConfined(worker, { state: join(root, randomUUID()) as AbsolutePath }, refusing),
+    ).rejects.toMatchObject({ code: 'FLEXI_SANDBOX', message: 'no limit can be put on it' })
+    for (const item of open.splice(0).toReversed()) await item[Symbol.asyncDispose]()
+    expect(await readdir(join(root, 's'), { recursive: true })).toEqual(before)
   }, 20_000)
 
   test('that loops is ended, and its neighbours never notice', async () => {
@@ -278,6 +302,19 @@ describe('a confined worker', () => {
     )
     const answers = JSON.parse((await served.ask('/')).body.toString()) as string[]
     for (const answer of answers) expect(answer).toContain('is not available here')
+  }, 20_000)
+
+  test('that holds too much memory is ended by the system, and that is what its author is told', async () => {
+    const { served } = await confined(
+      bare(`const kept = []
+export default { fetch() {
+  for (let i = 0; i < 40; i += 1) kept.push(new Uint8Array(16_000_000).fill(i))
+  return new Response("kept")
+} }\n`),
+      { limits: { memoryMb: 192, processes: 128, files: 1024, temporaryMb: 16 } },
+    )
+    expect((await served.ask('/')).status).toBe(503)
+    expect(served.faults[0]).toMatchObject({ kind: 'memory' })
   }, 20_000)
 
   test('that prints is heard', async () => {

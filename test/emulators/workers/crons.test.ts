@@ -263,9 +263,7 @@ function keep(start: string, workers: Record<string, FakeWorker>) {
   })
   const crons = new Crons({
     clock,
-    host: {
-      find: (name) => ({ revision: workers[name]?.built === false ? undefined : 'r1' }) as ApiFunction,
-    },
+    isBuilt: (name) => workers[name]?.built !== false,
     groups: {
       members: () => members() as unknown as Member[],
       control: (name) => Promise.resolve(control(name)),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 
+import { emulators } from '../../../emulators/registry.ts'
 import type { SandboxConfig, VersionConfig } from '../../model.ts'
 import { group, systemText, variableName } from './names.ts'
 
@@ -126,6 +127,9 @@ export const versionConfig: z.ZodType<VersionConfig, VersionConfigInput> = z
 export const overridingConfig: z.ZodType<VersionConfig, VersionConfigInput> = z
   .strictObject({
     ...ownFields,
+    provider: z
+      .enum(Object.keys(emulators), `is none that this daemon has: ${Object.keys(emulators).join(', ')}`)
+      .default('process'),
     addr: address,
     sandbox: z.strictObject({ command, ...sandboxFields }).meta({ id: 'OverridingSandbox' }),
   })

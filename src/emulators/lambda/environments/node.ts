@@ -1,7 +1,6 @@
 import { fileURLToPath } from 'node:url'
 
-import type { Confinement } from '../../../core/confinement.ts'
-import { startChild, type Child } from '../../../instances/child.ts'
+import type { Child, ChildOptions } from '../../../instances/child.ts'
 import type { Frame } from '../../../instances/channel.ts'
 import { hostFiles } from '../../../instances/host-files.ts'
 import type { Spare } from '../../../instances/standby.ts'
@@ -17,9 +16,8 @@ export interface NodeProcessOptions {
   readonly inspectPort: number | undefined
   /** A program that is given the runtime's command line and runs it: AWS_LAMBDA_EXEC_WRAPPER. */
   readonly wrapper: string | undefined
-  readonly confinement?: Confinement | undefined
-  /** What it has to see where it is kept apart, besides what is ours. */
-  readonly readable?: readonly string[] | undefined
+  /** How its process is started: `startChild`, or among others of its environment. */
+  readonly start: (options: ChildOptions) => Child
 }
 
 /** A Node process with the bare host in it, waiting for code. */
@@ -37,13 +35,12 @@ export function startNodeProcess(options: NodeProcessOptions): NodeProcess {
     options.wrapper === undefined ? command : [options.wrapper, ...command]
   let alive = true
   const started: NodeProcess = {
-    child: startChild({
+    child: options.start({
       command: first,
       args,
       cwd: options.cwd,
       environment: options.environment,
-      confinement: options.confinement,
-      readable: [...(options.readable ?? []), ...hostFiles(host)],
+      readable: hostFiles(host),
       onFrame: (frame) => started.receiver?.(frame),
       onLine: (stream, text) => started.printer?.(stream, text),
     }),

@@ -96,12 +96,14 @@ export class RuntimeApi {
     })
   }
 
-  /** `127.0.0.1:PORT` */
-  async listen(): Promise<string> {
+  /** At `127.0.0.1:PORT`, or on a Unix socket in a folder that nobody but the runtime comes into. */
+  async listen(socketPath?: string): Promise<string> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
-      this.#server.listen(0, '127.0.0.1', () => resolve())
+      if (socketPath === undefined) this.#server.listen(0, '127.0.0.1', () => resolve())
+      else this.#server.listen({ path: socketPath, readableAll: true, writableAll: true }, () => resolve())
     })
+    if (socketPath !== undefined) return socketPath
     const address = this.#server.address()
     return `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`
   }

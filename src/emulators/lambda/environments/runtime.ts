@@ -1,8 +1,10 @@
-import { startChild, type Child } from '../../../instances/child.ts'
+import type { Child } from '../../../instances/child.ts'
 import type { Spare } from '../../../instances/standby.ts'
+import type { Confined } from '../confined.ts'
 import type { Environment, EnvironmentEvents } from './environment.ts'
 import { RuntimeApi, type RuntimeApiEvents } from './runtime-api.ts'
 import { shellExit } from './shell-exit.ts'
+import { openSurroundings, type Surroundings } from './surroundings.ts'
 
 export interface RuntimeProcessOptions {
   readonly command: string
@@ -11,7 +13,10 @@ export interface RuntimeProcessOptions {
   readonly environment: Readonly<Record<string, string>>
   readonly functionArn: string
   /** Awaited before the process starts: what shares its API is there first. What it rejects with is the error of the Init. Whoever gives it closes the API. */
-  readonly before?: ((address: string, api: RuntimeApi) => Promise<void>) | undefined
+  readonly before?: ((surroundings: Surroundings, api: RuntimeApi) => Promise<void>) | undefined
+  readonly confined: Confined
+  /** It is a runtime of ours, which speaks to Unix sockets too. */
+  readonly speaksSockets: boolean
 }
 
 /** A runtime's process and the API it talks to. */
@@ -37,20 +42,21 @@ export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProc
       },
     ),
   )
+  const closing: { surroundings?: Surroundings } = {}
   // What shares the API may outlive the runtime, and closes it then.
-  const close = (): void => (options.before === undefined ? api.close() : undefined)
+  const close = (): void => {
+    if (options.before !== undefined) return
+    api.close()
+    void closing.surroundings?.close()
+  }
   const ended = (): void => {
     alive = false
     close()
   }
+  const onLine = (stream: 'stdout' | 'stderr', text: string): void =>
+    process_.events?.printed({ stream, level: undefined, text, format: 'text' })
   const start = async (): Promise<Child> => {
-    const address = await api.listen()
-    await options.before?.(address, api)
-    const child = startChild({
-      ...options,
-      environment: { ...options.environment, AWS_LAMBDA_RUNTIME_API: address },
-      onLine: (stream, text) => process_.events?.printed({ stream, level: undefined, text, format: 'text' }),
-    })
+    const child = await startIn(closing, { ...options, api, onLine })
     void child.exited.then(ended)
     return child
   }
@@ -77,6 +83,22 @@ export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProc
   // A spare may have nobody yet who waits for it.
   process_.started.catch(ended)
   return process_
+}
+
+interface StartOptions extends RuntimeProcessOptions {
+  readonly api: RuntimeApi
+  readonly onLine: (stream: 'stdout' | 'stderr', text: string) => void
+}
+
+/** What it runs in is put into `place` as soon as it is there. */
+async function startIn(place: { surroundings?: Surroundings }, options: StartOptions): Promise<Child> {
+  const { api, confined, cwd, before, onLine, command, args } = options
+  const speaksSockets = options.speaksSockets && before === undefined
+  const surroundings = await openSurroundings({ api, confined, cwd, speaksSockets, onLine })
+  place.surroundings = surroundings
+  await before?.(surroundings, api)
+  const environment = { ...options.environment, AWS_LAMBDA_RUNTIME_API: surroundings.address }
+  return surroundings.start({ command, args, cwd, environment, onLine })
 }
 
 /** What the runtime says goes to whoever uses its process. */

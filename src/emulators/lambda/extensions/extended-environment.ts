@@ -8,6 +8,7 @@ import type {
   PrintedLine,
 } from '../environments/environment.ts'
 import type { RuntimeApi } from '../environments/runtime-api.ts'
+import type { Surroundings } from '../environments/surroundings.ts'
 import { exitMessage, type Report } from '../report.ts'
 import { EnvironmentTelemetry } from '../telemetry/environment-telemetry.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
@@ -30,8 +31,8 @@ export interface ExtendedOptions {
   /** All that the function has. */
   readonly variables: Readonly<Record<string, string>>
   readonly telemetry: Telemetry
-  /** Starts the runtime once `before` has resolved; `address` is where its APIs are. Whoever called this closes the API. */
-  startRuntime(before: (address: string, api: RuntimeApi) => Promise<void>): Promise<Environment>
+  /** Starts the runtime once `before` has resolved. Whoever called this closes the API, and what the processes run in. */
+  startRuntime(before: (surroundings: Surroundings, api: RuntimeApi) => Promise<void>): Promise<Environment>
 }
 
 type InitOutcome = { readonly error: Buffer | undefined }
@@ -48,6 +49,7 @@ export class ExtendedEnvironment implements Environment {
   readonly #tell: EnvironmentTelemetry
   readonly #runtimeGone: Promise<void>
   #runtimeApi: RuntimeApi | undefined
+  #surroundings: Surroundings | undefined
   #runtime: Environment | undefined
   #events: EnvironmentEvents | undefined
   #current: Invocation | undefined
@@ -128,7 +130,7 @@ export class ExtendedEnvironment implements Environment {
   }
 
   async #start(events: EnvironmentEvents): Promise<InitOutcome> {
-    const runtime = await this.#options.startRuntime((address, api) => this.#before(address, api))
+    const runtime = await this.#options.startRuntime((around, api) => this.#before(around, api))
     this.#runtime = runtime
     if (this.#ending !== undefined) {
       await runtime.kill()
@@ -143,13 +145,16 @@ export class ExtendedEnvironment implements Environment {
   }
 
   /** Extensions come first: each of them has registered before the runtime starts. */
-  async #before(address: string, api: RuntimeApi): Promise<void> {
+  async #before(surroundings: Surroundings, api: RuntimeApi): Promise<void> {
     const { definition, variables, telemetry } = this.#options
     this.#runtimeApi = api
+    this.#surroundings = surroundings
+    telemetry.reachBy(surroundings.reach)
     mountApis(api, this.#api, telemetry)
     if (definition.opt === undefined) return
     await othersHaveEnded(definition.scope)
-    const failure = this.#processes.start(definition.opt, extensionVariables(variables, address))
+    const own = extensionVariables(variables, surroundings.address)
+    const failure = this.#processes.start(definition.opt, own, surroundings)
     if (failure !== undefined) this.#fail('Extension.LaunchError', `Error: ${failure}`)
     await this.#until(() => this.#api.haveAllRegistered && failure === undefined)
   }
@@ -275,5 +280,6 @@ export class ExtendedEnvironment implements Environment {
     )
     telemetry.dispose()
     this.#runtimeApi?.close()
+    await this.#surroundings?.close()
   }
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 
-import { startChild, type Child } from '../../../instances/child.ts'
+import type { Child } from '../../../instances/child.ts'
+import type { Surroundings } from '../environments/surroundings.ts'
 import { isExecutable } from '../find-program.ts'
 import type { Opt } from '../layers/opt.ts'
 import { within } from './shutdown.ts'
@@ -45,11 +46,15 @@ export class ExtensionProcesses {
   }
 
   /** @returns why one of them cannot be started. */
-  start(opt: Opt, variables: Readonly<Record<string, string>>): string | undefined {
+  start(
+    opt: Opt,
+    variables: Readonly<Record<string, string>>,
+    surroundings: Surroundings,
+  ): string | undefined {
     for (const name of opt.extensions) {
       const command = join(opt.directory, 'extensions', name)
       if (!isExecutable(command)) return `the extension ${name} is not executable: chmod +x it in its layer`
-      const child = startChild({
+      const child = surroundings.start({
         command,
         args: [],
         cwd: opt.directory,

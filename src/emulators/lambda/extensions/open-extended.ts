@@ -1,6 +1,11 @@
+import { fileURLToPath } from 'node:url'
+
+import { hostFiles } from '../../../instances/host-files.ts'
+import { confined } from '../confined.ts'
 import { ownArn, type Definition } from '../definition.ts'
 import type { Environment } from '../environments/environment.ts'
 import { RuntimeApi, type RuntimeApiEvents } from '../environments/runtime-api.ts'
+import { openSurroundings, type Surroundings } from '../environments/surroundings.ts'
 import { Telemetry } from '../telemetry/telemetry.ts'
 import { ExtendedEnvironment, type ExtendedOptions } from './extended-environment.ts'
 
@@ -21,13 +26,21 @@ export function extendedRuntime(
 /** The same for a runtime with a channel of its own: `start` is told where the APIs are. */
 export function extendedHost(
   options: OpenExtendedOptions,
-  start: (address: string) => Environment,
+  start: (surroundings: Surroundings) => Environment,
 ): Environment {
   return extendedRuntime(options, async (before) => {
-    const api = new RuntimeApi(ownArn(options.definition), UNUSED)
-    const address = await api.listen()
-    await before(address, api)
-    return start(address)
+    const { definition } = options
+    const api = new RuntimeApi(ownArn(definition), UNUSED)
+    const host = hostFiles(fileURLToPath(import.meta.resolve('#host/lambda')))
+    const surroundings = await openSurroundings({
+      api,
+      confined: confined(definition, host),
+      cwd: definition.taskRoot,
+      speaksSockets: false,
+      onLine: (stream, text) => definition.scope.output({ stream, level: 'error', text }),
+    })
+    await before(surroundings, api)
+    return start(surroundings)
   })
 }
 

@@ -5,6 +5,7 @@ import type { AbsolutePath } from '../../../core/place.ts'
 import type { Definition } from '../definition.ts'
 import { findProgram } from '../find-program.ts'
 import { filesIn } from './files-under.ts'
+import { installationOf } from './installation.ts'
 import { missingTool, type Program } from './program.ts'
 import { versionOf } from './version-of.ts'
 
@@ -46,6 +47,7 @@ export async function prepareDotnet(definition: Definition): Promise<Program> {
     runtime: options.runtime ?? 'dotnet8',
     version: await versionOf(dotnet, ['--version'], /^(\d+\.\d+\.\d+)/m),
     command: dotnet,
+    readable: installationOf(dotnet),
     args: isLibrary ? library : [`${own}.dll`],
     inputs: filesIn(folder, '.dll'),
     environment: { DOTNET_NOLOGO: '1', HOME: process.env['HOME'] ?? '/tmp' },

@@ -6,6 +6,7 @@ import type { AbsolutePath } from '../../../core/place.ts'
 import type { Definition } from '../definition.ts'
 import { findProgram, isExecutable } from '../find-program.ts'
 import { filesIn, filesUnder } from './files-under.ts'
+import { installationOf } from './installation.ts'
 import { missingTool, type Program } from './program.ts'
 import { versionOf, warnOfVersion } from './version-of.ts'
 
@@ -56,6 +57,7 @@ export async function prepareJava(definition: Definition): Promise<Program> {
     runtime: wanted,
     version,
     command: java,
+    readable: [...installationOf(java), ...client],
     args: [
       ...flags(memoryMb),
       '-cp',

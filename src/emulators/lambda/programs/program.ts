@@ -12,7 +12,9 @@ export interface Program {
   readonly inputs: readonly AbsolutePath[]
   readonly environment: Readonly<Record<string, string>>
   readonly handler: string
-  /** It loads the user's code only when it is told to: such a process can be started before it is needed. */
+  /** What it needs besides its function's files, where it is kept apart. */
+  readonly readable?: readonly string[] | undefined
+  /** It is one of ours: it speaks to Unix sockets too. It loads the user's code only when it is told to: such a process can be started before it is needed. */
   readonly waitsToLoad: boolean
 }
 

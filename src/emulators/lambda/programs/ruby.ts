@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Definition } from '../definition.ts'
 import { findProgram } from '../find-program.ts'
 import { filesUnder } from './files-under.ts'
+import { installationOf } from './installation.ts'
 import { missingTool, type Program } from './program.ts'
 import { versionOf, warnOfVersion } from './version-of.ts'
 
@@ -29,6 +30,7 @@ export async function prepareRuby(definition: Definition): Promise<Program> {
     runtime: wanted,
     version,
     command: client[0],
+    readable: [...installationOf(ruby), ...installationOf(client[0]), ...gemFolders()],
     args: [...client.slice(1), options.handler],
     inputs: filesUnder(taskRoot, ['.rb']),
     environment: environmentOf(definition),
@@ -43,6 +45,11 @@ function clientOf(taskRoot: string, path: string | undefined): readonly [string,
   if (bundle !== undefined && existsSync(join(taskRoot, 'Gemfile.lock'))) return [bundle, 'exec', CLIENT]
   const client = findProgram([CLIENT], path)
   return client === undefined ? undefined : [client]
+}
+
+function gemFolders(): readonly string[] {
+  const folders = [process.env['GEM_HOME'], ...(process.env['GEM_PATH'] ?? '').split(':')]
+  return folders.filter((folder) => folder !== undefined && folder !== '' && existsSync(folder)) as string[]
 }
 
 /** Where gems are is part of the machine; the rest of its environment stays out. */

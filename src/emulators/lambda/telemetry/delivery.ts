@@ -1,5 +1,5 @@
 import { Agent, request } from 'node:http'
-import { connect, type Socket } from 'node:net'
+import { connect, type NetConnectOpts, type Socket } from 'node:net'
 
 import type { Subscription } from './subscription.ts'
 
@@ -10,8 +10,13 @@ interface Sender {
   close(): void
 }
 
+/** The path of the Unix socket that leads to a port. */
+export type Reach = (port: number) => Promise<string>
+
 export interface DeliveryOptions {
   readonly subscription: Subscription
+  /** Undefined where its port can be reached as it is. */
+  readonly reach?: Reach | undefined
   /** Waits before a batch is tried again. */
   readonly retryDelaysMs?: readonly number[] | undefined
   /** So much could not be delivered. */
@@ -35,9 +40,12 @@ export class Delivery {
 
   constructor(options: DeliveryOptions) {
     this.#options = options
-    const { destination } = options.subscription
+    const { reach, subscription } = options
+    const { destination } = subscription
     this.#sender =
-      destination.protocol === 'TCP' ? tcpSender(destination.port) : httpSender(destination.url, destination)
+      destination.protocol === 'TCP'
+        ? tcpSender(destination.port, reach)
+        : httpSender(destination.url, { method: destination.method, reach })
   }
 
   /** `item` is an event as JSON. */
@@ -120,14 +128,19 @@ function bytesOf(items: readonly string[]): number {
   return items.reduce((sum, item) => sum + item.length, 0)
 }
 
-function httpSender(url: URL, { method }: { readonly method: string }): Sender {
+function httpSender(
+  url: URL,
+  { method, reach }: { readonly method: string; readonly reach: Reach | undefined },
+): Sender {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   return {
-    send(items) {
+    async send(items) {
+      const socketPath = await reach?.(Number(url.port))
+      const to = socketPath === undefined ? {} : { socketPath }
       const body = `[${items.join(',')}]`
       const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) }
       return new Promise((resolve, reject) => {
-        const outgoing = request(url, { method, agent, headers, timeout: SEND_MS }, (incoming) => {
+        const outgoing = request(url, { ...to, method, agent, headers, timeout: SEND_MS }, (incoming) => {
           incoming.resume()
           const { statusCode = 500 } = incoming
           incoming.once('close', () =>
@@ -144,11 +157,15 @@ function httpSender(url: URL, { method }: { readonly method: string }): Sender {
 }
 
 /** One JSON a line. */
-function tcpSender(port: number): Sender {
+function tcpSender(port: number, reach: Reach | undefined): Sender {
   let socket: Socket | undefined
-  const open = (): Promise<Socket> =>
+  const open = async (): Promise<Socket> => {
+    const path = await reach?.(port)
+    return connected(path === undefined ? { port, host: '127.0.0.1' } : { path })
+  }
+  const connected = (to: NetConnectOpts): Promise<Socket> =>
     new Promise((resolve, reject) => {
-      const opened = connect(port, '127.0.0.1', () => resolve(opened))
+      const opened = connect(to, () => resolve(opened))
       opened.once('error', reject)
       opened.once('close', () => {
         socket = undefined

@@ -1,5 +1,5 @@
 import { jsonAnswer, refusal, type ApiAnswer, type ApiRequest } from '../extensions/api-request.ts'
-import { Delivery } from './delivery.ts'
+import { Delivery, type Reach } from './delivery.ts'
 import { asLogsEvent } from './logs-events.ts'
 import { parseSubscription, type EventCategory, type Subscription } from './subscription.ts'
 
@@ -35,12 +35,18 @@ export const TELEMETRY_PATHS: readonly string[] = Object.keys(APIS)
 /** The Telemetry API of one environment, and the older Logs API: who is told what. Source: Lambda guide, Telemetry API. */
 export class Telemetry {
   readonly #options: TelemetryOptions
+  #reach: Reach | undefined
   readonly #subscribers = new Map<string, Subscriber>()
   /** What happened before somebody could ask for it; undefined once nobody can. */
   #early: TelemetryEvent[] | undefined = []
 
   constructor(options: TelemetryOptions = {}) {
     this.#options = options
+  }
+
+  /** Subscribers are in a network of their own: their ports are reached by Unix sockets. Undefined where they share ours. */
+  reachBy(reach: Reach | undefined): void {
+    this.#reach = reach
   }
 
   /** Whether there is anybody to be told, or may be. */
@@ -104,7 +110,7 @@ export class Telemetry {
       missed.records += records
       missed.bytes += bytes
     }
-    const delivery = new Delivery({ subscription, retryDelaysMs, dropped })
+    const delivery = new Delivery({ subscription, retryDelaysMs, dropped, reach: this.#reach })
     const subscriber: Subscriber = { subscription, delivery, missed }
     this.#subscribers.set(name, subscriber)
     for (const event of this.#early ?? []) deliver(subscriber, event)

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { errorMessage } from '../../../core/errors.ts'
-import type { ApiHost, FunctionConfig, OutputLine } from '../../../core/function.ts'
+import type { FunctionConfig, OutputLine } from '../../../core/function.ts'
 import type { WallClock } from '../../../core/wall-clock.ts'
 import { isDue, UTC, zoneOf } from '../events/cron-clock.ts'
 import { parseCron, type Cron } from '../events/cron.ts'
@@ -32,7 +32,8 @@ const DRAIN_MS = 10_000
 const SET_RIGHT_MS_MAX = 15 * MINUTE_MS
 
 export interface CronsOptions {
-  readonly host: Pick<ApiHost, 'find'>
+  /** Whether the function of this name has been built: there is nothing that could run before. */
+  readonly isBuilt: (name: string) => boolean
   readonly groups: Pick<Groups, 'members' | 'control'>
   readonly clock?: Clock | undefined
 }
@@ -42,7 +43,7 @@ export interface CronsOptions {
  * is looked at every minute, so that a reload neither loses a firing nor repeats one.
  */
 export class Crons implements AsyncDisposable {
-  readonly #host: CronsOptions['host']
+  readonly #isBuilt: CronsOptions['isBuilt']
   readonly #groups: CronsOptions['groups']
   readonly #clock: Clock
   readonly #parsed = new Map<string, Cron>()
@@ -56,8 +57,8 @@ export class Crons implements AsyncDisposable {
   /** The application has ended under what still runs. */
   #silent = false
 
-  constructor({ host, groups, clock = systemClock }: CronsOptions) {
-    this.#host = host
+  constructor({ isBuilt, groups, clock = systemClock }: CronsOptions) {
+    this.#isBuilt = isBuilt
     this.#groups = groups
     this.#clock = clock
     this.#minute = minuteOf(clock.now())
@@ -117,8 +118,7 @@ export class Crons implements AsyncDisposable {
   }
 
   #fireDue(member: Member, minute: number): void {
-    // Without a revision the first build has not succeeded yet: there is nothing that could run.
-    if (this.#host.find(member.config.name)?.revision === undefined) return
+    if (!this.#isBuilt(member.config.name)) return
     const zone = this.#zone(member.config)
     for (const cron of cronsOf(member)) {
       if (isDue(this.#cron(cron), zone, minute)) this.#start(member, { cron, minute })

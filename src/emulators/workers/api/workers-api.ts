@@ -25,7 +25,12 @@ export async function openWorkersApi(
   host: ApiHost,
   options: Pick<CronsOptions, 'clock'> = {},
 ): Promise<OpenApi> {
-  const crons = new Crons({ host, groups: groupsOf(host.app), ...options })
+  const crons = new Crons({
+    // Without a revision the first build has not succeeded yet.
+    isBuilt: (name) => host.find(name)?.revision !== undefined,
+    groups: groupsOf(host.app),
+    ...options,
+  })
   host.closing?.addEventListener('abort', () => crons.stop())
   let stateApi: SocketFetcher | undefined
   return {

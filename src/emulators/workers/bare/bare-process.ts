@@ -3,35 +3,36 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 
 import type { Confinement } from '../../../core/confinement.ts'
-import { errorMessage } from '../../../core/errors.ts'
 import { handOver, type ConfinedFolder } from '../confined/folder.ts'
 import { spawnConfined } from '../confined/spawn.ts'
 import { readRuntimeLines, type RuntimeLine } from '../runtime-log.ts'
+import type { Complaints } from '../start-error.ts'
 import { workerdCommand, workerdProcess } from '../workerd.ts'
 import { SOCKETS } from './bare-config.ts'
 
 /** workerd with a configuration of ours. */
 export interface BareProcess {
   readonly child: ChildProcess
-  readonly complaints: string[]
+  readonly complaints: Complaints
+  /** Whether the system ended it for the memory that it held. */
+  readonly ranOut: () => boolean
   /** Resolves when the process is gone and all it said was heard. */
   readonly ended: Promise<void>
 }
 
-export function startBareProcess(config: string, { kept, onLine }: BareProcessOptions): BareProcess {
-  const complaints: string[] = []
+export function startBareProcess(
+  config: string,
+  { kept, complaints, onLine }: BareProcessOptions,
+): BareProcess {
   const args = ['serve', '--experimental', '--control-fd=3', config]
-  const child =
-    kept === undefined
-      ? spawnFree(args)
-      : spawnKept(args, { ...kept, onRefused: (error) => complaints.push(errorMessage(error)) })
+  const { child, ranOut } = kept === undefined ? spawnFree(args) : spawnKept(args, { ...kept, complaints })
   const heard = (line: RuntimeLine): void => {
-    if (line.kind === 'runtime' && line.level !== 'info') complaints.push(line.text)
+    if (line.kind === 'runtime' && line.level !== 'info') complaints.words.push(line.text)
     onLine(line)
   }
   const gone = new Promise<void>((resolve) => {
     child.once('error', (error) => {
-      complaints.push(error.message)
+      complaints.words.push(error.message)
       resolve()
     })
     child.once('exit', () => resolve())
@@ -39,37 +40,43 @@ export function startBareProcess(config: string, { kept, onLine }: BareProcessOp
   const streams = [child.stdout, child.stderr].map((stream) =>
     stream === null ? Promise.resolve() : readRuntimeLines(stream, heard),
   )
-  return { child, complaints, ended: Promise.all([gone, ...streams]).then(() => undefined) }
+  return { child, complaints, ranOut, ended: Promise.all([gone, ...streams]).then(() => undefined) }
 }
 
 export interface BareProcessOptions {
   /** Where it is kept apart, and its own folder there, which its user gets. */
   readonly kept: Pick<Keeping, 'confinement' | 'folder'> | undefined
+  readonly complaints: Complaints
   readonly onLine: (line: RuntimeLine) => void
 }
 
-function spawnFree(args: readonly string[]): ChildProcess {
+type Spawned = Pick<BareProcess, 'child' | 'ranOut'>
+
+function spawnFree(args: readonly string[]): Spawned {
   const [command, ...prefix] = workerdCommand()
-  return spawn(command, [...prefix, ...args], {
+  const child = spawn(command, [...prefix, ...args], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     // Signals of the terminal are for us: what runs is drained before it ends.
     detached: true,
     env: { ...process.env, FORCE_COLOR: '0' },
   })
+  return { child, ranOut: () => false }
 }
 
 interface Keeping {
   readonly confinement: Confinement
   readonly folder: ConfinedFolder
-  readonly onRefused: (error: unknown) => void
+  readonly complaints: Complaints
 }
 
-function spawnKept(args: readonly string[], { confinement, folder, onRefused }: Keeping): ChildProcess {
+function spawnKept(args: readonly string[], { confinement, folder, complaints }: Keeping): Spawned {
   for (const path of [folder.path, folder.sockets]) handOver(path, confinement, { depth: 1, files: true })
   const launch = confinement.launch(workerdProcess(args, { readable: [folder.path] }))
-  const { child, started } = spawnConfined(launch, 'ignore')
-  started.catch(onRefused)
-  return child
+  const { child, started, ranOut } = spawnConfined(launch, 'ignore')
+  started.catch((error: unknown) => {
+    complaints.refused = error
+  })
+  return { child, ranOut }
 }
 
 /** A port of 0 is a path. */
@@ -80,7 +87,7 @@ export function listening({ child, complaints }: BareProcess, limitMs: number): 
   return new Promise((resolve, reject) => {
     const found = new Map<string, URL>()
     const timer = setTimeout(() => {
-      complaints.push(`the program was not loaded within ${limitMs} ms`)
+      complaints.words.push(`the program was not loaded within ${limitMs} ms`)
       child.kill('SIGKILL')
     }, limitMs)
     child.once('close', () => {

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { text as readText } from 'node:stream/consumers'
 
-import { errorMessage } from '../../../core/errors.ts'
 import { LIMITS } from '../../../core/limits.ts'
 import { openConfinedFolder } from '../confined/folder.ts'
 import { openControl, type ControlClient } from '../control/client.ts'
 import type { MiniflareWorker } from '../miniflare.ts'
-import { openRunFolder } from '../run-folder.ts'
+import { openRunFolder, type RunFolder } from '../run-folder.ts'
 import type { RuntimeSocket } from '../runtime-socket.ts'
-import { RuntimeStartError, type Runtime, type RuntimeOptions } from '../runtime.ts'
+import type { Runtime, RuntimeOptions } from '../runtime.ts'
+import { noComplaints, RuntimeStartError, startFailure } from '../start-error.ts'
 import { probeRuntime } from '../watchdog.ts'
 import { socketPaths, writeBareConfig } from './bare-config.ts'
-import { listening, startBareProcess, type Origins } from './bare-process.ts'
+import { listening, startBareProcess, type BareProcess, type Origins } from './bare-process.ts'
 import { loadRequest } from './load-request.ts'
 
 export interface BareRuntimeOptions extends Pick<
@@ -41,46 +41,67 @@ export async function startBareRuntime(options: BareRuntimeOptions): Promise<Bar
   const kept =
     confinement === undefined ? undefined : { confinement, folder: openConfinedFolder(confinement) }
   const folder = kept?.folder ?? (await openRunFolder(options.state))
-  const setting = await prepare(options, { path: folder.path, sockets: kept?.folder.sockets ?? folder.path })
-  const launched = startBareProcess(setting.config, { kept, onLine })
-  const { child, ended } = launched
-  const dispose = async (): Promise<void> => {
-    child.kill('SIGKILL')
-    await ended
-    await folder.remove()
-  }
-  const endLoop = async (): Promise<void> => {
-    onLine({ kind: 'runtime', level: 'fatal', text: 'a program looped while it was loaded' })
-    child.kill('SIGKILL')
-    await ended
+  const complaints = noComplaints()
+  let launched: BareProcess | undefined
+  const end = async (): Promise<void> => {
+    launched?.child.kill('SIGKILL')
+    await launched?.ended
   }
   try {
-    const { direct, loaded, control: socket } = setting.socketsAt(await listening(launched, limitMs))
-    void folder.belongsTo(child.pid)
-    const control = openControl(socket, setting.token)
-    return {
-      // That of a confined one is its keeper's.
-      pid: confinement === undefined ? child.pid : undefined,
-      inspector: undefined,
-      control,
-      socketOf: () => direct,
-      ended: ended.then(() => void folder.remove()),
-      kill: () => void child.kill('SIGKILL'),
-      async load(worker) {
-        const probe = (): Promise<boolean> => probeRuntime(direct)
-        // What runs may loop: a process of its own does not wait for it.
-        if (!(await probe())) throw new Error('the runtime does not react')
-        await withinLimits(load(control, worker), { limitMs, probe, end: endLoop })
-        return loaded
-      },
-      async dispose() {
-        control.close()
-        await dispose()
-      },
-    }
+    const setting = await prepare(options, {
+      path: folder.path,
+      sockets: kept?.folder.sockets ?? folder.path,
+    })
+    launched = startBareProcess(setting.config, { kept, complaints, onLine })
+    const sockets = setting.socketsAt(await listening(launched, limitMs))
+    void folder.belongsTo(launched.child.pid)
+    return runtimeOf(launched, { options, setting, sockets, folder, end })
   } catch (cause) {
-    await dispose()
-    throw new RuntimeStartError(launched.complaints.join('\n') || errorMessage(cause), { cause })
+    await end()
+    await folder.remove()
+    throw startFailure(complaints, cause)
+  }
+}
+
+interface Running {
+  readonly options: BareRuntimeOptions
+  readonly setting: Setting
+  readonly sockets: Readonly<Record<keyof Origins, RuntimeSocket>>
+  readonly folder: RunFolder
+  readonly end: () => Promise<void>
+}
+
+function runtimeOf(
+  { child, ended, ranOut }: BareProcess,
+  { options, setting, sockets, folder, end }: Running,
+): BareRuntime {
+  const { confinement, onLine, loadMs: limitMs = LIMITS.initMs } = options
+  const control = openControl(sockets.control, setting.token)
+  const probe = (): Promise<boolean> => probeRuntime(sockets.direct)
+  const endLoop = async (): Promise<void> => {
+    onLine({ kind: 'runtime', level: 'fatal', text: 'a program looped while it was loaded' })
+    await end()
+  }
+  return {
+    // That of a confined one is its keeper's.
+    pid: confinement === undefined ? child.pid : undefined,
+    inspector: undefined,
+    control,
+    socketOf: () => sockets.direct,
+    ended: ended.then(() => void folder.remove()),
+    ranOut,
+    kill: () => void child.kill('SIGKILL'),
+    async load(worker) {
+      // What runs may loop: a process of its own does not wait for it.
+      if (!(await probe())) throw new Error('the runtime does not react')
+      await withinLimits(load(control, worker), { limitMs, probe, end: endLoop })
+      return sockets.loaded
+    },
+    async dispose() {
+      control.close()
+      await end()
+      await folder.remove()
+    },
   }
 }
 

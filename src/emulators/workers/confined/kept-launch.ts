@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import childProcess, { type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { dirname, join } from 'node:path'
 
 import type { Confinement } from '../../../core/confinement.ts'
@@ -7,7 +8,8 @@ import type { AbsolutePath } from '../../../core/place.ts'
 import { workerdProcess } from '../workerd.ts'
 import { handOver, type ConfinedFolder } from './folder.ts'
 import { openLoopback } from './loopback.ts'
-import { spawnConfined } from './spawn.ts'
+import type { Complaints } from '../start-error.ts'
+import { spawnConfined, type ConfinedSpawn } from './spawn.ts'
 
 export interface KeptOptions {
   readonly confinement: Confinement
@@ -15,15 +17,18 @@ export interface KeptOptions {
   readonly state: AbsolutePath
   /** By the names that miniflare gives to the sockets of its configuration: the paths that they are to have. */
   readonly sockets: ReadonlyMap<string, string>
-  /** The process could not be put under its limits. */
-  readonly onRefused: (error: unknown) => void
+  readonly complaints: Complaints
 }
 
 /** The place of one runtime whose workerd miniflare starts, in a confinement. */
 export interface KeptLaunch extends AsyncDisposable {
   /** Whatever miniflare starts from here on, at any later time, is started in the confinement. */
   run<T>(make: () => T): T
-  /** ends workerd, if it runs. */
+  /** Resolves when workerd has ended, if it was started. */
+  exited(): Promise<void>
+  /** Whether it held too much memory, once it has ended. */
+  ranOut(): boolean
+  /** Ends workerd, if it runs. */
   kill(): void
 }
 
@@ -37,7 +42,8 @@ export async function openKeptLaunch(options: KeptOptions): Promise<KeptLaunch> 
   const { confinement, folder, state } = options
   const path = join(folder.sockets, 'loopback.sock')
   const loopback = await openLoopback(path)
-  let child: ChildProcess | undefined
+  let spawned: ConfinedSpawn | undefined
+  let gone = Promise.resolve()
   const start: Starter = (args) => {
     loopback.leadTo(portOf(args))
     for (const own of [folder.path, folder.sockets])
@@ -46,14 +52,22 @@ export async function openKeptLaunch(options: KeptOptions): Promise<KeptLaunch> 
     handOver(dirname(state), confinement, { depth: STATE_DEPTH, files: false })
     const named = withPaths(args, { loopback: path, sockets: options.sockets })
     const launch = confinement.launch(workerdProcess(named, { writable: [folder.path, state] }))
-    const spawned = spawnConfined(launch, 'pipe')
-    spawned.started.catch(options.onRefused)
-    child = spawned.child
-    return spawned.child
+    spawned = spawnConfined(launch, 'pipe')
+    const { child } = spawned
+    spawned.started.catch((error: unknown) => {
+      options.complaints.refused = error
+    })
+    gone = once(child, 'exit').then(
+      () => undefined,
+      () => undefined,
+    )
+    return child
   }
   return {
     run: (make) => launcher.run(start, make),
-    kill: () => void child?.kill('SIGKILL'),
+    exited: () => gone,
+    ranOut: () => spawned?.ranOut() === true,
+    kill: () => void spawned?.child.kill('SIGKILL'),
     [Symbol.asyncDispose]: () => loopback[Symbol.asyncDispose](),
   }
 }

@@ -10,6 +10,8 @@ export interface ConfinedSpawn {
   readonly child: ChildProcess
   /** Rejects when the process could not be put under its limits; it is ended then. */
   readonly started: Promise<void>
+  /** Whether it held too much memory, once it has ended. */
+  readonly ranOut: () => boolean
 }
 
 /** Starts a process as its confinement says, with pipes at the descriptors 1 to 3, and at 0 where it is asked for. */
@@ -33,7 +35,11 @@ export function spawnConfined(launch: Launch, stdin: 'ignore' | 'pipe'): Confine
   // Whoever ends early reads nothing: its end is told elsewhere.
   for (const fd of own) pipe(fd).on('error', () => undefined)
   for (const [fd, bytes] of inputs) pipe(fd).end(bytes)
-  return { child, started: admit(child, launch, pipe) }
+  return {
+    child,
+    started: admit(child, launch, pipe),
+    ranOut: () => launch.reached?.() === 'memory',
+  }
 }
 
 async function admit(

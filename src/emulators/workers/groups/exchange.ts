@@ -1,6 +1,6 @@
 import { asFlexiError, errorMessage } from '../../../core/errors.ts'
 import type { FlexiError } from '../../../core/errors.ts'
-import { RuntimeStartError } from '../runtime.ts'
+import { RuntimeStartError } from '../start-error.ts'
 import { workerName, type Part } from './composition.ts'
 import type { GroupRuntime } from './group-runtime.ts'
 import type { BuiltWorker } from './groups.ts'

@@ -1,6 +1,6 @@
 import type { FlexiError } from '../../../core/errors.ts'
 import { startError } from '../faults.ts'
-import { RuntimeStartError } from '../runtime.ts'
+import { RuntimeStartError } from '../start-error.ts'
 import { createStackReader } from '../stack.ts'
 import { scriptOf, type Part } from './composition.ts'
 import { startGroupRuntime, type GroupRuntime } from './group-runtime.ts'

@@ -46,7 +46,7 @@ export function watchEnd(runtime: Runtime, castOf: () => Cast): End {
   const ended = runtime.ended.then(() => {
     stopMemory()
     const cast = castOf()
-    const { kind, part = cast.parts[0] } = reason ?? { kind: 'crash' as const, part: undefined }
+    const { kind, part = cast.parts[0] } = reason ?? { kind: endOf(runtime), part: undefined }
     if (part !== undefined && !stopped) part.member.scope.report(faultOfEnd(kind, part, cast))
     return stopped ? new Promise<never>(() => undefined) : kind
   })
@@ -63,6 +63,10 @@ export function watchEnd(runtime: Runtime, castOf: () => Cast): End {
   }
 }
 
+function endOf(runtime: Runtime): EndKind {
+  return runtime.ranOut() ? 'memory' : 'crash'
+}
+
 /** The end of the runtime as the author of this part is told. */
 export function faultOfEnd(kind: EndKind, { member }: ComposedPart, { output, parts }: Cast): FunctionFault {
   return endFault({
@@ -70,7 +74,7 @@ export function faultOfEnd(kind: EndKind, { member }: ComposedPart, { output, pa
     kind,
     lastWords: output.lastWords(),
     limitMs: limitOf(member),
-    memoryBytesMax: memoryMax(parts),
+    memoryBytesMax: member.scope.confinement === undefined ? memoryMax(parts) : undefined,
   })
 }
 
