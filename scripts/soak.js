@@ -6,12 +6,14 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-import { Acknowledged, check } from './soak-check.js'
+import { learn, nothingTold } from './soak-told.js'
 
 const WORKER = fileURLToPath(new URL('soak-worker.js', import.meta.url))
+const CHECK = fileURLToPath(new URL('soak-check.js', import.meta.url))
 /** Every so many kills, a directory that was never there before is killed while it is made. */
 const FRESH_EVERY = 20
 /** Every so many, all bytes are read, and a new directory is begun: looking at one takes longer the more is in it. */
@@ -22,7 +24,7 @@ const { values } = parseArgs({
 })
 const kills = Number(values.kills)
 const directory = values.directory ?? (await mkdtemp(join(tmpdir(), 'flexi-soak-')))
-let told = new Acknowledged()
+let told = nothingTold()
 const total = { acknowledged: 0, cut: 0, settled: 0, early: 0 }
 const began = Date.now()
 let failed = false
@@ -31,7 +33,7 @@ for (let kill = 1; kill <= kills && !failed; kill++) {
   const fresh = kill % FRESH_EVERY === 7
   const place = join(directory, fresh ? `fresh-${kill}` : `data-${Math.ceil(kill / DIRECTORY_KILLS)}`)
   const last = kill % DIRECTORY_KILLS === 0 || kill === kills
-  const model = fresh ? new Acknowledged() : told
+  const model = fresh ? nothingTold() : told
   // From the start of the process, so that opening is hit too; or in the middle of work.
   await killOnce({ place, run: `r${kill}`, model, early: fresh || randomInt(10) === 0 })
   await mkdir(place, { recursive: true })
@@ -42,7 +44,7 @@ for (let kill = 1; kill <= kills && !failed; kill++) {
   for (const fault of faults) print(`kill ${kill}: ${fault}`)
   if (!last) continue
   if (!failed) await rm(place, { recursive: true, force: true })
-  told = new Acknowledged()
+  told = nothingTold()
   print(summary(kill))
 }
 
@@ -83,11 +85,20 @@ async function listen(child, model, onReady) {
     }
     if (said.begin !== undefined) model.open = said.begin
     if (said.done === undefined) continue
-    model.done(said.done)
-    model.open = undefined
+    learn(model, said.done)
     total.acknowledged++
   }
   return started
+}
+
+/** Whether the step that was cut off was done counts from now on. */
+async function check(place, model, { thorough }) {
+  const child = spawn(process.execPath, [CHECK], { stdio: ['pipe', 'pipe', 'inherit'] })
+  child.stdin.end(JSON.stringify({ directory: place, told: model, thorough }))
+  const answer = JSON.parse(await text(child.stdout))
+  if (answer.settled) learn(model, model.open)
+  model.open = undefined
+  return answer
 }
 
 function print(line) {

@@ -38,7 +38,7 @@ export class AliasSet extends FlexiCommand {
   static override readonly summary =
     'Point an alias at a version, and a share of its requests at a second one.'
   static override readonly description =
-    'What does not run yet is started first; requests under way end where they began. A caller with a cookie or a session key keeps to the version it was given.'
+    'What does not run yet is started first; requests under way end where they began. A client that sends a field or a cookie called flexi-version-key keeps to one of the two.'
   static override readonly examples = [
     { description: 'Move it', command: '<%= config.bin %> alias set hello live v3' },
     {

@@ -102,7 +102,7 @@ interface StartFlags {
   readonly sandbox: 'bwrap' | 'none'
   readonly 'first-uid'?: number | undefined
   readonly 'trust-key'?: readonly string[] | undefined
-  readonly 'require-signature': boolean
+  readonly 'require-signature': boolean | undefined
   readonly cert?: string | undefined
   readonly key?: string | undefined
   readonly 'access-log': boolean
@@ -118,7 +118,7 @@ function serverOptions(directory: AbsolutePath, version: string, flags: StartFla
     sandbox: flags.sandbox,
     firstUid: flags['first-uid'],
     trustKeys: (flags['trust-key'] ?? []).map((file) => fileOrFolder(file)),
-    requireSignature: flags['require-signature'],
+    requireSignature: flags['require-signature'] ?? false,
     certificate:
       cert === undefined || key === undefined
         ? undefined

@@ -17,6 +17,7 @@ import { eventLines } from '../terminal/dev-lines.ts'
 import { byteSize, duration } from '../terminal/duration.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { StatusLine } from '../terminal/status-line.ts'
+import { warn } from './client-options.ts'
 
 export interface DeployOptions {
   readonly session: Omit<SessionOptions, 'signal'>
@@ -78,8 +79,12 @@ async function ship({ client, project, options, view, directory }: Shipping): Pr
     passphrase: options.session.environment['FLEXI_SIGN_PASSPHRASE'],
   })
   for (const archive of archives) view.packed(archive)
-  if (!dryRun) await uploadArchives(client, archives, view.upload)
   const body = deploymentBody(project, { alias, archives, settings, domains, dryRun })
+  if (!dryRun) {
+    // What would be refused is refused before megabytes are sent.
+    await follow(client.deploy({ ...body, dryRun: true }), { alias, view: new DeployView(true) })
+    await uploadArchives(client, archives, view.upload)
+  }
   const { event: _, ...done } = await follow(client.deploy(body), { view, alias })
   const about = { project: project.name, alias, daemon: client.address.name, dryRun }
   view.deployed({ ...about, ...done })
@@ -136,7 +141,9 @@ function unsigned(): FlexiError {
 }
 
 function interrupted(error: unknown): unknown {
-  return error instanceof FlexiError && error.code !== 'FLEXI_DAEMON' ? error : new ExitError(130)
+  if (error instanceof FlexiError && error.code !== 'FLEXI_DAEMON') return error
+  warn('given up; "flexi deployments" says how far it came')
+  return new ExitError(130)
 }
 
 /** Nobody has to be told that it began, that all are ready once each of them is, and twice that it failed. */

@@ -1,9 +1,8 @@
 import { FlexiError } from '../core/errors.ts'
 import { closest } from '../core/suggest.ts'
-import type { Group } from '../daemon/model.ts'
+import { type Group, PERMISSIONS } from '../daemon/model.ts'
 
-/** Values of `permission:`, strongest last. */
-const PERMISSIONS = ['read', 'write', 'execute', 'remove', 'admin', 'root', 'host-net'] as const
+const NAMES = [...PERMISSIONS, 'host-net'] as const
 
 /** A group as it is written, and a permission by its name alone: `write` → `permission:write`. @throws FlexiError FLEXI_USAGE. */
 export function parseGroup(text: string): Group {
@@ -13,16 +12,16 @@ export function parseGroup(text: string): Group {
   if (kind === 'permission') return `permission:${permissionOf(name)}`
   if ((kind === 'singular' || kind === 'custom') && name !== '') return `${kind}:${name}`
   throw new FlexiError('FLEXI_USAGE', `${JSON.stringify(text)} is no group`, {
-    hint: `Write permission:${PERMISSIONS.join('|')}, singular:USER or custom:NAME.`,
+    hint: `Write permission:${NAMES.join('|')}, singular:USER or custom:NAME.`,
   })
 }
 
-function permissionOf(name: string): (typeof PERMISSIONS)[number] {
-  const known = PERMISSIONS.find((one) => one === name)
+function permissionOf(name: string): (typeof NAMES)[number] {
+  const known = NAMES.find((one) => one === name)
   if (known !== undefined) return known
-  const near = closest(name, PERMISSIONS)
+  const near = closest(name, NAMES)
   throw new FlexiError('FLEXI_USAGE', `there is no permission ${JSON.stringify(name)}`, {
-    hint: near === undefined ? `There are ${PERMISSIONS.join(', ')}.` : `Did you mean "${near}"?`,
+    hint: near === undefined ? `There are ${NAMES.join(', ')}.` : `Did you mean "${near}"?`,
   })
 }
 

@@ -60,7 +60,11 @@ export class TokensCreate extends FlexiCommand {
     ...daemonFlags,
     user: Flags.string({ char: 'u', helpValue: 'NAME', summary: 'Whose token it is. Default: yours.' }),
     label: Flags.string({ char: 'l', helpValue: 'TEXT', summary: 'What to call it in lists.' }),
-    ends: Flags.string({ helpValue: 'TIME', default: '10d', summary: 'How long it is good for: 12h, 90d.' }),
+    ends: Flags.string({
+      helpValue: 'TIME',
+      summary:
+        'How long it is good for: 12h, 90d. Default: 10d, or as long as your own token where that is less.',
+    }),
     scope: Flags.string({
       multiple: true,
       multipleNonGreedy: true,
@@ -72,8 +76,9 @@ export class TokensCreate extends FlexiCommand {
   async run(): Promise<Call<'createToken'>['answer']> {
     const { flags } = await this.parse(TokensCreate)
     const { user, label, ends, scope } = flags
-    const days = durationFlag('ends', ends) / DAY_MS
-    if (days <= 0) throw new FlexiError('FLEXI_USAGE', 'a token has to be good for some time')
+    const days = ends === undefined ? undefined : durationFlag('ends', ends) / DAY_MS
+    if (days !== undefined && days <= 0)
+      throw new FlexiError('FLEXI_USAGE', 'a token has to be good for some time')
     const scopes = scope?.map(parseGroup)
     const made = await withDaemon(flags, (client) => client.createToken({ user, label, days, scopes }))
     if (!this.jsonEnabled()) {

@@ -2,8 +2,9 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 
 import type { Confinement } from '../core/confinement.ts'
+import { asFlexiError, FlexiError } from '../core/errors.ts'
 import { CHANNEL_FD, openChannel, type Channel, type Frame } from './channel.ts'
-import { launchConfined } from './launch.ts'
+import { launchConfined, type LaunchedChild } from './launch.ts'
 import { readLines } from './lines.ts'
 import { programBehind, programsBehind } from './process-tree.ts'
 
@@ -29,6 +30,8 @@ export interface ChildExit {
   readonly signal: NodeJS.Signals | null
   /** Set when the command could not be started at all. */
   readonly error: Error | undefined
+  /** The limit that ended it, when one of what confines it did. */
+  readonly reached?: 'memory' | undefined
 }
 
 export interface Child {
@@ -36,6 +39,8 @@ export interface Child {
   readonly pid: number | undefined
   /** The program's own number, for who measures it. Of a confined one it is known a moment after its start. */
   programPid(): number | undefined
+  /** The limit of what confines it that something in there has run into. */
+  reached(): 'memory' | undefined
   readonly channel: Channel | undefined
   /** Resolves once, when the process is gone and its output has been read to the end. Never rejects. */
   readonly exited: Promise<ChildExit>
@@ -51,11 +56,15 @@ export function startChild(options: ChildOptions): Child {
   const { confinement } = options
   const started =
     confinement === undefined
-      ? { process: spawnPlain(options), failed: undefined }
+      ? { process: spawnPlain(options), failed: undefined, reached: () => undefined }
       : launchConfined(confinement, options, deathSignalPrefix())
   const process_ = started.process
+  const said: { last?: string } = {}
   readLines(process_.stdout, (text) => options.onLine('stdout', text))
-  readLines(process_.stderr, (text) => options.onLine('stderr', text))
+  readLines(process_.stderr, (text) => {
+    said.last = text
+    options.onLine('stderr', text)
+  })
   const pipe = process_.stdio[CHANNEL_FD]
   const isConfined = confinement !== undefined
   return {
@@ -66,7 +75,8 @@ export function startChild(options: ChildOptions): Child {
       options.onFrame === undefined
         ? undefined
         : openChannel(pipe as Duplex, (frame) => options.onFrame?.(frame)),
-    exited: exitOf(process_, started.failed),
+    reached: started.reached,
+    exited: exitOf(started, said),
     kill(signal = 'SIGKILL') {
       if (isConfined && signal !== 'SIGKILL') signalPrograms(process_, signal)
       else killGroup(process_, signal)
@@ -93,17 +103,32 @@ function spawnPlain(options: ChildOptions): ChildProcess {
   })
 }
 
-/** `failed` rejects with what kept its limits from being put on it: then that is how it ended. */
-async function exitOf(process_: ChildProcess, failed: Promise<void> | undefined): Promise<ChildExit> {
-  let failure: Error | undefined
+/** A failure to put its limits on it is how it ended; what confines it may have said more. */
+async function exitOf(
+  { process: process_, failed, reached }: LaunchedChild,
+  said: { last?: string },
+): Promise<ChildExit> {
+  let failure: unknown
   failed?.catch((error: unknown) => {
-    failure = error instanceof Error ? error : new Error(String(error))
+    failure = error
     killGroup(process_, 'SIGKILL')
   })
   const exit = await exitOfProcess(process_)
-  if (failure !== undefined) return { code: null, signal: null, error: failure }
-  return failed === undefined ? exit : asOfProgram(exit)
+  if (failure !== undefined) return { code: null, signal: null, error: withWords(failure, said.last) }
+  return failed === undefined ? exit : { ...asOfProgram(exit), reached: reached() }
 }
+
+function withWords(failure: unknown, last: string | undefined): Error {
+  const error = asFlexiError(failure, 'FLEXI_SANDBOX')
+  if (last === undefined || error.message.includes(last)) return error
+  const hint = error.hint === undefined ? {} : { hint: error.hint }
+  return new FlexiError(error.code, `${error.message}: ${last.slice(0, WORDS_MAX)}`, {
+    cause: failure,
+    ...hint,
+  })
+}
+
+const WORDS_MAX = 500
 
 /** What confines a program ends as a shell would: 128 and the signal that ended the program. Our own hosts use 128 and 129. */
 function asOfProgram(exit: ChildExit): ChildExit {

@@ -8,6 +8,8 @@ export interface LaunchedChild {
   readonly process: ChildProcess
   /** Settles when its limits are on it. Rejects with what kept them from it: the process is to be ended then. */
   readonly failed: Promise<void> | undefined
+  /** The limit that ended it, when one did. */
+  readonly reached: () => 'memory' | undefined
 }
 
 interface LaunchOptions extends ProcessSpec {
@@ -32,7 +34,7 @@ export function launchConfined(
     ...(launch.uid === undefined ? {} : { uid: launch.uid }),
     ...(launch.gid === undefined ? {} : { gid: launch.gid }),
   })
-  return { process: process_, failed: begin(launch, process_) }
+  return { process: process_, failed: begin(launch, process_), reached: () => launch.reached?.() }
 }
 
 function stdioOf({ inputs, outputs, gates }: Launch, isChannelled: boolean): ('ignore' | StdioPipe)[] {

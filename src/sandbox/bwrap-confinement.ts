@@ -6,12 +6,14 @@ import type { Launch, LaunchedProcess, ProcessSpec } from '../core/confinement.t
 import { errorMessage, FlexiError } from '../core/errors.ts'
 import type { AbsolutePath } from '../core/place.ts'
 import { FDS, launchArguments, type Bind } from './launch-arguments.ts'
-import { openGate, readStatus } from './launches.ts'
+import { heard, openGate, readStatus } from './launches.ts'
+import { watchDisk } from './limits/disk-watch.ts'
 import type { LaunchLimits } from './limits/limiter.ts'
 import type { Machine } from './machine.ts'
 import type { JoinedNetwork } from './network/egress.ts'
 import { giveFolder, type Owner } from './ownership.ts'
 import { unmountAll } from './place.ts'
+import { readOnlyFaults } from './policy-faults.ts'
 import type { OpenConfinement, SandboxPolicy } from './sandbox.ts'
 import { stagedCommand } from './staged-command.ts'
 import type { Staged } from './staging.ts'
@@ -19,6 +21,7 @@ import { ETC } from './system-files.ts'
 import { SYSTEM_PATH } from './tools.ts'
 
 const END_WAIT_MS = 5000
+const STATE_MB = 1024
 
 export interface ConfinementParts {
   readonly machine: Machine
@@ -48,6 +51,9 @@ export class BwrapConfinement implements OpenConfinement {
   launch(spec: ProcessSpec): Launch {
     const { machine, policy, owner, filter, label } = this.#parts
     const { tools, limiter, systemFiles } = machine
+    const [fault] = readOnlyFaults(policy, machine.hidden)
+    if (fault !== undefined)
+      throw new FlexiError('FLEXI_SANDBOX', `${policy.name} cannot be confined: ${fault}`)
     const { binds, staged } = this.#stage(this.#bindsOf(spec))
     const args = launchArguments({
       policy,
@@ -55,20 +61,21 @@ export class BwrapConfinement implements OpenConfinement {
       binds,
       environment: spec.environment,
       cwd: spec.cwd ?? policy.contents,
-      joinable: policy.network === 'egress' && owner === undefined,
     })
     this.#launches += 1
+    const group = `${label}-${this.#launches}`
     const command = [
       tools.prlimit,
       ...machine.rlimits(policy.limits),
       tools.bwrap,
       ...fdArgs(),
       '--',
+      ...(isJoined(policy) ? WAITING : []),
       ...limiter.prefix(policy.limits),
       spec.command,
       ...spec.args,
     ]
-    const limits = lasting(limiter.limit(`${label}-${this.#launches}`, policy.limits))
+    const limits = laterLimits(() => limiter.limit(group, policy.limits))
     return {
       ...stagedCommand(command, { staged, owner, tools }),
       environment: { PATH: SYSTEM_PATH },
@@ -77,9 +84,9 @@ export class BwrapConfinement implements OpenConfinement {
         [FDS.args, Buffer.from(`${args.join('\0')}\0`)],
         [FDS.filter, filter],
       ]),
-      outputs: [FDS.status],
-      gates: [FDS.gate],
-      started: (process_) => this.#start(process_, limits),
+      outputs: isJoined(policy) ? [FDS.status, FDS.ready] : [FDS.status],
+      gates: isJoined(policy) ? [FDS.gate, FDS.go] : [FDS.gate],
+      started: (process_) => this.#start(process_, limits, this.#watchedFolders(spec)),
       reached: () => limits.reached(),
     }
   }
@@ -122,13 +129,24 @@ export class BwrapConfinement implements OpenConfinement {
     return { binds: [...seen, ...asked], staged }
   }
 
-  async #start(process_: LaunchedProcess, limits: LaunchLimits): Promise<void> {
+  /** On a disk of the machine: the run folder is in memory, and bounded, where we may mount. */
+  #watchedFolders({ writable = [] }: ProcessSpec): readonly string[] {
+    const { policy, owner } = this.#parts
+    const own = owner === undefined ? [this.runDirectory] : []
+    return [...own, ...(policy.state === undefined ? [] : [policy.state]), ...writable]
+  }
+
+  async #start(process_: LaunchedProcess, limits: LaunchLimits, folders: readonly string[]): Promise<void> {
     const { policy } = this.#parts
     const output = process_.outputs.get(FDS.status)
     if (output === undefined) throw new TypeError('the descriptor of its status is missing')
     const status = readStatus(output)
     let network: JoinedNetwork | undefined
+    let isOver = false
+    const disk = watchDisk(folders, policy.limits.stateMb ?? STATE_MB, () => endProcess(process_.pid))
     const ended = status.ended.then(async () => {
+      isOver = true
+      disk.stop()
       network?.leave()
       await limits.remove()
       this.#running.delete(process_.pid)
@@ -138,8 +156,9 @@ export class BwrapConfinement implements OpenConfinement {
       limits.add(process_.pid)
       const child = await status.child
       limits.add(child)
-      network = await this.#join(child)
       openGate(process_, FDS.gate)
+      network = await this.#join(process_, child)
+      if (isOver) network?.leave()
     } catch (cause) {
       throw new FlexiError('FLEXI_SANDBOX', `${policy.name} cannot be confined: ${errorMessage(cause)}`, {
         cause,
@@ -147,9 +166,13 @@ export class BwrapConfinement implements OpenConfinement {
     }
   }
 
-  async #join(child: number): Promise<JoinedNetwork | undefined> {
+  async #join(process_: LaunchedProcess, child: number): Promise<JoinedNetwork | undefined> {
     const { machine, policy } = this.#parts
-    return policy.network === 'egress' ? machine.egress?.join(child) : undefined
+    if (!isJoined(policy)) return undefined
+    await heard(process_, FDS.ready)
+    const network = await machine.egress?.join(child)
+    openGate(process_, FDS.go)
+    return network
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -166,20 +189,39 @@ export class BwrapConfinement implements OpenConfinement {
   }
 }
 
+/**
+ * Becomes the program when its network is there. It cannot be joined while bwrap waits at its own gate: nobody tells when bwrap has
+ * finished the loopback interface, and two who set up one network disturb each other.
+ */
+const WAITING = [
+  '/bin/sh',
+  '-c',
+  `echo >&${FDS.ready}; read -r _ <&${FDS.go} || exit 125; exec ${FDS.ready}>&- ${FDS.go}<&-; exec "$@"`,
+  'join',
+]
+
+function isJoined({ network }: SandboxPolicy): boolean {
+  return network === 'egress'
+}
+
 function fdArgs(): string[] {
   const { args, status, gate } = FDS
   return ['--args', String(args), '--json-status-fd', String(status), '--block-fd', String(gate)]
 }
 
-/** They can be asked after they were removed. */
-function lasting(limits: LaunchLimits): LaunchLimits {
+/** They are made with the first process, for not every launch is started, and can be asked after they were removed. */
+function laterLimits(make: () => LaunchLimits): LaunchLimits {
+  let limits: LaunchLimits | undefined
   let reached: 'memory' | undefined
   return {
-    add: (pid) => limits.add(pid),
-    reached: () => (reached ??= limits.reached()),
-    remove() {
-      reached ??= limits.reached()
-      return limits.remove()
+    add(pid) {
+      limits ??= make()
+      limits.add(pid)
+    },
+    reached: () => (reached ??= limits?.reached()),
+    async remove() {
+      reached ??= limits?.reached()
+      await limits?.remove()
     },
   }
 }

@@ -2,7 +2,10 @@ import { INNER_ID } from './system-files.ts'
 import type { SandboxPolicy } from './sandbox.ts'
 
 /** Descriptors of the launched bwrap. 3 stays free: it is the frame channel of many a program. */
-export const FDS = { args: 4, filter: 5, status: 6, gate: 7 } as const satisfies Record<string, number>
+export const FDS = { args: 4, filter: 5, status: 6, gate: 7, ready: 8, go: 9 } as const satisfies Record<
+  string,
+  number
+>
 
 /** One folder or file from outside. */
 export interface Bind {
@@ -20,8 +23,6 @@ export interface LaunchParts {
   readonly binds: readonly Bind[]
   readonly environment: Readonly<Record<string, string>>
   readonly cwd: string
-  /** Someone who is not root joins its network. */
-  readonly joinable: boolean
 }
 
 const MIB = 1024 * 1024
@@ -33,7 +34,7 @@ const MIB = 1024 * 1024
 export function launchArguments(parts: LaunchParts): string[] {
   const { policy, environment, cwd } = parts
   return [
-    ...namespaceArgs(parts),
+    ...namespaceArgs(policy),
     '--clearenv',
     ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value]),
     ...parts.systemArgs,
@@ -49,10 +50,16 @@ export function launchArguments(parts: LaunchParts): string[] {
   ]
 }
 
-function namespaceArgs({ policy: { name, network }, joinable }: LaunchParts): string[] {
-  const args = ['--unshare-all', '--unshare-user', '--die-with-parent', '--new-session', '--cap-drop', 'ALL']
-  // Whoever joins the network has to enter the user namespace it was made in. The filter of calls keeps others from being made as well.
-  if (!joinable) args.push('--disable-userns')
+function namespaceArgs({ name, network }: SandboxPolicy): string[] {
+  const args = [
+    '--unshare-all',
+    '--unshare-user',
+    '--disable-userns',
+    '--die-with-parent',
+    '--new-session',
+    '--cap-drop',
+    'ALL',
+  ]
   if (network === 'host') args.push('--share-net')
   args.push('--uid', String(INNER_ID), '--gid', String(INNER_ID), '--hostname', hostName(name))
   return args

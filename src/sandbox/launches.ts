@@ -28,7 +28,18 @@ export function readStatus(stream: NodeJS.ReadableStream): LaunchStatus {
   return { child, ended }
 }
 
-/** Lets bwrap go on. */
+/** Resolves with the first that is heard. @throws Error when nothing is, to the end. */
+export function heard(process_: LaunchedProcess, fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stream = process_.outputs.get(fd)
+    stream?.once('data', () => resolve())
+    for (const event of ['end', 'error', 'close']) {
+      stream?.once(event, () => reject(new Error('the sandbox ended before it was ready')))
+    }
+  })
+}
+
+/** Lets a waiting process go on. */
 export function openGate(process_: LaunchedProcess, fd: number): void {
-  process_.gates.get(fd)?.end('1')
+  process_.gates.get(fd)?.end('1\n')
 }

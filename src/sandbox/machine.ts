@@ -1,3 +1,4 @@
+import type { AbsolutePath } from '../core/place.ts'
 import type { Limiter } from './limits/limiter.ts'
 import type { Egress } from './network/egress.ts'
 import type { OwnPlace } from './place.ts'
@@ -17,6 +18,8 @@ export interface Machine {
   readonly limiter: Limiter
   readonly egress: Egress | undefined
   readonly calls: CallTable | undefined
+  /** What no configuration may bind: the daemon's data. */
+  readonly hidden: readonly AbsolutePath[]
   /** Whether each function has a user of its own, and the first of them. */
   readonly firstUid: number | undefined
   /** Arguments of prlimit. */

@@ -18,7 +18,8 @@ const FIRST_UID = 1_900_000_000
 export interface OpenMachine extends Machine, AsyncDisposable {}
 
 /** Tries out what this machine has. */
-export async function openMachine({ directory, firstUid = FIRST_UID }: SandboxOptions): Promise<OpenMachine> {
+export async function openMachine(options: SandboxOptions): Promise<OpenMachine> {
+  const { directory, firstUid = FIRST_UID, limits: asked, hidden = [] } = options
   const tools = await findTools()
   await mkdir(directory, { recursive: true })
   await removeLeftOvers(directory, tools.umount)
@@ -30,7 +31,7 @@ export async function openMachine({ directory, firstUid = FIRST_UID }: SandboxOp
   if (process.platform === 'linux') await keepDescriptors()
   const [isolation, limiter, egress] = await Promise.all([
     probeBwrap(tools, isRoot ? firstUid : undefined),
-    openLimiter(place.id, tools),
+    openLimiter(place.id, tools, asked),
     openEgress(tools, isRoot),
   ])
   const hardFiles = hardFileLimit()
@@ -41,6 +42,7 @@ export async function openMachine({ directory, firstUid = FIRST_UID }: SandboxOp
     staging,
     limiter,
     calls,
+    hidden: [...hidden, place.directory],
     egress: egress.egress,
     firstUid: isRoot ? firstUid : undefined,
     rlimits: (limits) => processLimits(limits, hardFiles),

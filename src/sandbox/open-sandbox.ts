@@ -18,6 +18,9 @@ const RUN_DIRECTORY_LENGTH_MAX = 66
 /** What the memory file system of a run folder takes: sockets, and little else. */
 const RUN_OPTIONS = 'size=8m,nr_inodes=1024,nosuid,nodev,noexec'
 
+/** Links in it lead nowhere: a function cannot have the daemon open what it could not. Kernels before 5.10 do not know it. */
+const NO_LINKS = 'nosymfollow'
+
 /**
  * Finds out what this machine can enforce, and opens confinements by it. A machine that can enforce nothing opens a sandbox that refuses
  * everything, unless its operator asked for none: `capabilities.notes` says what is missing.
@@ -25,18 +28,16 @@ const RUN_OPTIONS = 'size=8m,nr_inodes=1024,nosuid,nodev,noexec'
 export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
   if (options.kind === 'none') return openUnprotected(options)
   const machine = await openMachine(options)
-  return new BwrapSandbox(machine, options.hidden ?? [])
+  return new BwrapSandbox(machine)
 }
 
 class BwrapSandbox implements Sandbox {
   readonly #machine: OpenMachine
-  readonly #hidden: readonly AbsolutePath[]
   readonly #open = new Set<OpenConfinement>()
   #opened = 0
 
-  constructor(machine: OpenMachine, hidden: readonly AbsolutePath[]) {
+  constructor(machine: OpenMachine) {
     this.#machine = machine
-    this.#hidden = hidden
   }
 
   get capabilities(): Sandbox['capabilities'] {
@@ -44,7 +45,7 @@ class BwrapSandbox implements Sandbox {
   }
 
   check(policy: SandboxPolicy): readonly string[] {
-    return policyFaultsHere(policy, this.#machine, this.#hidden)
+    return policyFaultsHere(policy, this.#machine)
   }
 
   async open(policy: SandboxPolicy): Promise<OpenConfinement> {
@@ -94,17 +95,12 @@ class BwrapSandbox implements Sandbox {
       return path
     }
     const user = `mode=0700,uid=${owner.uid},gid=${owner.gid}`
-    await runTool(tools.mount ?? 'mount', [
-      '-t',
-      'tmpfs',
-      '-o',
-      `${RUN_OPTIONS},${user}`,
-      'flexi',
-      path,
-    ]).catch(
+    const mount = (options: string): Promise<unknown> =>
+      runTool(tools.mount ?? 'mount', ['-t', 'tmpfs', '-o', `${options},${user}`, 'flexi', path])
+    await mount(`${RUN_OPTIONS},${NO_LINKS}`)
+      .catch(() => mount(RUN_OPTIONS))
       // Without the right to mount: on disk then.
-      () => giveFolder(path, owner),
-    )
+      .catch(() => giveFolder(path, owner))
     return path
   }
 

@@ -1,7 +1,6 @@
 import { realpathSync } from 'node:fs'
 import { sep } from 'node:path'
 
-import type { AbsolutePath } from '../core/place.ts'
 import type { Machine } from './machine.ts'
 import type { SandboxPolicy } from './sandbox.ts'
 import { policyFaults } from './seccomp/filter.ts'
@@ -10,28 +9,22 @@ import { policyFaults } from './seccomp/filter.ts'
 const RESERVED = ['/proc', '/sys', '/dev']
 
 /** What keeps a policy from being enforced here: sentences without a full stop. */
-export function policyFaultsHere(
-  policy: SandboxPolicy,
-  machine: Machine,
-  hidden: readonly AbsolutePath[],
-): readonly string[] {
-  const { capabilities, calls } = machine
-  const faults = [
-    ...policyFaults(policy.systemCalls),
-    ...readOnlyFaults(policy, [...hidden, machine.place.directory]),
-  ]
+export function policyFaultsHere(policy: SandboxPolicy, machine: Machine): readonly string[] {
+  const { capabilities, calls, hidden } = machine
+  const faults = [...policyFaults(policy.systemCalls), ...readOnlyFaults(policy, hidden)]
   if (capabilities.isolation === undefined)
     faults.unshift(capabilities.notes[0] ?? 'functions cannot be kept apart here')
   if (calls === undefined) faults.push(`there is no table of the system calls of ${process.arch}`)
   if (policy.network === 'egress' && capabilities.egress === undefined) {
     faults.push(
-      'the network mode "egress" needs slirp4netns, nsenter and ip: install slirp4netns and iproute2, or choose the network "none"',
+      'the network mode "egress" needs slirp4netns and ip, and a daemon started as root: install slirp4netns and iproute2, or choose the network "none"',
     )
   }
   return faults
 }
 
-function readOnlyFaults(policy: SandboxPolicy, hidden: readonly string[]): string[] {
+/** What is wrong with its entries now: what a path leads to may change. */
+export function readOnlyFaults(policy: SandboxPolicy, hidden: readonly string[]): string[] {
   return Object.entries(policy.readOnly ?? {}).flatMap(([source, target]) => {
     const fault = sourceFault(source, hidden) ?? targetFault(target ?? source)
     return fault === undefined ? [] : [`read-only entry ${source}: ${fault}`]
@@ -55,7 +48,7 @@ function targetFault(target: string): string | undefined {
   return RESERVED.some((path) => isWithin(target, path)) ? `${target} is the sandbox's own` : undefined
 }
 
-/** What is not there yet may become a link later: it is bound under its real name, so it is judged again then. */
+/** What is not there yet may become a link later: entries are judged again with each launch. */
 function realPath(path: string): string {
   try {
     return realpathSync(path)

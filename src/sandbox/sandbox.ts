@@ -48,6 +48,8 @@ export interface SandboxLimits {
   readonly files: number
   /** MiB of each memory file system: `/tmp`, `/dev/shm`. */
   readonly temporaryMb: number
+  /** MiB on disk in `state` and all that is writable: an instance that goes beyond is ended. Default 1024. */
+  readonly stateMb?: number | undefined
 }
 
 /** What this machine can enforce, found out once at the start. Each has a sentence for people. */
@@ -83,6 +85,8 @@ export interface SandboxOptions {
   readonly directory: AbsolutePath
   /** First of the user ids of functions, used when we run as root. Default 1,900,000,000: a range that no distribution hands out. */
   readonly firstUid?: number | undefined
+  /** In place of the best way of limiting that this machine has. */
+  readonly limits?: 'rlimit' | undefined
   /** What no user may have bound into a function: the daemon's data. Entries of `readOnly` in or above these are refused. */
   readonly hidden?: readonly AbsolutePath[] | undefined
 }

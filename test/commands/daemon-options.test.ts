@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
@@ -6,6 +9,7 @@ import { parseReference } from '../../src/commands/client-options.ts'
 import { groupFor, parseGroup } from '../../src/commands/group-options.ts'
 import { durationFlag, parseDuration, sinceFlag } from '../../src/commands/time-options.ts'
 import { namesOf } from '../../src/commands/variable-options.ts'
+import { COMMANDS } from '../../src/commands/index.ts'
 import { FlexiError } from '../../src/core/errors.ts'
 
 describe('a duration', () => {
@@ -135,3 +139,18 @@ function hintOf(task: () => unknown): string | undefined {
   }
   return undefined
 }
+
+const WORDS =
+  /^(deploy|deployments|login|logout|whoami|rollback|versions|logs|audit|(alias|env|functions|secrets|tokens|users):.*)$/
+
+test('docs/deploy.md tells of every command about a daemon, and of every flag', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8')
+  const commands = Object.entries(COMMANDS).filter(([id]) => WORDS.test(id))
+  expect(commands.length).toBeGreaterThan(30)
+  for (const [id, { flags }] of commands) {
+    expect(page).toContain(`flexi ${id.replaceAll(':', ' ')}`)
+    const shown = Object.entries(flags as Readonly<Record<string, { readonly hidden?: boolean }>>)
+    const names = shown.filter(([, { hidden }]) => hidden !== true).map(([name]) => `--${name}`)
+    expect({ id, missing: names.filter((name) => !page.includes(name)) }).toEqual({ id, missing: [] })
+  }
+})

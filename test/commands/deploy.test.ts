@@ -113,6 +113,15 @@ describe('flexi deploy', () => {
     expect(await ask('preview.staged')).toBe('200 new')
   })
 
+  test('that the daemon would not take is refused before anything is uploaded', async () => {
+    await ada('deploy', await shop('taken', 'one'))
+    const folder = await shop('taken', 'two')
+    const { exit, stderr } = await ada('deploy', folder, '--project', 'another')
+    expect(exit).toBe(1)
+    expect(stderr).toContain('taken belongs to the project taken')
+    expect(stderr).not.toContain('uploaded')
+  })
+
   test('--dry-run says what would be, and changes nothing', async () => {
     const folder = await shop('dry', 'one')
     const { exit, stdout } = await ada('deploy', folder, '--dry-run')
@@ -357,8 +366,8 @@ describe('what is deployed', () => {
       ['env', 'list', 'chekout'],
     ]) {
       const { exit, stderr } = await ada(...words)
-      expect(exit, words.join(' ')).toBe(66)
-      expect(stderr, words.join(' ')).toMatch(/Did you mean "?checkout"?/)
+      expect({ words, exit }).toEqual({ words, exit: 66 })
+      expect(stderr).toMatch(/Did you mean "?checkout"?/)
     }
     expect((await ada('versions', 'checkout@v1')).stderr).toContain('Write the function alone: checkout.')
   })
@@ -411,7 +420,7 @@ describe('variables', () => {
     ]) {
       const shown = await ada(...words, '--json')
       expect(shown.exit).toBe(0)
-      expect(shown.stdout, words.join(' ')).not.toContain('s3cret-value')
+      expect(shown.stdout).not.toContain('s3cret-value')
     }
     expect((await ada('env', 'list', 'secret')).stdout).toMatch(/MORE +\(secret\)/)
     expect((await ada('secrets', 'unset', 'secret', 'MORE')).exit).toBe(0)

@@ -7,7 +7,26 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { cli, ROOT, RUN } from './cli.ts'
 
-const COMMANDS = ['build', 'check', 'dev', 'events', 'invoke', 'new', 'proxy', 'trust', 'types']
+const COMMANDS = [
+  'audit',
+  'build',
+  'check',
+  'deploy',
+  'deployments',
+  'dev',
+  'events',
+  'invoke',
+  'login',
+  'logout',
+  'logs',
+  'new',
+  'proxy',
+  'rollback',
+  'trust',
+  'types',
+  'versions',
+  'whoami',
+]
 
 let folder: string
 beforeAll(async () => {

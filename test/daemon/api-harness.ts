@@ -55,7 +55,7 @@ export interface TestDaemon extends AsyncDisposable {
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>
 }
 
-export interface AskOptions {
+interface AskOptions {
   /** Default: root's; null sends none. */
   readonly token?: string | null | undefined
   readonly json?: unknown
@@ -168,7 +168,7 @@ interface FakeVersion {
 }
 
 /** Keeps what it is told in memory, and runs nothing. */
-export class FakeControl implements ControlPlane {
+class FakeControl implements ControlPlane {
   readonly #accounts: Accounts
   readonly #functions = new Map<string, FunctionRecord>()
   readonly #versions = new Map<string, FakeVersion>()

@@ -469,6 +469,21 @@ describe('artifacts', () => {
   const content = 'an archive'
   const digest = createHash('sha256').update(content).digest('hex')
 
+  /** Sends the head of an upload of a megabyte. */
+  const beginUpload = () => {
+    const outgoing = request(`${daemon.url}/api/artifacts/${digest}`, {
+      method: 'PUT',
+      headers: {
+        Authorization: `Bearer ${daemon.rootToken}`,
+        'Content-Type': 'application/gzip',
+        'Content-Length': 1_000_000,
+      },
+    })
+    outgoing.on('error', () => undefined)
+    outgoing.flushHeaders()
+    return outgoing
+  }
+
   test('are told by their digest, taken in, and there then', async () => {
     const path = `/api/artifacts/${digest}`
     expect(await daemon.ask('HEAD', path)).toMatchObject({ status: 404, text: '' })
@@ -485,16 +500,21 @@ describe('artifacts', () => {
     expect((await daemon.ask('PUT', upper, { body: content, type })).status).toBe(400)
   })
 
+  test('are sent sixteen at a time by one user', async () => {
+    const begun = Array.from({ length: 16 }, () => beginUpload())
+    const path = `/api/artifacts/${digest}`
+    const put = async () => daemon.ask('PUT', path, { body: content, type: 'application/gzip' })
+    await expect.poll(async () => (await put()).status).toBe(429)
+    expect((await put()).fields.get('retry-after')).toBe('1')
+    const token = daemon.token('ada', 'permission:write')
+    const other = await daemon.ask('PUT', path, { token, body: content, type: 'application/gzip' })
+    expect(other.status).toBe(200)
+    for (const outgoing of begun) outgoing.destroy()
+    await expect.poll(async () => (await put()).status).toBe(200)
+  })
+
   test('of a client that breaks off leave the daemon as it was', async () => {
-    const outgoing = request(`${daemon.url}/api/artifacts/${digest}`, {
-      method: 'PUT',
-      headers: {
-        Authorization: `Bearer ${daemon.rootToken}`,
-        'Content-Type': 'application/gzip',
-        'Content-Length': 1_000_000,
-      },
-    })
-    outgoing.on('error', () => undefined)
+    const outgoing = beginUpload()
     await new Promise((resolve) => outgoing.write('some', resolve))
     outgoing.destroy()
     expect((await daemon.ask('HEAD', `/api/artifacts/${digest}`)).status).toBe(404)
@@ -523,6 +543,16 @@ describe('deployments', () => {
       status: 409,
       json: { code: 'FLEXI_CONFLICT' },
     })
+  })
+
+  test('are told to their end while the daemon stops', async () => {
+    daemon.control.events = [
+      { event: 'state', state: 'received' },
+      { event: 'done', id: 'd1', functions: [], durationMs: 5 },
+    ]
+    daemon.closing.abort()
+    const answer = await daemon.ask('POST', '/api/deployments', { json })
+    expect(linesOf(answer.text)).toEqual(daemon.control.events)
   })
 
   test('that break off tell it in their last line', async () => {
@@ -685,6 +715,11 @@ describe("the operator's socket", () => {
     const answer = await askOperator('/api/whoami', { Authorization: `Bearer ${token}` })
     expect(JSON.parse(answer.text)).toMatchObject({ user: 'ada' })
     expect((await askOperator('/api/whoami', { Authorization: 'Bearer x' })).status).toBe(403)
+  })
+
+  test('takes nothing that was meant for somebody else: what is forwarded here by mistake is nobody', async () => {
+    for (const Host of ['hello.example.com', '127.0.0.1', 'localhost.evil.example'])
+      expect((await askOperator('/api/whoami', { Host })).status).toBe(421)
   })
 
   test('alone makes the root token anew', async () => {

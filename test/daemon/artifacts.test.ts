@@ -542,7 +542,10 @@ describe('unpacking', () => {
     expect(await names(await artifacts.unpack(digest))).toEqual(['src', 'src/index.js'])
   })
 
-  test('large files come whole, between small ones', async () => {
+  test('large files come whole, between small ones, and nothing piles up meanwhile', async () => {
+    const warnings: Error[] = []
+    const warn = (warning: Error): number => warnings.push(warning)
+    process.on('warning', warn)
     const artifacts = await opened()
     const large = randomBytes(12_345_678)
     const entries: Entry[] = []
@@ -552,6 +555,8 @@ describe('unpacking', () => {
     expect((await readFile(join(folder, 'large'))).equals(large)).toBe(true)
     for (let n = 0; n < 300; n += 13)
       expect(await readFile(join(folder, `d${n % 7}/f${n}`), 'utf8')).toBe(String(n).repeat(n))
+    process.off('warning', warn)
+    expect(warnings).toEqual([])
   })
 
   test('what the system’s tar writes is read', async () => {

@@ -40,7 +40,7 @@ import { openTest, type TestGateway } from '../gateway/harness.ts'
 export const DOMAIN = 'fn.test'
 
 /** In the place of processes: answers with the version's name, and does what its options say. */
-export class FakeRuntime implements Runtime {
+class FakeRuntime implements Runtime {
   readonly known = new Map<
     string,
     { record: VersionRecord; state: VersionStatus['state']; fetcher: SocketFetcher }

@@ -1,7 +1,9 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -33,26 +35,11 @@ const strace = await run('strace', ['-V']).then(
 )
 
 describe('a machine that loses its power', () => {
-  const worker = join(ROOT, 'scripts/soak-worker.js')
-
   test.skipIf(strace !== '')(
     `has it too: no step is acknowledged before its bytes were sent to the disk${strace}`,
     async () => {
       const log = join(directory, 'trace')
-      const trace = [
-        '-f',
-        '-qq',
-        '-s',
-        '200',
-        '-e',
-        'trace=fsync,fdatasync,write',
-        '-e',
-        'signal=none',
-        '-o',
-        log,
-      ]
-      const program = ['timeout', '-s', 'KILL', '4', process.execPath, worker, join(directory, 'data'), 'r']
-      await run('strace', [...trace, ...program]).catch(() => undefined)
+      await traceUntil('"done":{"step":"token"', log)
       const steps = new Map<string, number[]>()
       let syncs = 0
       for (const line of (await readFile(log, 'utf8')).split('\n')) {
@@ -73,3 +60,31 @@ describe('a machine that loses its power', () => {
     60_000,
   )
 })
+
+/** Runs the worker under strace until it says so. */
+async function traceUntil(said: string, log: string): Promise<void> {
+  const trace = [
+    '-f',
+    '-qq',
+    '-s',
+    '200',
+    '-e',
+    'trace=fsync,fdatasync,write',
+    '-e',
+    'signal=none',
+    '-o',
+    log,
+  ]
+  const worker = [process.execPath, join(ROOT, 'scripts/soak-worker.js'), join(directory, 'data'), 'r']
+  const child = spawn('strace', [...trace, ...worker], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const closed = once(child, 'close')
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (!line.includes(said)) continue
+    // Not strace itself: it still has to write what it saw.
+    const children = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
+    for (const pid of children.trim().split(' ')) process.kill(Number(pid), 'SIGKILL')
+    break
+  }
+  child.stdout.resume()
+  await closed
+}

@@ -1,5 +1,5 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { describe, expect, test } from 'vitest'
@@ -262,6 +262,46 @@ describe('a deployment', () => {
     expect([...test_.runtime.known.keys()]).toEqual([])
     await deploy(test_, [partOf('hello', digest)])
     expect(test_.control.status({ name: 'hello', version: 'v1' })?.state).toBe('running')
+  })
+
+  test('removes the oldest versions it counted, but none that is used, named or led to lately', async () => {
+    await using test_ = await openTestControl({ keepVersions: 3 })
+    const used = test_.runtime.status.bind(test_.runtime)
+    // Nobody uses any version but the second.
+    test_.runtime.status = (key) => {
+      const status = used(key)
+      return status === undefined ? undefined : { ...status, instances: key.version === 'v2' ? 1 : 0 }
+    }
+    const named = { ...partOf('hello', await test_.artifact()), version: 'first' }
+    await deploy(test_, [named], { alias: 'other' })
+    await test_.control.removeAlias(ROOT, 'hello', 'other')
+    for (let i = 0; i < 10; i++) await deploy(test_, [partOf('hello', await test_.artifact())])
+    const versions = (): string[] =>
+      test_.store.versions
+        .of('hello')
+        .map(({ version }) => version)
+        .sort()
+    // v5 to v9 are where the alias has been lately.
+    await expect.poll(versions).toEqual(['first', 'v10', 'v2', 'v5', 'v6', 'v7', 'v8', 'v9'])
+    expect(test_.control.audit({ limit: 1 })).toMatchObject([{ action: 'version.prune', object: 'hello@v4' }])
+    await expect.poll(() => [...test_.runtime.known.keys()]).not.toContain('hello@v1')
+  })
+
+  test('starts no more functions at once than the machine has processors for', async () => {
+    await using test_ = await openTestControl()
+    let [now, most] = [0, 0]
+    test_.runtime.onStart = async () => {
+      most = Math.max(most, (now += 1))
+      await new Promise((resolve) => setImmediate(resolve))
+      now -= 1
+    }
+    const artifact = await test_.artifact()
+    const { last } = await deploy(
+      test_,
+      Array.from({ length: 20 }, (_, i) => partOf(`f${i}`, artifact)),
+    )
+    expect(last).toMatchObject({ event: 'done' })
+    expect(most).toBe(Math.max(2, availableParallelism()))
   })
 
   test('goes on when nobody reads what it tells', async () => {

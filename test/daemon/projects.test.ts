@@ -99,6 +99,25 @@ describe('the routes of a project', () => {
     expect([...seen].sort()).toEqual(['<h1>shop</h1>', 'new'])
   })
 
+  test('show at each version’s own host what that was deployed with, also while both are live', async () => {
+    await using test_ = await openTestControl()
+    await using front = await openFront(test_)
+    await shop(test_)
+    await deploy(test_, [
+      partOf('api', await test_.artifact()),
+      routesPart(await test_.artifact({ 'static-0/index.html': 'new' }), RULES),
+    ])
+    await test_.control.setAlias(ROOT, 'shop', 'live', {
+      version: 'v1',
+      second: { version: 'v2', weight: 0.5 },
+    })
+    expect((await ask(front, 'v1.shop.fn.test', { path: '/api' })).text).toBe('api@v1')
+    expect((await ask(front, 'v2.shop.fn.test', { path: '/api' })).text).toBe('api@v2')
+    await test_.control.remove(ROOT, { name: 'api', version: 'v1' })
+    // What it was deployed with is gone: what is live answers.
+    expect((await ask(front, 'v1.shop.fn.test', { path: '/api' })).text).toBe('api@v2')
+  })
+
   test('are there again after a restart', async () => {
     await using before = await openTestControl()
     await shop(before, { domains: ['shop.example'] })

@@ -299,6 +299,17 @@ describe('refresh', () => {
     expect(seen).toContain('2')
   })
 
+  test('one that nobody is sent to is not started for new variables', async () => {
+    const made = await deployed()
+    const body = 'return { statusCode: 200, body: process.env.GREETING ?? "none" }'
+    const key = await made.add({ files: handler(body), config: { ...LAMBDA, instances: { min: 0 } } })
+    await made.ask(key)
+    made.variables['GREETING'] = 'new'
+    await made.runtime.refresh(key)
+    expect(made.runtime.status(key)).toMatchObject({ state: 'idle', instances: 0 })
+    expect((await made.ask(key)).text).toBe('new')
+  })
+
   test('a configuration that cannot run leaves the old one serving', async () => {
     const made = await deployed()
     const key = await made.add({ files: handler('return { statusCode: 200, body: "old" }'), config: LAMBDA })
@@ -384,6 +395,24 @@ describe.skipIf(!hasBwrap)('in a sandbox (needs bubblewrap)', () => {
     const { status, text } = await made.ask(key, `${made.directory}/logs/hello/00000001.jsonl`)
     expect(status).toBe(200)
     expect(text).toMatch(/^done,(EROFS|EACCES),done,(ENOENT|EACCES),ENOENT$/)
+  })
+
+  test('what a program keeps in FLEXI_STATE_DIR is there for the next version, and nothing else is', async () => {
+    const made = await Deployed.open({}, { kind: 'bwrap' })
+    open.push(made)
+    const before = `import { appendFileSync, readFileSync } from 'node:fs'`
+    const body = `
+      appendFileSync(process.env.FLEXI_STATE_DIR + '/kept', 'x')
+      appendFileSync('/tmp/kept', 'x')
+      response.end(readFileSync(process.env.FLEXI_STATE_DIR + '/kept', 'utf8') + readFileSync('/tmp/kept', 'utf8'))`
+    const files = program(body, before)
+    const [one, two] = [
+      await made.add({ files, config: PROCESS }),
+      await made.add({ version: 'v2', files, config: PROCESS }),
+    ]
+    expect((await made.ask(one)).text).toBe('xx')
+    await made.runtime.stop(one)
+    expect((await made.ask(two)).text).toBe('xxx')
   })
 
   test('a program that listens on a port answers, though it shares no loopback with the machine', async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -454,7 +454,9 @@ describe('transactions', () => {
 })
 
 describe('the file', () => {
-  test('is read by its user alone', async () => {
+  test('is read by its user alone, also after a copy was put back', async () => {
+    close(await openStore({ file, key }))
+    await chmod(file, 0o644)
     await opened()
     const modes = await Promise.all([file, `${file}-wal`, `${file}-shm`].map((path) => stat(path)))
     expect(modes.map(({ mode }) => mode & 0o777)).toEqual([0o600, 0o600, 0o600])

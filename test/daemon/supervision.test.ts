@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 
@@ -53,7 +54,7 @@ describe('a version that ends by itself', () => {
       .toContainEqual(expect.stringMatching(/ended by itself: exit code 7/))
   })
 
-  test.skip('without an error is not started before somebody asks', async () => {
+  test('without an error is not started before somebody asks', async () => {
     const made = await deployed()
     const body = `response.end(String(starts)); if (request.url === '/end') setImmediate(() => process.exit(0))`
     const key = await counted(made, { body })
@@ -106,9 +107,11 @@ describe('a version that ends by itself', () => {
     const key = await counted(made, { body, before, instances: { min: 1 } })
     await made.runtime.start(key)
     await made.ask(key)
+    const states: unknown[] = []
+    made.runtime.onState((changed) => states.push(made.runtime.status(changed)?.state))
     await made.ask(key, '/die')
-    await expect.poll(() => made.runtime.status(key)?.state).toBe('crashed')
-    await expect.poll(() => made.runtime.status(key)?.state, { timeout: 5_000 }).toBe('running')
+    await expect.poll(() => states.at(-1), { timeout: 5_000 }).toBe('running')
+    expect(states).toContain('crashed')
     expect((await made.ask(key)).text).toBe('4')
   })
 
@@ -241,20 +244,36 @@ describe('stored data that one version at a time may open', () => {
     expect(events).toEqual([])
   })
 
+  test('who holds it lets go when another process wants it, and comes back when it is asked', async () => {
+    const { directory } = await deployed()
+    const path = join(directory, 'state', 'hello.lock') as AbsolutePath
+    const events: string[] = []
+    const here = new ExclusiveTurn((onWanted) => lockFile(path, { name: 'hello', onWanted }))
+    const there = new ExclusiveTurn((onWanted) => lockFile(path, { name: 'hello', onWanted }))
+    const [old, next] = [holder('old', events), holder('next', events)]
+    await here.enter(old)
+    await there.enter(next)
+    await here.enter(old).then(() => events.push('old is back'))
+    expect(events).toEqual(['old rests', 'old has ended', 'next rests', 'next has ended', 'old is back'])
+    await here.leave(old)
+  })
+
   test('another process is kept out until it lets go, and one that was killed holds nothing', async () => {
     const { directory } = await deployed()
     const path = join(directory, 'state', 'hello.lock') as AbsolutePath
-    const first = await lockFile(path, 'hello')
-    await expect(lockFile(path, 'hello', 120)).rejects.toMatchObject({
+    let wanted = 0
+    const options = { name: 'hello', onWanted: () => void (wanted += 1) }
+    const first = await lockFile(path, options)
+    await expect(lockFile(path, { ...options, waitMs: 120 })).rejects.toMatchObject({
       code: 'FLEXI_FUNCTION_INIT',
       message: 'the data of hello is in use by another process',
     })
-    const second = lockFile(path, 'hello', 5_000)
+    expect(wanted).toBeGreaterThan(0)
+    const second = lockFile(path, { ...options, waitMs: 5_000 })
     await first[Symbol.asyncDispose]()
     await (await second)[Symbol.asyncDispose]()
     expect(existsSync(path)).toBe(false)
-    const { writeFile } = await import('node:fs/promises')
     await writeFile(path, '999999999 1')
-    await (await lockFile(path, 'hello', 500))[Symbol.asyncDispose]()
+    await (await lockFile(path, { ...options, waitMs: 500 }))[Symbol.asyncDispose]()
   })
 })

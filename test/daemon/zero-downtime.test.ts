@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +18,8 @@ import { configOf } from './control-harness.ts'
 /** 200 of them are the goal; a few in each run of the tests. FLEXI_TEST_DEPLOYS=200 asks for all. */
 const DEPLOYS = Number(process.env['FLEXI_TEST_DEPLOYS'] ?? 6)
 const CLIENTS = 32
+/** FLEXI_TEST_SANDBOX=bwrap keeps the functions apart as well, and takes longer. */
+const SANDBOX = process.env['FLEXI_TEST_SANDBOX'] === 'bwrap' ? 'bwrap' : 'none'
 
 const PROGRAM = `
 import { createServer } from 'node:http'
@@ -55,11 +57,12 @@ beforeAll(async () => {
     host: '127.0.0.1',
     port: 0,
     domain: 'fn.test',
-    sandbox: 'none',
+    sandbox: SANDBOX,
     trustKeys: [],
     requireSignature: false,
     log: silentLogger,
   })
+  await chmod(directory, 0o711)
   await mkdir(join(directory, 'program'))
   await writeFile(join(directory, 'program/server.mjs'), PROGRAM)
   const file = join(directory, 'program.tgz')
@@ -125,7 +128,7 @@ async function deploy(name: string): Promise<string> {
     provider: 'process',
     options: { command: process.execPath, args: ['server.mjs'] },
     environment: { NAME: name },
-    network: 'host',
+    network: 'none',
     instances: { idleMs: 1_000 },
   })
   const parts = [{ name: 'hello', artifact, config }]

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { startChild } from '../../src/instances/child.ts'
 import { hasSlirp } from './machine.ts'
-import { node, openFunction, openPlace } from './sandbox-scope.ts'
+import { node, openFunction, openPlace, shell } from './sandbox-scope.ts'
 
 // Addresses for documentation: no real network has them.
 const OUTSIDE = '203.0.113.2'
@@ -53,7 +53,7 @@ async function makeOutside(): Promise<() => void> {
 }
 
 /** Tries to reach addresses from inside: `outside`, or the name of the error. */
-function script(...hosts: string[]): string {
+function asking(...hosts: string[]): string {
   return `
     const ask = host => new Promise(resolve => {
       const socket = require('net').connect({ host, port: ${PORT}, timeout: 3000 })
@@ -84,8 +84,8 @@ describe.skipIf(!canMakeNetworks())(
       expect(place.sandbox.capabilities.egress).toMatch(/^slirp4netns \d/)
       const confinement = await openFunction(place, { network: 'egress' })
       expect(confinement.sharesLoopback).toBe(false)
-      const { stdout } = await node(confinement, script(OUTSIDE, OURS, LINK_LOCAL, '127.0.0.1', '10.0.2.2'))
-    const [outside, ...closed] = stdout.split(',')
+      const { stdout } = await node(confinement, asking(OUTSIDE, OURS, LINK_LOCAL, '127.0.0.1', '10.0.2.2'))
+      const [outside, ...closed] = stdout.split(',')
       expect(outside).toBe('outside')
       expect(closed).toEqual([
         'EHOSTUNREACH',
@@ -95,15 +95,28 @@ describe.skipIf(!canMakeNetworks())(
       ])
     })
 
+    test('is there for many that start at once', async () => {
+      const place = await openPlace()
+      const all = await Promise.all(
+        Array.from({ length: 12 }, async (_, index) => {
+          const confinement = await openFunction(place, { network: 'egress', number: 20 + index })
+          const { stdout, exit } = await shell(confinement, 'wc -l < /proc/net/route')
+          return exit.error?.message ?? stdout
+        }),
+      )
+      // Its titles, two routes of the network, what is closed.
+      for (const count of all) expect(Number(count)).toBeGreaterThanOrEqual(5)
+    })
+
     test('would reach the daemon by the address of the machine, were it not closed', async () => {
-      const { stdout } = await node(await openFunction(await openPlace(), { network: 'host' }), script(OURS))
+      const { stdout } = await node(await openFunction(await openPlace(), { network: 'host' }), asking(OURS))
       expect(stdout).toBe('daemon')
     })
 
     test('of none reaches nothing', async () => {
       const { stdout } = await node(
         await openFunction(await openPlace(), { network: 'none' }),
-        script(OUTSIDE),
+        asking(OUTSIDE),
       )
       expect(stdout).toBe('ENETUNREACH')
     })

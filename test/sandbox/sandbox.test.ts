@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { closeSync, existsSync, openSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 
@@ -247,6 +248,12 @@ describe.skipIf(!hasBwrap || !isRoot)('started as root (needs bubblewrap and roo
     expect(owners).toEqual([1_900_000_007, 1_900_000_007, 1_900_000_008])
   })
 
+  test('follows no link that a function made in its run folder', async () => {
+    const confinement = await openFunction(await openPlace())
+    await shell(confinement, `ln -s /etc/passwd ${confinement.runDirectory}/link`)
+    await expect(readFile(join(confinement.runDirectory, 'link'))).rejects.toMatchObject({ code: 'ELOOP' })
+  })
+
   test('gives functions what lies below folders that their users cannot pass', async () => {
     const place = await openPlace()
     expect((await stat(place.root)).mode & 0o777).toBe(0o700)
@@ -338,6 +345,16 @@ describe('fails closed', () => {
       }
     },
   )
+
+  test.skipIf(!hasBwrap)('judges what is to be bound again with each start (needs bubblewrap)', async () => {
+    const place = await openPlace({ hidden: true })
+    const elsewhere = await mkdtemp(join(tmpdir(), 'flexi-else-'))
+    onTestFinished(() => rm(elsewhere, { recursive: true }))
+    const entry = join(elsewhere, 'entry')
+    const confinement = await openFunction(place, { readOnly: { [entry]: null } })
+    await symlink(place.root, entry)
+    expect(() => shell(confinement, 'true')).toThrow("the daemon's data is there")
+  })
 
   test.skipIf(!hasBwrap)('refuses targets that are the sandbox’s own (needs bubblewrap)', async () => {
     const { sandbox, contents } = await openPlace()

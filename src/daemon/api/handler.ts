@@ -32,7 +32,7 @@ type Answered<Id extends OperationId> = Operations[Id]['answer'] extends { reado
   : AnswerOf<Operations[Id]> | Promise<AnswerOf<Operations[Id]>>
 
 /** Does one operation: what it returns is the answer. */
-export type Handler<Id extends OperationId> = (asked: Asked<Id>, base: ApiBase) => Answered<Id>
+type Handler<Id extends OperationId> = (asked: Asked<Id>, base: ApiBase) => Answered<Id>
 
 export type Handlers<Id extends OperationId = OperationId> = { readonly [K in Id]: Handler<K> }
 

@@ -16,6 +16,7 @@ import { bugRefusal, RefusedRequest, refusalOf, type Refusal } from './refusal.t
 import { openRouter, type Router } from './router.ts'
 import type { Needs, Operation } from './schemas/operation.ts'
 import { operations, type OperationId } from './schemas/operations.ts'
+import { openUploadSlots, type UploadSlots } from './upload-slots.ts'
 import { writeAnswer, writeRefusal } from './write-answer.ts'
 import { writeLines } from './write-lines.ts'
 import { yfassHandlers } from './yfass-handlers.ts'
@@ -32,6 +33,11 @@ export interface ApiOptions {
   readonly closing?: AbortSignal | undefined
 }
 
+interface ApiTools extends ApiOptions {
+  readonly router: Router
+  readonly uploads: UploadSlots
+}
+
 /** The daemon's API. */
 export interface Api extends SocketFetcher {
   /** Answers on the operator's own socket: whoever can open it is root. */
@@ -40,11 +46,14 @@ export interface Api extends SocketFetcher {
 
 const DOCUMENT_PATHS: ReadonlySet<string> = new Set(['/_flexi/api/openapi.json', '/openapi.json'])
 
+/** Where requests on the operator's socket come from, and the id of the token that they do not have. */
+const LOCAL = 'local'
+
 const HANDLERS: Handlers = { ...yfassHandlers, ...functionHandlers, ...daemonHandlers }
 
 /** Opens the API over a control plane and the accounts. */
 export function openApi(options: ApiOptions): Api {
-  const router = openRouter(operations)
+  const tools: ApiTools = { ...options, router: openRouter(operations), uploads: openUploadSlots() }
   let document: string | undefined
   const answer = async (exchange: ApiExchange): Promise<void> => {
     const { outgoing } = exchange
@@ -53,7 +62,7 @@ export function openApi(options: ApiOptions): Api {
         document ??= JSON.stringify(openApiDocument({ url: options.url(), version: options.version }))
         writeDocument(outgoing, document)
       } else {
-        await perform(exchange, options, router)
+        await perform(exchange, tools)
       }
     } catch (error) {
       writeRefusal(outgoing, refusalOf(error) ?? reportBug(error, exchange, options.log))
@@ -71,7 +80,7 @@ export function openApi(options: ApiOptions): Api {
     operator: (incoming, outgoing) => {
       outgoing.on('error', ignore)
       void answer(
-        exchangeOf(incoming, outgoing, { target: incoming.url ?? '/', from: 'local', id: randomUUID }),
+        exchangeOf(incoming, outgoing, { target: incoming.url ?? '/', from: LOCAL, id: randomUUID }),
       )
     },
   }
@@ -111,12 +120,13 @@ function split(text: string, separator: string): readonly string[] {
 }
 
 /** Who asks comes before what they ask: nobody learns from an error what they may not see. */
-async function perform(exchange: ApiExchange, options: ApiOptions, router: Router): Promise<void> {
+async function perform(exchange: ApiExchange, options: ApiTools): Promise<void> {
   const { incoming, outgoing } = exchange
-  const { id, parameters } = router.match(exchange.method, exchange.path)
+  const { id, parameters } = options.router.match(exchange.method, exchange.path)
   const operation: Operation = operations[id]
   const caller = callerOf(exchange, options.accounts)
   requireNeeds(options.accounts, caller, operation.needs)
+  using _ = operation.body?.kind === 'bytes' ? options.uploads.take(caller.user) : undefined
   const gone = goneSignal(outgoing)
   const asked = {
     caller,
@@ -128,12 +138,17 @@ async function perform(exchange: ApiExchange, options: ApiOptions, router: Route
     watching: options.closing === undefined ? gone : AbortSignal.any([gone, options.closing]),
   }
   const result = call(id, asked, options)
-  if (operation.answer.kind !== 'lines') return writeAnswer(outgoing, operation, await result)
+  if (operation.answer.kind !== 'lines') {
+    writeAnswer(outgoing, operation, await result)
+    return
+  }
   const failure = (error: unknown): unknown => {
     const refusal = refusalOf(error) ?? reportBug(error, exchange, options.log)
     return id === 'createDeployment' ? failedEvent(refusal) : undefined
   }
-  return writeLines(outgoing, result as AsyncIterable<unknown>, { signal: asked.watching, failure })
+  // A deployment is told to its end, also while the daemon stops; who watches a log is let go.
+  const signal = id === 'createDeployment' ? asked.signal : asked.watching
+  await writeLines(outgoing, result as AsyncIterable<unknown>, { signal, failure })
 }
 
 /** Each handler is given what its own operation's schemas have made of the request. */
@@ -143,10 +158,15 @@ function call(id: OperationId, asked: object, options: ApiOptions): unknown {
 }
 
 function callerOf({ incoming, from }: ApiExchange, accounts: Accounts): Caller {
-  const { authorization } = incoming.headers
-  return from === 'local' && authorization === undefined
-    ? accounts.operator()
-    : accounts.authenticate(authorization, from)
+  const { authorization, host } = incoming.headers
+  if (from !== LOCAL) return accounts.authenticate(authorization, from)
+  // A request that something forwards here by mistake has the name of what it was meant for.
+  if (host !== 'localhost')
+    throw new RefusedRequest(421, {
+      error: "this is the operator's own socket, and not what was asked for",
+      hint: 'Ask for http://localhost/api/… here.',
+    })
+  return authorization === undefined ? accounts.operator() : accounts.authenticate(authorization, from)
 }
 
 function requireNeeds(accounts: Accounts, caller: Caller, needs: Needs): void {
@@ -155,7 +175,7 @@ function requireNeeds(accounts: Accounts, caller: Caller, needs: Needs): void {
     for (const permission of needs) accounts.demand(caller, permission)
     return
   }
-  if (caller.from === 'local' && caller.token === 'local') return
+  if (caller.from === LOCAL && caller.token === LOCAL) return
   throw new RefusedRequest(403, {
     error: "this is for the operator's own socket on the machine alone",
     code: 'FLEXI_FORBIDDEN',

@@ -13,7 +13,7 @@ const COMMON_ERRORS: Readonly<Record<number, string>> = {
   400: 'The request cannot be understood.',
   401: 'No token was sent.',
   403: 'The token is unknown, expired or revoked, or lacks a permission.',
-  429: 'Too many wrong tokens came from this address.',
+  429: 'Too many wrong tokens came from this address, or too many uploads are under way.',
   500: 'The daemon failed.',
 }
 

@@ -3,7 +3,7 @@ import type { OperationId } from './schemas/operations.ts'
 import type { Operation } from './schemas/operation.ts'
 
 /** An operation that a request names, with the parts of its path, decoded. */
-export interface Matched {
+interface Matched {
   readonly id: OperationId
   readonly parameters: Readonly<Record<string, string>>
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 
 import type { Digest } from '../model.ts'
@@ -56,22 +56,14 @@ async function* decompressed(archive: Readable, onPacked: (chunk: Buffer) => voi
     return
   }
   const gunzip = createGunzip()
-  const feeding = feed(packed(), gunzip)
-  feeding.catch((error: unknown) => gunzip.destroy(error instanceof Error ? error : undefined))
+  const feeding = pipeline(Readable.from(packed()), gunzip)
+  feeding.catch(() => undefined)
   try {
     for await (const chunk of gunzip) yield chunk as Buffer
     await feeding
   } finally {
     gunzip.destroy()
   }
-}
-
-async function feed(chunks: AsyncIterable<Buffer>, gunzip: ReturnType<typeof createGunzip>): Promise<void> {
-  for await (const chunk of chunks) {
-    if (gunzip.destroyed) return
-    if (!gunzip.write(chunk)) await Promise.race([once(gunzip, 'drain'), once(gunzip, 'close')])
-  }
-  gunzip.end()
 }
 
 function isGzip(chunk: Buffer): boolean {

@@ -2,16 +2,17 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { access, chmod, mkdir, readdir, rename, rm, stat, unlink, utimes } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import type { Readable } from 'node:stream'
 
 import { FlexiError } from '../../core/errors.ts'
 import { isAlive, startedAt } from '../../core/processes.ts'
 import type { AbsolutePath } from '../../core/place.ts'
-import type { Artifacts } from '../artifacts.ts'
+import type { Artifacts, ReceiveOptions } from '../artifacts.ts'
 import type { Digest } from '../model.ts'
 import { refused } from './archive-index.ts'
 import { removeTree, syncFolder } from './durable.ts'
 import { ARCHIVE_LIMITS, type ArchiveLimits } from './limits.ts'
-import { receiveInto } from './receive.ts'
+import { receiveInto, type Received } from './receive.ts'
 import { Room } from './room.ts'
 import { unpackArchive } from './unpack-archive.ts'
 
@@ -147,8 +148,9 @@ async function demand({ places }: Stock, digest: Digest): Promise<void> {
 
 async function receive(
   { places, room, limits }: Stock,
-  ...[content, { expected, user }]: Parameters<Artifacts['receive']>
-): ReturnType<Artifacts['receive']> {
+  content: Readable,
+  { expected, user }: ReceiveOptions,
+): Promise<Received> {
   // It may break off while the disk is looked at; reading it then says so.
   content.on('error', () => undefined)
   const draft = join(places.incoming, draftName())

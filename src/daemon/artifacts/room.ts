@@ -72,7 +72,7 @@ export class Room {
     const { userQuotaBytes } = this.#options
     if ((this.#kept.get(user) ?? 0) + (this.#underWay.get(user) ?? 0) <= userQuotaBytes) return
     throw new FlexiError('FLEXI_QUOTA', `${user} has used up the ${bytesText(userQuotaBytes)} a user has`, {
-      hint: 'Remove versions that nobody needs any more; their room is free within the hour.',
+      hint: 'Remove versions that nobody needs any more; their room is free an hour or two later.',
     })
   }
 

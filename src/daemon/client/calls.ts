@@ -16,7 +16,7 @@ export interface ClientOptions {
 }
 
 /** One operation as it is asked. The daemon's schemas say what fits, method and path included, so that a client cannot drift from them. */
-export type Asked<Id extends OperationId> = {
+type Asked<Id extends OperationId> = {
   readonly method: Operations[Id]['method']
   readonly path: Operations[Id]['path']
 } & Field<'parameters', Call<Id>['parameters']> &

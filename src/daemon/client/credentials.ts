@@ -8,7 +8,7 @@ import { configurationDirectory } from '../../core/user-directories.ts'
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** One daemon that its user logged in to. */
-export interface Login {
+interface Login {
   readonly token: string
   readonly user: string
 }

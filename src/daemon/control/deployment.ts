@@ -8,19 +8,20 @@ import type {
   DeploymentState,
   VersionRecord,
 } from '../model.ts'
-import { forwards, parseRoutes } from '../routing/shipped-routes.ts'
 import { leadsAlike } from './aliases.ts'
+import { atOnce, STARTS_AT_ONCE } from './at-once.ts'
 import { bindRoutes, writePins, type Pins } from './bind-routes.ts'
 import { frontOf, planParts, type PlannedPart } from './deploy-plan.ts'
 import { keyText } from './keys.ts'
 import type { Act } from './ledger.ts'
 import { throwIfAborted } from './lines.ts'
 import { LIVE, type Parts } from './parts.ts'
-import { demandHostNet, ownGroup } from './permissions.ts'
+import { ownGroup } from './permissions.ts'
 import { Printed } from './printed.ts'
 import type { Running } from './running.ts'
 import { ROUTES } from './switchboard.ts'
 import { urlsOf } from './urls.ts'
+import { verifyPart } from './verify-part.ts'
 
 export interface DeploymentOptions {
   readonly id: string
@@ -65,21 +66,25 @@ export class Deployment {
     if (request.dryRun !== true) this.#put()
   }
 
-  /** Never rejects: what is wrong is told as the last event. */
-  async run(): Promise<void> {
+  /** The functions that have a new version. Never rejects: what is wrong is told as the last event. */
+  async run(): Promise<readonly string[]> {
     try {
       await this.#steps()
     } catch (error) {
       await this.#fail(error)
     }
+    return this.#state === 'switched' ? this.#plan.map(({ part }) => part.name) : []
   }
 
   async #steps(): Promise<void> {
     const { caller, request, signal } = this.#options
     throwIfAborted(signal)
-    this.#plan = planParts(this.#parts, caller, request)
+    this.#plan = this.#parts.store.transaction(() => planParts(this.#parts, caller, request))
     this.#reach('received')
-    await this.#each((planned) => this.#verify(planned))
+    await this.#each(async ({ part }) => {
+      const signer = await verifyPart(this.#parts, caller, { part, dryRun: request.dryRun === true })
+      if (signer !== undefined) this.#signers.set(part.name, signer)
+    })
     this.#reach('verified')
     if (request.dryRun === true) {
       this.#done()
@@ -99,7 +104,7 @@ export class Deployment {
   /** One step for all parts; the first that fails is what is told, and ends the others. */
   async #each(step: (planned: PlannedPart) => Promise<unknown>): Promise<void> {
     const failures: unknown[] = []
-    const tries = this.#plan.map(async (planned) => {
+    await atOnce(this.#plan, STARTS_AT_ONCE, async (planned) => {
       try {
         throwIfAborted(this.#signal)
         await step(planned)
@@ -109,28 +114,10 @@ export class Deployment {
         this.#others.abort(error)
       }
     })
-    await Promise.all(tries)
     if (failures.length === 0) return
     // Who gave it up did not make it fail.
     throwIfAborted(this.#options.signal)
     throw failures[0]
-  }
-
-  async #verify({ part }: PlannedPart): Promise<void> {
-    const { artifacts, signatures } = this.#parts
-    const { caller, request } = this.#options
-    const { artifact: digest, signature, config } = part
-    if (config.provider === ROUTES && forwards(await parseRoutes(config.options)))
-      demandHostNet(caller, 'for routes that forward to other servers')
-    const isThere = await artifacts.has(digest)
-    // Nothing was uploaded for a dry run.
-    if (!isThere && request.dryRun === true) return
-    if (!isThere)
-      throw new FlexiError('FLEXI_NO_INPUT', `${part.name}: the artifact ${digest} was not uploaded`, {
-        hint: 'Upload it first, or deploy with "flexi deploy".',
-      })
-    const signer = await signatures.verify({ digest, open: () => artifacts.open(digest) }, signature)
-    if (signer !== undefined) this.#signers.set(part.name, signer.key)
   }
 
   /** Before its versions: a function's number and its variables are needed when it starts. */
@@ -197,8 +184,9 @@ export class Deployment {
     const { store } = this.#parts
     const { caller, request } = this.#options
     const isGone = !changed && store.versions.get(record) === undefined
-    if (isGone || store.functions.get(part.name) === undefined)
-      throw new FlexiError('FLEXI_CONFLICT', `${part.name} was removed meanwhile`)
+    const isUp = this.#parts.switchboard.admitted(record) !== undefined
+    if (isGone || !isUp || store.functions.get(part.name) === undefined)
+      throw new FlexiError('FLEXI_CONFLICT', `${keyText(record)} was stopped or removed meanwhile`)
     if (changed) store.versions.add(record)
     else store.versions.setWanted(record, 'running')
     if (part.config.group !== undefined) store.functions.setGroup(part.name, part.config.group)

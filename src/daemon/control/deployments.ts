@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 
-import { FlexiError } from '../../core/errors.ts'
+import { errorMessage, FlexiError } from '../../core/errors.ts'
 import type { Caller, DeploymentEvent, DeploymentRequest, Digest } from '../model.ts'
 import { checkRequest } from './deploy-plan.ts'
 import { Deployment } from './deployment.ts'
 import { EventStream } from './event-stream.ts'
 import type { Parts } from './parts.ts'
+import { prune } from './prune.ts'
 import type { Running } from './running.ts'
 
 const DEPLOY_MS = 600_000
@@ -45,6 +46,7 @@ export class Deployments {
     })
     const over = this.#parts.lines
       .take(`project ${request.project}`, () => deployment.run())
+      .then((names) => this.#prune(caller, names))
       .finally(() => {
         deadline[Symbol.dispose]()
         this.#under.delete(id)
@@ -62,6 +64,15 @@ export class Deployments {
   /** Resolves when none is under way. */
   async idle(): Promise<void> {
     await Promise.all([...this.#under.values()].map(({ over }) => over))
+  }
+
+  /** Nobody waits for it. */
+  #prune(caller: Caller, names: readonly string[]): void {
+    const { lines, closing, log } = this.#parts
+    for (const name of names)
+      lines
+        .take(name, () => prune(this.#parts, this.#running, { name, caller }), closing)
+        .catch((error: unknown) => log.debug('version.prune', { name, message: errorMessage(error) }))
   }
 
   #deadline(): Disposable & { readonly signal: AbortSignal } {

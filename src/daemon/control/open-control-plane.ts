@@ -15,7 +15,7 @@ import { Switchboard } from './switchboard.ts'
 import { Variables } from './variables.ts'
 import { Versions } from './versions.ts'
 
-export type { ControlOptions, Signatures } from './parts.ts'
+export type { ControlOptions } from './parts.ts'
 
 /** The control plane, and what the gateway asks it. Disposing it ends deployments under way; it disposes nothing that it was given. */
 export interface OpenControlPlane extends ControlPlane, AsyncDisposable {

@@ -12,7 +12,7 @@ import type { Lines } from './lines.ts'
 import type { Switchboard } from './switchboard.ts'
 
 /** Whether an artifact is signed by somebody who may. */
-export interface Signatures {
+interface Signatures {
   readonly required: boolean
   /** Undefined for one that is not signed and need not be. @throws FlexiError FLEXI_SIGNATURE. */
   verify(
@@ -41,6 +41,8 @@ export interface ControlOptions {
   readonly app?: object | undefined
   /** How long a version that no alias leads to any more keeps its `instances.min`, for a quick rollback; default 600 000. */
   readonly keepWarmMs?: number | undefined
+  /** How many of the versions that deployments counted a function keeps, besides those that its aliases need; default 20. */
+  readonly keepVersions?: number | undefined
   /** What a whole deployment may take; default 600 000. */
   readonly deployMs?: number | undefined
 }

@@ -18,7 +18,7 @@ export interface TableToBind {
 /** The route tables of all projects, by alias and version. */
 export class RouteTables implements AsyncDisposable {
   readonly #host: RoutesHost
-  /** By name, then by alias; the empty alias has the versions' own tables. */
+  /** By name, then by alias, or by version where it is asked under its own host. */
   readonly #projects = new Map<string, Map<string, ProjectRoutes>>()
   readonly #closing = new Set<Promise<void>>()
 
@@ -26,16 +26,20 @@ export class RouteTables implements AsyncDisposable {
     this.#host = host
   }
 
-  table({ name, version }: FunctionKey, alias = ''): RouteTable | undefined {
-    return this.#projects.get(name)?.get(alias)?.table(version)
+  table({ name, version }: FunctionKey, alias: string | undefined): RouteTable | undefined {
+    return this.#projects
+      .get(name)
+      ?.get(alias ?? ownPlace(version))
+      ?.table(version)
   }
 
   /** @throws FlexiError FLEXI_CONFIG for what its rules lead to. */
-  async bind({ key, alias = '', rules, noRoute, functions }: TableToBind): Promise<void> {
+  async bind({ key, alias, rules, noRoute, functions }: TableToBind): Promise<void> {
     const aliases = this.#projects.get(key.name) ?? new Map<string, ProjectRoutes>()
     this.#projects.set(key.name, aliases)
-    const routes = aliases.get(alias) ?? new ProjectRoutes(this.#host)
-    aliases.set(alias, routes)
+    const place = alias ?? ownPlace(key.version)
+    const routes = aliases.get(place) ?? new ProjectRoutes(this.#host)
+    aliases.set(place, routes)
     await routes.bind({ version: key.version, rules, noRoute, functions })
   }
 
@@ -43,7 +47,7 @@ export class RouteTables implements AsyncDisposable {
   keep(name: string, aliases: ReadonlyMap<string, AliasRecord>): void {
     const projects = this.#projects.get(name)
     for (const [alias, routes] of projects ?? []) {
-      if (alias === '') continue
+      if (alias.startsWith('@')) continue
       const record = aliases.get(alias)
       if (record === undefined && !routes.pending) {
         projects?.delete(alias)
@@ -54,7 +58,11 @@ export class RouteTables implements AsyncDisposable {
 
   /** A version that does not come into force, or is gone. */
   drop({ name, version }: FunctionKey): void {
-    for (const routes of this.#projects.get(name)?.values() ?? []) routes.drop(version)
+    const projects = this.#projects.get(name)
+    for (const routes of projects?.values() ?? []) routes.drop(version)
+    const own = projects?.get(ownPlace(version))
+    projects?.delete(ownPlace(version))
+    if (own !== undefined) this.#close(own)
   }
 
   /** Nothing of this name is served any more. */
@@ -74,4 +82,9 @@ export class RouteTables implements AsyncDisposable {
       .finally(() => this.#closing.delete(closing))
     this.#closing.add(closing)
   }
+}
+
+/** No alias is called so. */
+function ownPlace(version: string): string {
+  return `@${version}`
 }

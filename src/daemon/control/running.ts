@@ -1,8 +1,8 @@
 import { errorMessage } from '../../core/errors.ts'
-import type { VersionRecord } from '../model.ts'
+import type { FunctionKey, VersionRecord } from '../model.ts'
 import type { StartOptions } from '../runtime.ts'
 import { bindRoutes } from './bind-routes.ts'
-import { functionOf, versionsOf } from './keys.ts'
+import { functionOf, keyText, versionsOf } from './keys.ts'
 import type { Parts } from './parts.ts'
 import { isRetired, ROUTES } from './switchboard.ts'
 
@@ -60,7 +60,7 @@ export class Running implements Disposable {
   }
 
   /** Ends all of it. To be published before: nothing leads to it then. */
-  async takeDown(record: Pick<VersionRecord, 'name' | 'version'>): Promise<void> {
+  async takeDown(record: FunctionKey): Promise<void> {
     const { switchboard, runtime } = this.#parts
     switchboard.dismiss(record)
     switchboard.tables.drop(record)
@@ -85,6 +85,7 @@ export class Running implements Disposable {
     const { switchboard, store } = this.#parts
     const led = new Set(store.aliases.of(name).flatMap(versionsOf))
     const warm = this.#stillWarm(name, led)
+    for (const version of led) this.#change({ name, version })
     // Where no alias leads anywhere, versions were started one by one, and are what they are.
     const left = led.size === 0 ? [] : switchboard.versions(name).filter(({ version }) => !led.has(version))
     for (const record of left)
@@ -113,15 +114,25 @@ export class Running implements Disposable {
     return timer.unref()
   }
 
-  #cool({ name, version }: Pick<VersionRecord, 'name' | 'version'>): void {
-    const { switchboard, log } = this.#parts
+  #cool({ name, version }: FunctionKey): void {
     const warm = this.#warm.get(name)
     clearTimeout(warm?.get(version))
     warm?.delete(version)
-    const record = switchboard.admitted({ name, version })
-    if (record === undefined) return
-    switchboard.admit(record, { led: false }).catch((error: unknown) => {
-      log.warn('version.cool', { name, version, message: errorMessage(error) })
+    this.#change({ name, version })
+  }
+
+  /** In its turn, has what is askable be as warm as what leads to it asks for. */
+  #change(key: FunctionKey): void {
+    const { switchboard, store, lines, log, closing } = this.#parts
+    const change = async (): Promise<void> => {
+      const stored = store.versions.get(key)
+      if (stored === undefined || switchboard.admitted(key) === undefined) return
+      const led = store.aliases.of(key.name).flatMap(versionsOf).includes(key.version)
+      await switchboard.admit(stored, { led })
+    }
+    lines.take(key.name, change, closing).catch((error: unknown) => {
+      if (!closing.aborted)
+        log.warn('version.change', { version: keyText(key), message: errorMessage(error) })
     })
   }
 }

@@ -141,13 +141,18 @@ export class DeployedVersion implements SocketFetcher {
       this.#record = record
       try {
         await this.#opening?.catch(() => undefined)
-        if (this.#open !== undefined) await this.#open.refresh()
+        if (this.#open !== undefined) await this.#refreshed(this.#open)
         else if (this.#isWanted()) this.#startAgain(0)
       } catch (error) {
         this.#record = before
         throw error
       }
     })
+  }
+
+  async #refreshed(open: OpenPool): Promise<void> {
+    await open.refresh()
+    this.#state.set({}, open.pool.state())
   }
 
   /** Gives back what an open version holds; the next request opens it again. */
@@ -183,7 +188,8 @@ export class DeployedVersion implements SocketFetcher {
       this.#backOff.reset()
     } catch (error) {
       const failure = asFlexiError(error, 'FLEXI_DEPLOY')
-      if (!isServing) await this.#giveUp(failure)
+      if (!isServing) await this.#shut({ drains: false })
+      if (!isServing) this.#failed(failure)
       throw withLogTail(failure, tail.lines())
     } finally {
       hush()
@@ -197,11 +203,6 @@ export class DeployedVersion implements SocketFetcher {
     const { pool } = open
     const { path, timeoutMs = HEALTH_TIMEOUT_MS } = this.#record.config.health
     if (path !== undefined) await awaitHealth(pool, { name: this.name, path, timeoutMs, signal })
-  }
-
-  async #giveUp(failure: FlexiError): Promise<void> {
-    await this.#shut({ drains: false })
-    this.#failed(failure)
   }
 
   #failed(failure: FlexiError): void {

@@ -15,14 +15,15 @@ export interface Holder {
 
 /** Versions of one function that own the same stored data run one at a time: the one that is asked has its turn, the other rests. */
 export class ExclusiveTurn {
-  readonly #lock: () => Promise<AsyncDisposable>
+  readonly #lock: (onWanted: () => void) => Promise<AsyncDisposable>
   #locked: Promise<AsyncDisposable> | undefined
   #holder: Holder | undefined
   #since = 0
   #queue: Promise<void> = Promise.resolve()
+  #isLeaving = false
 
-  /** `lock` keeps other processes out; it is given back when nobody holds the turn any more. */
-  constructor(lock: () => Promise<AsyncDisposable>) {
+  /** `lock` keeps other processes out; it is given back when nobody holds the turn any more, or when one of them wants it. */
+  constructor(lock: (onWanted: () => void) => Promise<AsyncDisposable>) {
     this.#lock = lock
   }
 
@@ -45,12 +46,8 @@ export class ExclusiveTurn {
   async #pass(holder: Holder): Promise<void> {
     const before = this.#holder
     if (before === holder) return
-    if (before !== undefined) {
-      const leftMs = HOLD_MS - (performance.now() - this.#since)
-      if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs))
-      await inTime(before.rest(), WAIT_MS_MAX, () => heldFast(before.name, holder.name))
-    }
-    this.#locked ??= this.#lock()
+    if (before !== undefined) await this.#end(before, holder.name)
+    this.#locked ??= this.#lock(() => this.#handOver())
     try {
       await this.#locked
     } catch (error) {
@@ -59,6 +56,25 @@ export class ExclusiveTurn {
     }
     this.#holder = holder
     this.#since = performance.now()
+  }
+
+  async #end(holder: Holder, wantedBy: string): Promise<void> {
+    const leftMs = HOLD_MS - (performance.now() - this.#since)
+    if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs))
+    await inTime(holder.rest(), WAIT_MS_MAX, () => heldFast(holder.name, wantedBy))
+  }
+
+  /** Another process is asked, as an old daemon's successor is. */
+  #handOver(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    const over = this.#queue.then(async () => {
+      const holder = this.#holder
+      if (holder === undefined) return
+      await this.#end(holder, 'another process')
+      await this.leave(holder)
+    })
+    this.#queue = over.catch(() => undefined).finally(() => (this.#isLeaving = false))
   }
 }
 

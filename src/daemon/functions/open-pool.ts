@@ -86,9 +86,8 @@ export class OpenPool implements Holder {
     }
     const opened = await openVersion(this.#options.record(), this.#options.workshop, this.#options.scope)
     try {
-      const { instances, starting } = this.pool.state()
       const code = this.#codeOf(opened)
-      await this.pool.replace(code, { warm: instances + starting + (code.instancesMin ?? 0) > 0 })
+      await this.pool.replace(code, { warm: this.#isWorthStarting(code) })
     } catch (error) {
       await opened.close()
       throw error
@@ -99,6 +98,13 @@ export class OpenPool implements Holder {
     for (const one of this.#old) if (one.instances === 0) this.#old.delete(one)
     this.#old.add(old)
     old.retire()
+  }
+
+  /** Whether somebody would wait for the first instance. One that nobody is sent to any more is started when it is asked. */
+  #isWorthStarting({ instancesMin = 0 }: Code): boolean {
+    const { instances, starting, inFlight, sockets, queued } = this.pool.state()
+    if (this.#options.record().config.instances.min === 0) return inFlight + sockets + queued > 0
+    return instances + starting + instancesMin > 0
   }
 
   /** Resolves when all instances that are to be there unasked are, and one at least. @throws FlexiError why they are not. */

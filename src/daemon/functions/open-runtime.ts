@@ -142,7 +142,7 @@ class FunctionRuntime implements Runtime {
     const known = this.#turns.get(name)
     if (known !== undefined) return known
     const path = join(this.#options.stateDirectory, `${name}.lock`) as AbsolutePath
-    const turn = new ExclusiveTurn(() => lockFile(path, name))
+    const turn = new ExclusiveTurn((onWanted) => lockFile(path, { name, onWanted }))
     this.#turns.set(name, turn)
     return turn
   }

@@ -97,7 +97,8 @@ export async function openedConfig(record: VersionRecord, workshop: Workshop): P
       },
     )
   const directory = await workshop.artifacts.unpack(record.artifact)
-  const environment = versionEnvironment(record, workshop.variables(record.name))
+  const state = functionState(workshop.stateDirectory, record.name)
+  const environment = versionEnvironment(record, { state, variables: workshop.variables(record.name) })
   return versionFunction(record, directory, environment)
 }
 

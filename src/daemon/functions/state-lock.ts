@@ -1,39 +1,64 @@
-import { mkdir, open, readFile, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { watch } from 'node:fs'
+import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { FlexiError } from '../../core/errors.ts'
 import type { AbsolutePath } from '../../core/place.ts'
 import { isAlive, startedAt } from '../../core/processes.ts'
 
-/** A daemon that is being replaced has so long to end what uses the data. */
+/** Longer than another may take to finish what it does with the data. */
 const WAIT_MS_MAX = 60_000
 const LOOK_MS = 50
 
+export interface LockOptions {
+  /** Whose data it is, for messages. */
+  readonly name: string
+  /** Another process waits for it. May be called again and again. */
+  readonly onWanted: () => void
+  readonly waitMs?: number | undefined
+}
+
 /**
- * Keeps other processes of ours from what the file stands for, until it is disposed of. One that was killed holds nothing.
+ * Keeps other processes of ours from what the file stands for, until it is disposed of; asks the one that has it to let go. One that was
+ * killed holds nothing.
  * @throws FlexiError FLEXI_FUNCTION_INIT when the other does not let go.
  */
 export async function lockFile(
   path: AbsolutePath,
-  name: string,
-  waitMs = WAIT_MS_MAX,
+  { name, onWanted, waitMs = WAIT_MS_MAX }: LockOptions,
 ): Promise<AsyncDisposable> {
   await mkdir(dirname(path), { recursive: true })
   const until = performance.now() + waitMs
   while (!(await take(path))) {
-    if (performance.now() >= until)
-      throw new FlexiError('FLEXI_FUNCTION_INIT', `the data of ${name} is in use by another process`, {
-        hint: 'A daemon that was there before still serves requests of it. It is tried again when somebody asks.',
-        retryAfterSeconds: 1,
-      })
+    if (performance.now() >= until) throw inUse(name)
+    await writeFile(wish(path), '')
     await sleep(LOOK_MS)
   }
+  await rm(wish(path), { force: true })
+  const watcher = watch(dirname(path), { persistent: false }, (_event, file) => {
+    if (file === basename(wish(path))) onWanted()
+  })
+  // Without it nobody is told that somebody waits, and the wait has its limit.
+  watcher.on('error', () => undefined)
   return {
     async [Symbol.asyncDispose]() {
+      watcher.close()
       await rm(path, { force: true })
     },
   }
+}
+
+function inUse(name: string): FlexiError {
+  return new FlexiError('FLEXI_FUNCTION_INIT', `the data of ${name} is in use by another process`, {
+    hint: 'A daemon that was there before still serves requests of it. It is tried again when somebody asks.',
+    retryAfterSeconds: 1,
+  })
+}
+
+/** Written by who waits, seen by who holds. */
+function wish(path: AbsolutePath): string {
+  return `${path}.wanted`
 }
 
 async function take(path: AbsolutePath): Promise<boolean> {
@@ -44,8 +69,7 @@ async function take(path: AbsolutePath): Promise<boolean> {
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    if (await isHeld(path)) return false
-    await rm(path, { force: true })
+    if (!(await isHeld(path))) await rm(path, { force: true })
     return false
   }
 }

@@ -24,9 +24,11 @@ export function versionFunction(
 /** What its files say, then what was set for the function, then what YFASS's section sets or takes away. */
 export function versionEnvironment(
   { config }: VersionRecord,
-  variables: Readonly<Record<string, string>>,
+  { state, variables }: { readonly state: string; readonly variables: Readonly<Record<string, string>> },
 ): Readonly<Record<string, string>> {
-  const environment: Record<string, string> = { ...config.environment, ...variables }
+  // A program has no other way to learn where it may keep something.
+  const told = config.provider === 'process' ? { FLEXI_STATE_DIR: state } : {}
+  const environment: Record<string, string> = { ...told, ...config.environment, ...variables }
   for (const [name, value] of Object.entries(config.sandbox.envs)) {
     if (value === null) delete environment[name]
     else environment[name] = value

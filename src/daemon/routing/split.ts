@@ -13,7 +13,7 @@ export interface Split<T> {
 }
 
 /** Field, or cookie, whose value keeps a client on one side. Without it each request is drawn by chance. */
-export const STICKY_NAME = 'flexi-version-key'
+const STICKY_NAME = 'flexi-version-key'
 
 const COOKIE = { kind: 'cookie', name: STICKY_NAME } as const
 

@@ -42,7 +42,7 @@ export async function openStore({ file, key }: StoreOptions): Promise<Store> {
   }
 }
 
-/** SQLite makes files readable for everybody; its other files take the mode of the first. */
+/** SQLite, and who puts back a copy, makes files readable for everybody; its other files take the mode of the first. */
 async function makePrivate(file: string): Promise<void> {
   const handle = await open(file, 'a', 0o600).catch((cause: unknown) => {
     throw new FlexiError('FLEXI_DAEMON', `${file} cannot be opened for writing`, {
@@ -50,6 +50,7 @@ async function makePrivate(file: string): Promise<void> {
       cause,
     })
   })
+  await handle.chmod(0o600)
   await handle.close()
   const folder = await open(dirname(file), 'r')
   await folder.sync()

@@ -136,12 +136,10 @@ export class Execution {
   #startMeter(): void {
     const { environment, definition } = this.#options
     if (this.#meter !== undefined || environment.pid === undefined) return
-    const limitMb = definition.memoryMb + OVERHEAD_MB
-    const exceeded = (): void => {
+    this.#meter = createMemoryMeter(environment, definition.memoryMb + OVERHEAD_MB, () => {
       this.#outOfMemory = true
       void environment.kill()
-    }
-    this.#meter = createMemoryMeter(() => environment.pid, limitMb, exceeded)
+    })
     this.#meter.work()
   }
 
@@ -176,8 +174,8 @@ export class Execution {
   #gone(exit: ChildExit): void {
     if (this.#ended) return
     const { definition } = this.#options
-    const id = this.#current?.id
-    const failure = (this.#outOfMemory ? memoryFailure : exitFailure)(definition, id, exit)
+    this.#outOfMemory ||= exit.reached === 'memory'
+    const failure = (this.#outOfMemory ? memoryFailure : exitFailure)(definition, this.#current?.id, exit)
     if (!this.#break(failure)) {
       const kind = this.#outOfMemory ? 'memory' : 'init'
       if (this.#initMs === undefined) this.#failInit({ ...failure, fault: { ...failure.fault, kind } })

@@ -13,9 +13,9 @@ export interface MemoryMeter {
 const SAMPLE_MS = 50
 const MB = 1024 * 1024
 
-/** `pidOf` is asked at each look: what runs may be known only after a while. `onExceeded` is called once, when the process holds more than `limitMb`. */
+/** The process is asked for at each look: what runs may be known only after a while. `onExceeded` is called once, when the process holds more than `limitMb`. */
 export function createMemoryMeter(
-  pidOf: () => number | undefined,
+  of: { readonly pid: number | undefined },
   limitMb: number,
   onExceeded: () => void,
 ): MemoryMeter {
@@ -26,7 +26,7 @@ export function createMemoryMeter(
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   const sample = async (): Promise<void> => {
-    const pid = pidOf()
+    const { pid } = of
     const bytes = pid === undefined ? undefined : await residentBytes(pid)
     if (bytes === undefined || stopped) return
     usedMb = Math.max(usedMb, Math.ceil(bytes / MB))

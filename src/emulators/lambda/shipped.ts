@@ -36,7 +36,8 @@ export function withShipping(
 
 /** `src/app.ts` names a file that is not shipped: what is made of it is `src/app.handler`. */
 function shippedHandler({ options }: FunctionConfig): string {
-  const handler = String(options['handler'] ?? '')
+  const { handler } = options
+  if (typeof handler !== 'string') return ''
   const named = /\.(?:[cm]?[jt]s|[jt]sx)$/.test(handler)
   return named ? `${splitHandler(handler, false).module}.handler` : handler
 }

@@ -18,12 +18,14 @@ const CREDENTIALS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_
 /** The environment of a function, in Lambda's order of precedence. What the function's own variables may not change comes last. */
 export function functionVariables({ definition, runtime, host }: VariableOptions): Record<string, string> {
   const { functionName, version, taskRoot, memoryMb, options } = definition
+  // What is kept apart sees other folders than we do.
+  const paths = definition.scope.confinement === undefined ? host : {}
   const inRegion = functionRegion(definition, host)
   const variables = {
     TZ: ':UTC',
     LANG: 'en_US.UTF-8',
-    PATH: host['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
-    LD_LIBRARY_PATH: [host['LD_LIBRARY_PATH'], taskRoot, `${taskRoot}/lib`]
+    PATH: paths['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+    LD_LIBRARY_PATH: [paths['LD_LIBRARY_PATH'], taskRoot, `${taskRoot}/lib`]
       .filter((path) => path !== undefined)
       .join(':'),
     AWS_REGION: inRegion,

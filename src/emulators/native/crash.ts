@@ -11,7 +11,8 @@ import { cut } from './refusals.ts'
 export type Ending =
   /** `flight` is the call that did not return; without one it was `request_deinit`. */
   | { readonly kind: 'timeout'; readonly flight: Flight | undefined; readonly limitMs: number }
-  | { readonly kind: 'memory'; readonly bytes: number }
+  /** Undefined where what confines it has ended it. */
+  | { readonly kind: 'memory'; readonly bytes: number | undefined }
   /** It ran, and its channel was closed. */
   | { readonly kind: 'channel' }
 
@@ -86,13 +87,16 @@ function timeoutFault(
   }
 }
 
-function memoryFault({ config, library }: Answerer, end: End, bytes: number): FunctionFault {
-  const megabytes = Math.round(bytes / 1024 / 1024)
+function memoryFault({ config, library }: Answerer, end: End, bytes: number | undefined): FunctionFault {
+  const held =
+    bytes === undefined
+      ? 'used up the memory of its sandbox'
+      : `held ${Math.round(bytes / 1024 / 1024)} MB, more than its limit of ${config.memoryMb} MB`
   return {
     function: config.name,
     kind: 'memory',
     name: 'OutOfMemory',
-    message: `${library} held ${megabytes} MB, more than its limit of ${config.memoryMb} MB${requestsOf(end)}; its process was killed`,
+    message: `${library} ${held}${requestsOf(end)}; its process was killed`,
     requestId: end.lost[0]?.requestId,
     hint: 'Free what a request allocates in request_deinit, or raise "memory".',
   }

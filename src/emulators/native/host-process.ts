@@ -7,7 +7,7 @@ import { FlexiError } from '../../core/errors.ts'
 import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
 import { LIMITS } from '../../core/limits.ts'
 import type { Frame, FramePayload } from '../../instances/channel.ts'
-import { startChild, type Child, type ChildExit } from '../../instances/child.ts'
+import { startChild, type Child, type ChildExit, type ChildOptions } from '../../instances/child.ts'
 import { hostFiles } from '../../instances/host-files.ts'
 import { koffiFiles } from './koffi-files.ts'
 import { FROM_CHILD, TO_CHILD, type Loaded, type Setup } from './wire.ts'
@@ -49,21 +49,9 @@ const UNREACHABLE_MS = 1_000
 const EXIT_MS = 1_000
 
 export function startHost(options: HostOptions): HostProcess {
-  const { config, scope, threads } = options
-  const { confinement } = scope
-  const host = fileURLToPath(import.meta.resolve('#host/native'))
   const recorder = createRecorder(options)
   let onFrame: (frame: Frame) => void = () => undefined
-  const child = startChild({
-    command: process.execPath,
-    args: [host, String(threads)],
-    cwd: config.directory,
-    environment: hostEnvironment(options),
-    confinement,
-    readable: confinement === undefined ? [] : [...hostFiles(host), ...koffiFiles()],
-    onFrame: (frame) => onFrame(frame),
-    onLine: (stream, text) => scope.output({ stream, level: stream === 'stderr' ? 'error' : 'info', text }),
-  })
+  const child = startHostChild(options, (frame) => onFrame(frame))
   const life = watchLife(child)
   return {
     get pid() {
@@ -99,6 +87,27 @@ export function startHost(options: HostOptions): HostProcess {
       recorder.close()
     },
   }
+}
+
+function confinedBy(
+  { confinement }: FunctionScope,
+  host: string,
+): Pick<ChildOptions, 'confinement' | 'readable'> {
+  return confinement === undefined ? {} : { confinement, readable: [...hostFiles(host), ...koffiFiles()] }
+}
+
+function startHostChild(options: HostOptions, onFrame: (frame: Frame) => void): Child {
+  const { config, scope, threads } = options
+  const host = fileURLToPath(import.meta.resolve('#host/native'))
+  return startChild({
+    command: process.execPath,
+    args: [host, String(threads)],
+    cwd: config.directory,
+    environment: hostEnvironment(options),
+    ...confinedBy(scope, host),
+    onFrame,
+    onLine: (stream, text) => scope.output({ stream, level: stream === 'stderr' ? 'error' : 'info', text }),
+  })
 }
 
 interface Life {
@@ -149,15 +158,17 @@ function initError(message: string): FlexiError {
   return new FlexiError('FLEXI_FUNCTION_INIT', message)
 }
 
-const INHERITED = ['PATH', 'LANG', 'LC_ALL', 'TZ']
+const INHERITED = ['LANG', 'LC_ALL', 'TZ']
 /** These are of the person whose machine it is. */
-const INHERITED_UNCONFINED = ['HOME', 'USER', 'TMPDIR', 'LD_LIBRARY_PATH']
+const INHERITED_UNCONFINED = ['PATH', 'HOME', 'USER', 'TMPDIR', 'LD_LIBRARY_PATH']
 
 /** Node's own variables stay out; a library that expects PATH or HOME finds them. */
 function hostEnvironment({ config, libraryDirectory, scope }: HostOptions): Record<string, string> {
   const isApart = scope.confinement !== undefined
   const inherited = isApart ? INHERITED : [...INHERITED, ...INHERITED_UNCONFINED]
-  const environment: Record<string, string> = isApart ? { HOME: '/tmp' } : {}
+  const environment: Record<string, string> = isApart
+    ? { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp' }
+    : {}
   for (const name of inherited) {
     const value = process.env[name]
     if (value !== undefined) environment[name] = value
@@ -185,7 +196,8 @@ function createRecorder({ directory, threads, scope: { confinement } }: HostOpti
   ftruncateSync(file, threads * 4)
   const bytes = Buffer.alloc(threads * 4)
   let open = true
-  const unlink = (): void => rmSync(path, { force: true })
+  // Whatever it has become by then.
+  const unlink = (): void => rmSync(path, { force: true, recursive: true })
   return {
     path,
     read() {

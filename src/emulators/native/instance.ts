@@ -44,6 +44,7 @@ export async function openInstance(options: InstanceOptions): Promise<Instance> 
     useful = answered
     for (const flight of hopeless) flight.settle({ kind: 'lost', error: endsTooOften(flight) })
     void host.exited.then(async (exit) => {
+      if (exit.reached === 'memory') ending ??= { kind: 'memory', bytes: undefined }
       const why = ending ?? (host.unreachable ? { kind: 'channel' as const } : undefined)
       await reportEnd(options, { exit, pid: host.pid, ending: why, lost, refused: hopeless.length })
       await host[Symbol.asyncDispose]()

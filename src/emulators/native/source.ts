@@ -108,8 +108,8 @@ export class NativeSource implements FunctionSource {
 
   /** A library is found in the folder by its name, and was built. */
   shipped(): Readonly<Record<string, unknown>> {
-    const { build, watch, library, ...kept } = this.#config.options
-    return { ...kept, library: `./${basename(this.#options.library)}` }
+    const kept = Object.entries(this.#config.options).filter(([name]) => name !== 'build' && name !== 'watch')
+    return { ...Object.fromEntries(kept), library: `./${basename(this.#options.library)}` }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 import { request } from 'node:http'
 
-import type { ListenPlace } from './place.ts'
+import type { Reached } from './reach.ts'
 
 /** A program that is at work on something else answers within that. */
 const ALIVE_MS = 700
@@ -9,8 +9,8 @@ const ALIVE_MS = 700
  * Whether a program answers anything at all: `OPTIONS *` asks for nothing (RFC 9110 section 9.3.7). One that does not is stuck, and what it
  * was asked is lost anyway.
  */
-export function isAlive({ socketPath, port }: ListenPlace): Promise<boolean> {
-  const to = socketPath === undefined ? { host: 'localhost', port } : { socketPath }
+export function isAlive({ socketPath, host, port }: Reached): Promise<boolean> {
+  const to = socketPath === undefined ? { host, port } : { socketPath }
   return new Promise((resolve) => {
     const asked = request({
       ...to,

@@ -9,6 +9,7 @@ import { isAlive } from './alive.ts'
 import { launch, type LaunchOptions, type Launched } from './launch.ts'
 import { listenPlace, type ListenPlace } from './place.ts'
 import { becomeReady, describeExit } from './ready.ts'
+import type { Reached } from './reach.ts'
 import { openRelay, tooLate } from './relay.ts'
 
 /** Starts a program and resolves when it can be asked. @throws FlexiError FLEXI_FUNCTION_INIT. */
@@ -18,69 +19,66 @@ export async function startInstance(parts: LaunchOptions): Promise<Instance> {
   const launched = launch(parts, place)
   const label = labelOf(parts)
   try {
-    await becomeReady(launched, { options, place, label })
+    const reached = await becomeReady(launched, { options, place, label })
+    return openInstance(parts, { launched, place, reached, label })
   } catch (error) {
     await end(launched, place, 0)
     const { message, hint } = asFlexiError(error)
     scope.report({ function: config.name, kind: 'init', name: 'Init', message, hint })
     throw error
   }
-  return openInstance(parts, { launched, place, label })
 }
 
 interface Running {
   readonly launched: Launched
   readonly place: ListenPlace
+  readonly reached: Reached
   readonly label: string
 }
 
-function openInstance(parts: LaunchOptions, { launched, place, label }: Running): Instance {
-  const { config, scope, options } = parts
+/** How the end of a program came about. */
+interface Ending {
+  isDisposed: boolean
+  /** It answered nothing any more. */
+  isStuck: boolean
+  /** What it held when that was too much. */
+  overMb: number | undefined
+}
+
+function openInstance(parts: LaunchOptions, running: Running): Instance {
+  const { config, options } = parts
+  const { launched, place, reached, label } = running
   const timeoutMs = config.timeoutMs ?? LIMITS.requestMs
-  let isDisposed = false
-  let isStuck = false
-  let overMb: number | undefined
-  const { exited } = launched.child
-  const onLate = async (): Promise<void> => {
-    if (isDisposed || (await isAlive(place))) {
-      scope.report(timeoutFault(parts, label))
-      return
-    }
-    isStuck = true
-    launched.child.kill()
-    await exited
-    scope.report(timeoutFault(parts, label, true))
-  }
-  const { port, socketPath } = place
-  const relay = openRelay({ name: config.name, port, socketPath, timeoutMs, onLate })
+  const ending: Ending = { isDisposed: false, isStuck: false, overMb: undefined }
+  const onLate = (): Promise<void> => tellLate(parts, running, ending)
+  const relay = openRelay({ name: config.name, reached, timeoutMs, onLate })
   const stopWatching = limitMemory(parts, launched, (mb) => {
-    overMb = mb
+    ending.overMb = mb
     launched.child.kill()
   })
+  const { exited } = launched.child
   const closed = exited.then(async (exit) => {
     stopWatching()
     relay.close()
+    reached.close()
     await end(launched, place, 0)
-    if (isDisposed) return undefined
-    const fault = faultOf(parts, { label, exit, overMb })
-    if (!isStuck) scope.report(fault)
-    return new Error(fault.message)
+    return ending.isDisposed ? undefined : tellEnd(parts, { label, exit, ending })
   })
   return {
     async handle(incoming, outgoing, context) {
       try {
         await relay.handle(incoming, outgoing, context)
       } catch (error) {
-        if (!isBroken(error) || isDisposed || !(await hasEnded(exited))) throw error
+        if (ending.isDisposed || !(ending.isStuck || (await isCrash(error, exited)))) throw error
         // Whoever asks next finds it gone.
         await closed
-        throw isStuck ? tooLate(timeoutMs) : crashed(label, error)
+        throw ending.isStuck ? tooLate(timeoutMs) : crashed(label, error)
       }
     },
     upgrade: (incoming, socket, head, context) => relay.upgrade(incoming, socket, head, context),
     closed,
     async [Symbol.asyncDispose]() {
-      isDisposed = true
+      ending.isDisposed = true
       await end(launched, place, options.stopMs)
       relay.close()
       await closed
@@ -88,10 +86,26 @@ function openInstance(parts: LaunchOptions, { launched, place, label }: Running)
   }
 }
 
+/** One request has waited for too long. A program that answers nothing else either is ended. */
+async function tellLate(
+  parts: LaunchOptions,
+  { launched: { child }, reached, label }: Running,
+  ending: Ending,
+): Promise<void> {
+  const isLost = !ending.isDisposed && !(await isAlive(reached))
+  if (isLost) {
+    ending.isStuck = true
+    child.kill()
+    await child.exited
+  }
+  parts.scope.report(timeoutFault(parts, label, isLost))
+}
+
 /** Its connections break a moment before it is known how it ended. */
 const KNOWN_MS = 250
 
-async function hasEnded(exited: Promise<ChildExit>): Promise<boolean> {
+async function isCrash(error: unknown, exited: Promise<ChildExit>): Promise<boolean> {
+  if (!isBroken(error)) return false
   let timer: NodeJS.Timeout | undefined
   const later = new Promise<false>((resolve) => {
     timer = setTimeout(() => resolve(false), KNOWN_MS)
@@ -123,7 +137,7 @@ async function end(launched: Launched, place: ListenPlace, stopMs: number): Prom
   await place[Symbol.asyncDispose]()
 }
 
-function timeoutFault({ config }: LaunchOptions, label: string, isStuck = false): FunctionFault {
+function timeoutFault({ config }: LaunchOptions, label: string, isStuck: boolean): FunctionFault {
   const limit = `${(config.timeoutMs ?? LIMITS.requestMs) / 1000} s`
   const message = `${label} did not answer within ${limit}${isStuck ? ', nor anything else: it was ended' : ''}`
   return {
@@ -152,20 +166,34 @@ function limitMemory(
 interface Ended {
   readonly label: string
   readonly exit: ChildExit
-  /** What it held when that was too much. */
-  readonly overMb: number | undefined
+  readonly ending: Ending
 }
 
-function faultOf({ config }: LaunchOptions, { label, exit, overMb }: Ended): FunctionFault {
-  if (overMb !== undefined) {
-    const message = `${label} used ${overMb} MB of ${config.memoryMb ?? 0}, and was ended`
+/** Undefined for a program that came to its own end: it is not started again before somebody asks. */
+/** @returns undefined when it had done its work: it is started again when somebody asks. */
+function tellEnd(parts: LaunchOptions, ended: Ended): Error | undefined {
+  const { label, exit, ending } = ended
+  if (exit.code === 0 && ending.overMb === undefined && !ending.isStuck) {
+    const text = `${label} ended by itself: exit code 0`
+    parts.scope.output({ stream: 'platform', level: 'info', text })
+    return undefined
+  }
+  const fault = faultOf(parts, ended)
+  // That it was stuck was told before.
+  if (!ending.isStuck) parts.scope.report(fault)
+  return new Error(fault.message)
+}
+
+function faultOf({ config }: LaunchOptions, { label, exit, ending: { overMb } }: Ended): FunctionFault {
+  if (overMb !== undefined || exit.reached === 'memory') {
+    const held =
+      overMb === undefined ? 'up the memory of its sandbox' : `${overMb} MB of ${config.memoryMb ?? 0}`
+    const message = `${label} used ${held}, and was ended`
     const hint = 'Give it more: "memory".'
     return { function: config.name, kind: 'memory', name: 'Memory', message, hint }
   }
-  const how = describeExit(exit)
-  const message = `${label} ended by itself: ${how}`
-  const hint = exit.code === 0 ? 'It has to go on for as long as it is to be asked.' : undefined
-  return { function: config.name, kind: 'crash', name: exit.signal ?? 'Exit', message, hint }
+  const message = `${label} ended by itself: ${describeExit(exit)}`
+  return { function: config.name, kind: 'crash', name: exit.signal ?? 'Exit', message }
 }
 
 /** `node server.js` */

@@ -1,12 +1,10 @@
-import { connect } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
-
 import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
 import { startChild, type Child } from '../../instances/child.ts'
 import { openGuest } from '../../instances/guest/guest.ts'
 import type { ListenPlace } from './place.ts'
 import type { Program } from './program.ts'
 import type { ProcessOptions } from './options.ts'
+import { untilOpen, type Reached } from './reach.ts'
 
 export interface LaunchOptions {
   readonly config: FunctionConfig
@@ -17,8 +15,8 @@ export interface LaunchOptions {
 
 export interface Launched {
   readonly child: Child
-  /** Resolves once it takes connections; never rejects, and may never resolve. `signal` ends what looks for it. */
-  listens(signal: AbortSignal): Promise<void>
+  /** Resolves once it takes connections, which may be never. Rejects when `signal` aborts. */
+  listens(signal: AbortSignal): Promise<Reached>
   /** Ends what was started beside it. */
   close(): Promise<void>
 }
@@ -40,8 +38,7 @@ export function launch(parts: LaunchOptions, place: ListenPlace): Launched {
     const child = startChild({ ...own, confinement, readable: program.readable })
     return {
       child,
-      listens: (signal) =>
-        untilOpen(socketPath === undefined ? { port: port ?? 0 } : { path: socketPath }, signal),
+      listens: (signal) => untilOpen(place, confinement !== undefined, signal),
       close: () => Promise.resolve(),
     }
   }
@@ -54,7 +51,10 @@ export function launch(parts: LaunchOptions, place: ListenPlace): Launched {
   })
   return {
     child: guest.start(own),
-    listens: () => guest.open(socketPath, port),
+    async listens(signal) {
+      await guest.open(socketPath, port)
+      return untilOpen(place, true, signal)
+    },
     close: async () => {
       await guest[Symbol.asyncDispose]()
     },
@@ -62,9 +62,9 @@ export function launch(parts: LaunchOptions, place: ListenPlace): Launched {
 }
 
 /** Names of a machine's environment that a program can expect; the others stay out. */
-const INHERITED = ['PATH', 'LANG', 'LC_ALL', 'TZ'] as const
+const INHERITED = ['LANG', 'LC_ALL', 'TZ'] as const
 /** These are of the person whose machine it is. */
-const INHERITED_UNCONFINED = ['HOME', 'USER', 'TMPDIR', 'SHELL', 'LD_LIBRARY_PATH'] as const
+const INHERITED_UNCONFINED = ['PATH', 'HOME', 'USER', 'TMPDIR', 'SHELL', 'LD_LIBRARY_PATH'] as const
 
 function environmentOf({ config, scope }: LaunchOptions, place: ListenPlace): Record<string, string> {
   const names = scope.confinement === undefined ? [...INHERITED, ...INHERITED_UNCONFINED] : INHERITED
@@ -72,35 +72,6 @@ function environmentOf({ config, scope }: LaunchOptions, place: ListenPlace): Re
     const value = process.env[name]
     return value === undefined ? [] : [[name, value] as const]
   })
-  const home = scope.confinement === undefined ? {} : { HOME: '/tmp' }
+  const home = scope.confinement === undefined ? {} : { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp' }
   return { FLEXI: '1', ...Object.fromEntries(inherited), ...home, ...config.environment, ...place.variables }
-}
-
-const LOOK_MS_MIN = 3
-const LOOK_MS_MAX = 50
-const LOOPBACKS = ['127.0.0.1', '::1'] as const
-
-/** There is no event for a port that somebody begins to listen on: it is looked at, often at first. */
-async function untilOpen(
-  to: { readonly port: number } | { readonly path: string },
-  signal: AbortSignal,
-): Promise<void> {
-  const places = 'path' in to ? [to] : LOOPBACKS.map((host) => ({ host, port: to.port }))
-  for (let ms = LOOK_MS_MIN; !signal.aborted; ms = Math.min(LOOK_MS_MAX, ms * 1.5)) {
-    for (const place of places) if (await accepts(place)) return
-    await wait(ms)
-  }
-}
-
-function accepts(
-  place: { readonly path: string } | { readonly host: string; readonly port: number },
-): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(place)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

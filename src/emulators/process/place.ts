@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Confinement } from '../../core/confinement.ts'
+import { removeSocket } from '../../instances/held-socket.ts'
 import type { ProcessOptions } from './options.ts'
 
 /** Where a program is told to listen, and where we ask it. */
@@ -32,7 +32,7 @@ export async function listenPlace(
   const port = listen === 'socket' ? undefined : (listen ?? PORT_INSIDE)
   const dispose = async (): Promise<void> => {
     if (confinement === undefined) await rm(folder, { recursive: true, force: true })
-    else rmSync(socketPath, { force: true })
+    else removeSocket(socketPath)
   }
   const variables: Record<string, string> = port === undefined ? { SOCKET: socketPath } : portVariables(port)
   return { variables, port, socketPath, [Symbol.asyncDispose]: dispose }

@@ -6,6 +6,7 @@ import type { ChildExit } from '../../instances/child.ts'
 import type { Launched } from './launch.ts'
 import type { ListenPlace } from './place.ts'
 import type { ProcessOptions } from './options.ts'
+import type { Reached } from './reach.ts'
 
 export interface ReadyOptions {
   readonly options: ProcessOptions
@@ -15,13 +16,13 @@ export interface ReadyOptions {
 }
 
 /**
- * Resolves when a program can be asked.
+ * Resolves when a program can be asked, with where.
  * @throws FlexiError FLEXI_FUNCTION_INIT when it ends before, or takes longer than `ready.timeout`.
  */
 export async function becomeReady(
   launched: Launched,
   { options, place, label }: ReadyOptions,
-): Promise<void> {
+): Promise<Reached> {
   const over = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let status: number | undefined
@@ -31,13 +32,19 @@ export async function becomeReady(
   const died = launched.child.exited.then((exit) => {
     throw ended(label, exit)
   })
-  const ready = launched.listens(over.signal).then(async () => {
+  let found: Reached | undefined
+  const ready = launched.listens(over.signal).then(async (reached) => {
+    found = reached
     const { readyPath: path } = options
-    if (path === undefined) return
-    await answersWell({ place, path, signal: over.signal, onStatus: (last) => (status = last) })
+    if (path !== undefined)
+      await answersWell({ reached, path, signal: over.signal, onStatus: (last) => (status = last) })
+    return reached
   })
   try {
-    await Promise.race([ready, late, died])
+    return await Promise.race([ready, late, died])
+  } catch (error) {
+    found?.close()
+    throw error
   } finally {
     clearTimeout(timer)
     over.abort()
@@ -47,7 +54,7 @@ export async function becomeReady(
 }
 
 interface Question {
-  readonly place: ListenPlace
+  readonly reached: Reached
   readonly path: string
   readonly signal: AbortSignal
   onStatus(status: number | undefined): void
@@ -66,9 +73,9 @@ async function answersWell(question: Question): Promise<void> {
 }
 
 /** Undefined when no answer came. */
-function ask({ place, path, signal }: Question): Promise<number | undefined> {
-  const { socketPath, port } = place
-  const to = socketPath === undefined ? { host: 'localhost', port } : { socketPath }
+function ask({ reached, path, signal }: Question): Promise<number | undefined> {
+  const { socketPath, host, port } = reached
+  const to = socketPath === undefined ? { host, port } : { socketPath }
   return new Promise((resolve) => {
     const asked = request({
       ...to,

@@ -8,6 +8,7 @@ import { forwardHttp1, type FaultRule, type Http1Target } from '../../forward/ht
 import { Http1Pool } from '../../forward/http1-pool.ts'
 import { forwardUpgrade } from '../../forward/upgrade.ts'
 import { WaitingList, type Waiting } from '../../forward/waiting-list.ts'
+import type { Reached } from './reach.ts'
 
 export interface Relay {
   /** @throws UpstreamError; FlexiError FLEXI_FUNCTION_TIMEOUT when no head comes in time. */
@@ -19,12 +20,11 @@ export interface Relay {
 
 export interface RelayOptions {
   readonly name: string
-  readonly port: number | undefined
-  readonly socketPath: string | undefined
+  readonly reached: Reached
   /** Until the head of an answer. */
   readonly timeoutMs: number
   /** A request has no head after that long. What it returns is awaited before the request is given up. */
-  onLate(): Promise<void>
+  readonly onLate: () => Promise<void>
 }
 
 /** The client's own fields, and who it is: as any proxy says it. */
@@ -40,8 +40,9 @@ const LOOK_MS_MIN = 20
 const LOOKS = 20
 
 /** The way of requests to a program, by its port or its Unix socket. */
-export function openRelay({ name, port, socketPath, timeoutMs, onLate }: RelayOptions): Relay {
-  const server = { host: 'localhost', port: port ?? 0, socketPath }
+export function openRelay({ name, reached, timeoutMs, onLate }: RelayOptions): Relay {
+  const { host, port, socketPath } = reached
+  const server = { host, port, socketPath }
   const waiting = new WaitingList()
   const pool = new Http1Pool(server)
   const target: Http1Target = { ...RULES, pool, origin: `process ${name}`, waiting, faults: NO_FAULTS }

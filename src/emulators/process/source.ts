@@ -62,9 +62,9 @@ export class ProcessSource implements FunctionSource {
   }
 
   shipped(): Readonly<Record<string, unknown>> {
-    const { config } = this.#source
-    const { watch, files, command, ...kept } = config.options
-    return { ...kept, command: portable(String(command), config.directory) }
+    const { config, options } = this.#source
+    const kept = Object.entries(config.options).filter(([name]) => name !== 'watch' && name !== 'files')
+    return { ...Object.fromEntries(kept), command: portable(options.command, config.directory) }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 
 import { loadMiniflare, type Miniflare, type MiniflareOptions } from './miniflare.ts'
 import { readRuntimeLines, type RuntimeLine } from './runtime-log.ts'
-import type { Complaints } from './start-error.ts'
+import { complain, type Complaints } from './start-error.ts'
 
 /** What is known of workerd's process; miniflare keeps it to itself. */
 export interface RuntimeProcess {
@@ -42,7 +42,7 @@ export function launchMiniflare(launch: LaunchOptions): Launched {
   const heard = (line: RuntimeLine): void => {
     // What is confined may say anything.
     if (line.kind === 'pid' && kept === undefined) child.pid = line.pid
-    if (line.kind === 'runtime' && line.level !== 'info') child.complaints.words.push(line.text)
+    complain(complaints, line)
     onLine(line)
   }
   const construct = (): Miniflare => {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 
 import type { Confinement } from '../../core/confinement.ts'
 import type { AbsolutePath } from '../../core/place.ts'
-import { openConfinedFolder } from './confined/folder.ts'
+import { openConfinedFolder, type ConfinedFolder } from './confined/folder.ts'
 import { openKeptLaunch, type KeptLaunch } from './confined/kept-launch.ts'
 import { CONTROL_ENTRYPOINT, CONTROL_NAME } from './control/control.ts'
 import { openRunFolder, type RunFolder } from './run-folder.ts'
@@ -13,8 +13,8 @@ import { prepareWorkerd } from './workerd.ts'
 export interface RuntimePlace extends AsyncDisposable {
   readonly folder: RunFolder
   readonly kept: KeptLaunch | undefined
-  /** By the worker: the socket it is reached at, where that is a path. */
-  readonly paths: ReadonlyMap<string, string>
+  /** The socket of a served worker, where that is a path; once it listens. */
+  pathOf(worker: string): string | undefined
   /** Where what is cached goes. */
   readonly cache: string
   readonly complaints: Complaints
@@ -36,7 +36,7 @@ async function openFree({ state, workers: [first] }: PlaceOptions): Promise<Runt
   return {
     folder,
     kept: undefined,
-    paths: new Map(),
+    pathOf: () => undefined,
     // It is a database as well, and no binding tells who may share it: a process has its own.
     cache: join(state, 'cache', encodeURIComponent(first?.name ?? '')),
     complaints: noComplaints(),
@@ -47,20 +47,25 @@ async function openFree({ state, workers: [first] }: PlaceOptions): Promise<Runt
 async function openKept(options: PlaceOptions, confinement: Confinement): Promise<RuntimePlace> {
   const folder = openConfinedFolder(confinement)
   const complaints = noComplaints()
-  const { paths, sockets } = socketsIn(folder.sockets, options)
+  const cache = join(folder.path, 'cache')
+  const sockets = socketsIn(folder, options)
   const kept = await openKeptLaunch({
     confinement,
     folder,
     state: options.state,
+    cache,
     sockets,
     complaints,
   })
   return {
     folder,
     kept,
-    paths,
+    pathOf(worker) {
+      const index = options.workers.findIndex(({ name }) => name === worker)
+      return folder.hold(worker === CONTROL_NAME ? CONTROL_SOCKET : String(index))
+    },
     // Two versions may run at a time, and a cache may be lost.
-    cache: join(folder.path, 'cache'),
+    cache,
     complaints,
     async [Symbol.asyncDispose]() {
       await kept[Symbol.asyncDispose]()
@@ -69,21 +74,16 @@ async function openKept(options: PlaceOptions, confinement: Confinement): Promis
   }
 }
 
+const ENTRY_SOCKET = 'entry'
+const CONTROL_SOCKET = 'control'
+
 /** miniflare calls a worker's own socket `direct:INDEX:ENTRYPOINT`; flexi's own worker comes last. */
-function socketsIn(
-  folder: string,
-  { workers, served }: PlaceOptions,
-): { readonly paths: ReadonlyMap<string, string>; readonly sockets: ReadonlyMap<string, string> } {
-  const control = join(folder, 'control.sock')
-  const own = workers.flatMap(({ name }, index) =>
-    served.includes(name) ? [{ name, index, path: join(folder, `${index}.sock`) }] : [],
-  )
-  return {
-    paths: new Map([...own.map(({ name, path }) => [name, path] as const), [CONTROL_NAME, control]]),
-    sockets: new Map([
-      ['entry', join(folder, 'entry.sock')],
-      ...own.map(({ index, path }) => [`direct:${index}:default`, path] as const),
-      [`direct:${workers.length}:${CONTROL_ENTRYPOINT}`, control],
-    ]),
-  }
+function socketsIn(folder: ConfinedFolder, { workers, served }: PlaceOptions): ReadonlyMap<string, string> {
+  return new Map([
+    ['entry', folder.socketPath(ENTRY_SOCKET)],
+    ...workers.flatMap(({ name }, index) =>
+      served.includes(name) ? [[`direct:${index}:default`, folder.socketPath(String(index))] as const] : [],
+    ),
+    [`direct:${workers.length}:${CONTROL_ENTRYPOINT}`, folder.socketPath(CONTROL_SOCKET)],
+  ])
 }

@@ -102,7 +102,7 @@ async function startOnce(options: RuntimeOptions): Promise<Runtime> {
     void place.folder.belongsTo(child.pid)
     const socketOf = async (name: string, entrypoint?: string): Promise<RuntimeSocket> => ({
       origin: await miniflare.unsafeGetDirectURL(name, entrypoint),
-      path: place.paths.get(name),
+      path: place.pathOf(name),
     })
     const named = options.served.map(async (name) => [name, await socketOf(name)] as const)
     const sockets = new Map(await Promise.all(named))
@@ -123,7 +123,7 @@ async function startOnce(options: RuntimeOptions): Promise<Runtime> {
     }
   } catch (cause) {
     await dispose()
-    throw startFailure(place.complaints, cause)
+    throw await startFailure(place.complaints, cause)
   }
 }
 

@@ -84,8 +84,9 @@ export function openGuest(options: GuestOptions): Guest {
 }
 
 function startGuested(guest: Child, id: number, program: ProgramOptions): GuestedProgram {
-  const { command, args, cwd, environment, onFrame } = program
-  const request: GuestProgram = { command, args, cwd, environment, isChannelled: onFrame !== undefined }
+  const { command, args, cwd, environment } = program
+  const isChannelled = program.onFrame !== undefined
+  const request: GuestProgram = { command, args, cwd, environment, isChannelled }
   guest.channel?.send(TO_GUEST.start, id, JSON.stringify(request))
   return new GuestedProgram(program, (bytes) => void guest.channel?.send(TO_GUEST.data, id, bytes))
 }
@@ -107,16 +108,13 @@ class GuestedProgram {
   readonly #pipe: Duplex | undefined
   #settle: (exit: ChildExit) => void = () => undefined
 
-  constructor(
-    { onLine, onFrame }: Pick<ProgramOptions, 'onLine' | 'onFrame'>,
-    send: (bytes: Buffer) => void,
-  ) {
+  constructor(program: Pick<ProgramOptions, 'onLine' | 'onFrame'>, send: (bytes: Buffer) => void) {
     this.exited = new Promise((resolve) => (this.#settle = resolve))
-    readLines(this.#stdout, (text) => onLine('stdout', text))
-    readLines(this.#stderr, (text) => onLine('stderr', text))
-    if (onFrame === undefined) return
+    readLines(this.#stdout, (text) => program.onLine('stdout', text))
+    readLines(this.#stderr, (text) => program.onLine('stderr', text))
+    if (program.onFrame === undefined) return
     this.#pipe = pipeTo(send)
-    this.channel = openChannel(this.#pipe, onFrame)
+    this.channel = openChannel(this.#pipe, (frame) => program.onFrame?.(frame))
   }
 
   asChild(guest: Child, id: number): Child {
@@ -124,7 +122,10 @@ class GuestedProgram {
       pid: undefined,
       programPid: () => hostNumber(guest, this.number),
       channel: this.channel,
-      exited: this.exited,
+      reached: () => guest.reached(),
+      exited: this.exited.then((exit) =>
+        exit.signal === 'SIGKILL' ? { ...exit, reached: guest.reached() } : exit,
+      ),
       kill: (signal = 'SIGKILL') => void guest.channel?.send(TO_GUEST.signal, id, signal),
     }
   }

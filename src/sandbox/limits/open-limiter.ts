@@ -7,8 +7,9 @@ import type { Limiter } from './limiter.ts'
 import { openRlimits, UNLIMITED } from './rlimit.ts'
 
 /** The best that this machine has. `id` names the sandbox. */
-export async function openLimiter(id: string, { prlimit }: Tools): Promise<Limiter> {
+export async function openLimiter(id: string, { prlimit }: Tools, asked?: 'rlimit'): Promise<Limiter> {
   if (process.platform !== 'linux' || prlimit === undefined) return UNLIMITED
+  if (asked === 'rlimit') return openRlimits(prlimit)
   const files = ownGroupFiles()
   return (await openCgroup2(id, files)) ?? (await openCgroup1(id, files)) ?? openRlimits(prlimit)
 }

@@ -20,23 +20,23 @@ const LINK_LOCAL = '169.254.0.0/16'
 /** A machine moves to another network now and then. */
 const ADDRESSES_INTERVAL_MS = 10_000
 
-/** How to enter a network namespace: as root by its name alone, else by the user namespace that it belongs to. */
-interface Entrance {
+interface Programs {
   readonly slirp4netns: string
   readonly nsenter: string
   readonly ip: string
-  readonly isRoot: boolean
 }
 
 export async function openEgress({ slirp4netns, nsenter, ip }: Tools, isRoot: boolean): Promise<EgressProbe> {
   if (slirp4netns === undefined || nsenter === undefined || ip === undefined) {
     return missing('slirp4netns and ip are not both installed: install slirp4netns and iproute2')
   }
+  // bwrap leaves programs in a user namespace that has no say in their network: only root may enter that all the same.
+  if (!isRoot) return missing('start the daemon as root')
   if (!existsSync('/dev/net/tun'))
     return missing('there is no /dev/net/tun: give it to the container, or load "tun"')
   const said = await runTool(slirp4netns, ['--version']).catch(() => '')
   const version = /version (\S+)/.exec(said)?.[1] ?? '?'
-  return { egress: watched(`slirp4netns ${version}`, { slirp4netns, nsenter, ip, isRoot }), notes: [] }
+  return { egress: watched(`slirp4netns ${version}`, { slirp4netns, nsenter, ip }), notes: [] }
 }
 
 function missing(reason: string): EgressProbe {
@@ -44,23 +44,23 @@ function missing(reason: string): EgressProbe {
 }
 
 /** Joins, and closes the way to addresses that the machine gets later. */
-function watched(name: string, entrance: Entrance): Egress {
+function watched(name: string, programs: Programs): Egress {
   const joined = new Set<{ readonly pid: number; readonly closed: Set<string> }>()
   const timer = setInterval(() => {
     const addresses = ownAddresses()
     for (const { pid, closed } of joined) {
       const fresh = addresses.filter((address) => !closed.has(address))
       for (const address of fresh) closed.add(address)
-      if (fresh.length > 0) closeRoutes(entrance, pid, fresh).catch(() => undefined)
+      if (fresh.length > 0) closeRoutes(programs, pid, fresh).catch(() => undefined)
     }
   }, ADDRESSES_INTERVAL_MS).unref()
   return {
     name,
     async join(pid): Promise<JoinedNetwork> {
-      const slirp = await startSlirp({ command: entrance.slirp4netns, isRoot: entrance.isRoot }, pid)
+      const slirp = await startSlirp(programs.slirp4netns, pid)
       const closed = ownAddresses()
       try {
-        await closeRoutes(entrance, pid, [LINK_LOCAL, ...closed])
+        await closeRoutes(programs, pid, [LINK_LOCAL, ...closed])
       } catch (error) {
         slirp.end()
         throw error
@@ -88,10 +88,9 @@ function ownAddresses(): string[] {
 }
 
 /** Whatever is sent there comes back as unreachable. A function has no right to change its routes. */
-async function closeRoutes(entrance: Entrance, pid: number, targets: readonly string[]): Promise<void> {
-  const { nsenter, ip, isRoot } = entrance
-  const user = isRoot ? [] : [`--user=/proc/${pid}/ns/user`, '--preserve-credentials']
-  const process_ = spawn(nsenter, [...user, `--net=/proc/${pid}/ns/net`, '--', ip, '-batch', '-'], {
+async function closeRoutes(programs: Programs, pid: number, targets: readonly string[]): Promise<void> {
+  const { nsenter, ip } = programs
+  const process_ = spawn(nsenter, [`--net=/proc/${pid}/ns/net`, '--', ip, '-batch', '-'], {
     env: { PATH: SYSTEM_PATH },
     stdio: ['pipe', 'ignore', 'pipe'],
     timeout: 10_000,

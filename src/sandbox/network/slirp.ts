@@ -15,16 +15,11 @@ export interface Slirp {
   end(): void
 }
 
-export interface SlirpProgram {
-  readonly command: string
-  readonly isRoot: boolean
-}
-
 /**
  * Gives a network namespace a way to the outside, and resolves when it is there. The machine's own loopback interface is no part of it.
  * @throws Error with what it said.
  */
-export function startSlirp({ command, isRoot }: SlirpProgram, pid: number): Promise<Slirp> {
+export function startSlirp(command: string, pid: number): Promise<Slirp> {
   const process_ = spawn(
     command,
     [
@@ -35,7 +30,9 @@ export function startSlirp({ command, isRoot }: SlirpProgram, pid: number): Prom
       '--enable-seccomp',
       `--ready-fd=${FDS.ready}`,
       `--exit-fd=${FDS.exit}`,
-      ...namespaceArgs(pid, isRoot),
+      // By its number alone it would enter the innermost user namespace of the process, which has no say in the network's.
+      '--netns-type=path',
+      `/proc/${pid}/ns/net`,
       DEVICE,
     ],
     {
@@ -68,10 +65,4 @@ export function startSlirp({ command, isRoot }: SlirpProgram, pid: number): Prom
       fail('it ended')
     })
   })
-}
-
-/** By path: by its number alone it would enter the innermost user namespace of the process, which has no say in the network's. */
-function namespaceArgs(pid: number, isRoot: boolean): string[] {
-  const user = isRoot ? [] : [`--userns-path=/proc/${pid}/ns/user`]
-  return [...user, '--netns-type=path', `/proc/${pid}/ns/net`]
 }

@@ -6,6 +6,8 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +20,7 @@ import { FlexiError } from '../../../src/core/errors.ts'
 import { parseDaemonAddress } from '../../../src/daemon/client/address.ts'
 import { openClient } from '../../../src/daemon/client/client.ts'
 import type { DeploymentEvent, Digest } from '../../../src/daemon/model.ts'
+import { issueAuthority, issueLeaf, newKey } from '../../../src/tls/issue.ts'
 
 const closers: (() => void)[] = []
 afterEach(() => {
@@ -291,6 +294,32 @@ describe('who is no daemon', () => {
       setImmediate(() => outgoing.destroy())
     })
     expect((await failureOf(clientOf(url).whoami())).message).toContain('broke off')
+  })
+})
+
+describe('a daemon that speaks TLS', () => {
+  test("is trusted where flexi's own authority on this machine stands for it, and nowhere else", async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'flexi-client-ca-'))
+    const before = process.env['FLEXI_CA_DIR']
+    closers.push(() => {
+      rmSync(folder, { recursive: true, force: true })
+      if (before === undefined) delete process.env['FLEXI_CA_DIR']
+      else process.env['FLEXI_CA_DIR'] = before
+    })
+    const authorityKey = await newKey()
+    const authority = await issueAuthority(authorityKey, 'a test')
+    const { cert, key } = await issueLeaf(['localhost'], { cert: authority, key: authorityKey })
+    const server = createTlsServer({ cert, key }, (_, outgoing) => answer(outgoing, 200, { user: 'ada' }))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    closers.push(() => server.close().closeAllConnections())
+    const url = `https://localhost:${(server.address() as AddressInfo).port}`
+    process.env['FLEXI_CA_DIR'] = folder
+    expect((await failureOf(clientOf(url).whoami())).message).toMatch(/certificate of .* is not trusted/)
+    writeFileSync(join(folder, 'ca.pem'), authority)
+    expect(await clientOf(url).whoami()).toEqual({ user: 'ada' })
+    const other = url.replace('localhost', '127.0.0.1')
+    expect((await failureOf(clientOf(other).whoami())).message).toContain('is not trusted')
   })
 })
 

@@ -517,6 +517,8 @@ test('a spare process that cannot be started is none, and nobody has to wait for
     cwd: '/',
     environment: { NOBODY_STARTS_WITH: '\0' },
     functionArn: ARN,
+    confined: { confinement: undefined, readable: [] },
+    speaksSockets: false,
   })
   await expect.poll(() => spare.alive).toBe(false)
 })

@@ -12,7 +12,7 @@ import { conforms, serveFunction } from '../conformance.ts'
 import { compileC, configOf, FIXTURES, NO_CC } from './compile.ts'
 
 const WHY_NOT = NO_CC === undefined ? WITHOUT_BWRAP : ` (${NO_CC})`
-const TIMEOUT_MS = 1000
+const TIMEOUT_MS = 2000
 const NO_EDITS = 'what is deployed does not change'
 
 if (WHY_NOT === '') {

@@ -9,7 +9,7 @@ import { process as provider } from '../../../src/emulators/process/index.ts'
 import { fakeConfinement, WITHOUT_BWRAP } from '../../fake-confinement.ts'
 import { conforms, replaceVersion, type Conformance } from '../conformance.ts'
 
-const TIMEOUT_MS = 1000
+const TIMEOUT_MS = 2000
 const FIXTURE = join(import.meta.dirname, '../../fixtures/process/conformance.mjs')
 
 const install =

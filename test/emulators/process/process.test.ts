@@ -1,4 +1,5 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
@@ -86,6 +87,7 @@ async function gzips(overrides: Partial<FunctionScope>): Promise<void> {
 }
 
 describe('a program', () => {
+  // oxlint-disable vitest/expect-expect -- what they share asserts
   test('gzips 265,088 bytes over HTTP and over a WebSocket, whose end reaches the client', async () => {
     await gzips({})
   })
@@ -94,6 +96,8 @@ describe('a program', () => {
     await using confinement = await fakeConfinement()
     await gzips({ confinement, mode: 'serve' })
   })
+
+  // oxlint-enable vitest/expect-expect
 
   test('has its variables, its folder, and nothing else of the server’s environment', async () => {
     process.env['FLEXI_TEST_SECRET'] = 'x'
@@ -202,6 +206,52 @@ createServer((request, response) => {
     await served[Symbol.asyncDispose]()
     expect(() => process.kill(pid, 0)).toThrow('ESRCH')
   })
+
+  test('that ends with exit code 0 has done its work: that is no fault, and the next request starts it again', async () => {
+    await using served = await serveFunction(
+      provider,
+      installed(
+        {
+          'server.mjs': `import { createServer } from 'node:http'
+createServer((request, response) => response.end(String(process.pid), () => { if (request.url === '/last') process.exit() })).listen(process.env.PORT)
+`,
+        },
+        { command: 'node', args: ['server.mjs'] },
+      ),
+    )
+    const first = (await served.ask('/last')).body.toString()
+    await expect
+      .poll(() => served.lines.map(({ text }) => text))
+      .toContain('node server.mjs ended by itself: exit code 0')
+    expect((await served.ask('/')).body.toString()).not.toBe(first)
+    expect(served.faults).toEqual([])
+  })
+
+  test.skipIf(WITHOUT_BWRAP !== '')(
+    `cannot have us speak to another socket than its own: a link in its place is none${WITHOUT_BWRAP}`,
+    async () => {
+      await using confinement = await fakeConfinement()
+      const secret = createServer((_, response) => response.end('the secret of the machine'))
+      const path = join(confinement.runDirectory, 'other.sock')
+      await new Promise<void>((resolve) => secret.listen(path, () => resolve()))
+      const code = `import { symlinkSync } from 'node:fs'
+symlinkSync('${path}', process.env.SOCKET)
+setInterval(() => 0, 1000)
+`
+      const opening = serveFunction(
+        provider,
+        installed(
+          { 'server.mjs': code },
+          { command: 'node', args: ['server.mjs'], listen: 'socket', ready: { timeout: 0.7 } },
+        ),
+        { confinement },
+      )
+      await expect(opening).rejects.toMatchObject({
+        message: expect.stringContaining('did not listen') as string,
+      })
+      secret.close()
+    },
+  )
 
   test('with a port of its own is exchanged without a lost request, one after the other', async () => {
     const port = 20_000 + (process.pid % 20_000)

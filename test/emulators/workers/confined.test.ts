@@ -73,11 +73,11 @@ async function serveConfined(
   const number = (count += 1)
   const contents = join(root, `contents-${number}`) as AbsolutePath
   await mkdir(contents, { recursive: true })
+  await mkdir(state, { recursive: true })
   const confinement = await sandbox.open({
     name: `worker@v${number}`,
     number: 1,
     contents,
-    state,
     network: 'none',
     limits: { memoryMb: 1024, processes: 128, files: 1024, temporaryMb: 16 },
     ...policy,
@@ -206,6 +206,23 @@ describe.each([
     expect(await readdir(join(root, 's'), { recursive: true })).toEqual(before)
   }, 20_000)
 
+  test('whose launcher ends before it tells what the launcher said', async () => {
+    const worker = await ship(laid(HELLO))
+    open.push(worker)
+    const broken = (confinement: OpenConfinement): Confinement => ({
+      runDirectory: confinement.runDirectory,
+      sharesLoopback: false,
+      launch: (process_) => ({
+        ...confinement.launch(process_),
+        command: '/bin/sh',
+        args: ['-c', 'echo "launcher: no such namespace" >&2; exit 1'],
+      }),
+    })
+    await expect(
+      serveConfined(worker, { state: join(root, randomUUID()) as AbsolutePath }, broken),
+    ).rejects.toMatchObject({ message: expect.stringContaining('launcher: no such namespace') })
+  }, 20_000)
+
   test('that loops is ended, and its neighbours never notice', async () => {
     const other = await confined(bare(HELLO))
     const { served } = await confined({
@@ -256,12 +273,16 @@ describe('a confined worker', () => {
       ),
     )
     expect(await text(served)).toBe('200 put')
-    const files = await readdir(state, { recursive: true, withFileTypes: true })
+    const entries = await readdir(state, { recursive: true, withFileTypes: true })
+    const files = entries.filter((entry) => entry.isFile())
     const owners = await Promise.all(
       files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).uid),
     )
     expect(files.length).toBeGreaterThan(3)
-    expect(owners.filter((uid) => uid === 0)).toEqual(sandbox?.capabilities.ownUsers === true ? [] : owners)
+    const own = process.getuid?.()
+    expect(owners.filter((uid) => uid === own)).toEqual(sandbox?.capabilities.ownUsers === true ? [] : owners)
+    // Whoever owned a folder above could put a link where we are to make the next one.
+    for (const path of ['.', 'workers']) expect((await stat(join(state, path))).uid).toBe(own)
   }, 20_000)
 
   test('is exclusive where it keeps data, so that two versions never hold one database', async () => {

@@ -4,7 +4,6 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { FlexiError } from '../../../src/core/errors.ts'
-import type { ApiFunction } from '../../../src/core/function.ts'
 import { Crons, type Clock } from '../../../src/emulators/workers/api/crons.ts'
 import type { ControlRequest } from '../../../src/emulators/workers/control/control.ts'
 import type { WallClock } from '../../../src/core/wall-clock.ts'

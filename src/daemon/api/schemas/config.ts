@@ -9,7 +9,7 @@ const OCTET = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`
 const IP6 = z.regexes.ipv6.source.replace(/^\^/, '').replace(/\$$/, '')
 
 /** `127.0.0.1:8080`, `[::1]:0`. */
-export const ADDRESS = new RegExp(String.raw`^(?:${OCTET}(?:\.${OCTET}){3}|\[(?:${IP6})\]):${PORT}$`)
+const ADDRESS = new RegExp(String.raw`^(?:${OCTET}(?:\.${OCTET}){3}|\[(?:${IP6})\]):${PORT}$`)
 
 const address = z
   .string()

@@ -37,6 +37,4 @@ export const apiError = z
   })
   .meta({ id: 'Error' })
 
-export type DaemonInfoAnswer = z.infer<typeof daemonInfo>
-
 export type ApiErrorBody = z.infer<typeof apiError>

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 import type { FunctionDetail, FunctionSummary } from '../../control-plane.ts'
-import type { AliasMove, AliasRecord, LogRecord, VariableRecord, VersionStatus } from '../../model.ts'
+import type { AliasMove, AliasRecord, LogRecord, VariableRecord } from '../../model.ts'
 import { aliasName, digest, group, systemText, time, variableName, versionName } from './names.ts'
 
 const second = z
@@ -49,10 +49,6 @@ const statusFields = {
   lastExit: z.string().optional(),
   aliases: z.array(z.string()),
 }
-
-export const versionStatus: z.ZodType<VersionStatus> = z
-  .strictObject(statusFields)
-  .meta({ id: 'VersionStatus' })
 
 const summaryFields = {
   name: z.string(),

@@ -9,20 +9,20 @@ export const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 export const USER_NAME = /^[A-Za-z0-9-]{1,63}$/
 
 /** A group: `permission:write`, `singular:ada`, `custom:team`. */
-export const GROUP = new RegExp(
+const GROUP = new RegExp(
   `^(?:permission:(?:${PERMISSIONS.join('|')}|host-net)|singular:[A-Za-z0-9-]{1,63}|custom:[A-Za-z0-9._-]{1,63})$`,
 )
 
 /** SHA-256 in hexadecimal. */
-export const DIGEST = /^[0-9a-f]{64}$/
+const DIGEST = /^[0-9a-f]{64}$/
 
 /** What an operating system takes as the name of a variable, and a shell as well. */
-export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/
+const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/
 
 /** Text that an operating system can hand to a program: it ends at the first NUL. */
 const WITHOUT_NUL = new RegExp(String.raw`^[^\u0000]*$`)
 
-export const label = z
+const label = z
   .string()
   .regex(LABEL, 'write lower-case letters, digits and "-", which neither begins nor ends it; 63 at most')
 

@@ -6,7 +6,7 @@ import type { Operation } from './operation.ts'
 import { shownUser, tokenForUser, userChange } from './users.ts'
 
 /** Archives that are taken in, by their media types; what they are is told by their first bytes. */
-export const ARCHIVE_TYPES = ['application/x-tar', 'application/gzip', 'application/x-gzip'] as const
+const ARCHIVE_TYPES = ['application/x-tar', 'application/gzip', 'application/x-gzip'] as const
 
 const key = z.object({ key: reference })
 const user = z.object({ user: z.string().min(1).max(255).meta({ pattern: USER_NAME.source }) })

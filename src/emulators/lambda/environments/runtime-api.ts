@@ -4,6 +4,7 @@ import { RESPONSE_BYTES_MAX } from '../limits.ts'
 import { ApiConnection, type BodySink } from './api-connection.ts'
 import { collector, DROPPED, streamer, type Collected } from './body-sinks.ts'
 import type { Invocation, Outcome } from './environment.ts'
+import { listen } from './listen.ts'
 import { Mounts } from './mounts.ts'
 import type { MountedHandler } from './mounted.ts'
 import type { Fields, RequestHead } from './request-reader.ts'
@@ -96,16 +97,9 @@ export class RuntimeApi {
     })
   }
 
-  /** At `127.0.0.1:PORT`, or on a Unix socket in a folder that nobody but the runtime comes into. */
-  async listen(socketPath?: string): Promise<string> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject)
-      if (socketPath === undefined) this.#server.listen(0, '127.0.0.1', () => resolve())
-      else this.#server.listen({ path: socketPath, readableAll: true, writableAll: true }, () => resolve())
-    })
-    if (socketPath !== undefined) return socketPath
-    const address = this.#server.address()
-    return `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`
+  /** At `127.0.0.1:PORT`, or on this Unix socket. */
+  listen(socketPath?: string): Promise<string> {
+    return listen(this.#server, socketPath)
   }
 
   /** Requests whose path begins with `prefix` go to `handler`, bodies and all. */

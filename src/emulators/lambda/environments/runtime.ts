@@ -33,14 +33,10 @@ export interface RuntimeProcess extends Spare {
 export function startRuntimeProcess(options: RuntimeProcessOptions): RuntimeProcess {
   let alive = true
   let isReady = false
+  const becameReady = (): void => void (isReady = true)
   const api = new RuntimeApi(
     options.functionArn,
-    apiEvents(
-      () => process_,
-      () => {
-        isReady = true
-      },
-    ),
+    apiEvents(() => process_, becameReady),
   )
   const closing: { surroundings?: Surroundings } = {}
   // What shares the API may outlive the runtime, and closes it then.

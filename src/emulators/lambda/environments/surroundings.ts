@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 import type { Confinement } from '../../../core/confinement.ts'
 import { FlexiError } from '../../../core/errors.ts'
 import { startChild, type Child, type ChildOptions } from '../../../instances/child.ts'
 import { openGuest } from '../../../instances/guest/guest.ts'
+import { holdSocket, removeSocket, type HeldSocket } from '../../../instances/held-socket.ts'
 import type { Confined } from '../confined.ts'
 import type { RuntimeApi } from './runtime-api.ts'
 
@@ -36,7 +36,7 @@ export async function openSurroundings(options: SurroundingsOptions): Promise<Su
     return direct(await api.listen(), confined, () => Promise.resolve())
   const socketPath = socketIn(confinement)
   await api.listen(socketPath)
-  const forget = (): void => rmSync(socketPath, { force: true })
+  const forget = (): void => removeSocket(socketPath)
   if (speaksSockets) return direct(`unix:${socketPath}`, confined, () => Promise.resolve(forget()))
   return inTheirNetwork(options, { confinement, socketPath, forget })
 }
@@ -71,14 +71,19 @@ async function inTheirNetwork(
     const cause = error === undefined ? {} : { cause: error }
     throw new FlexiError('FLEXI_SANDBOX', error?.message ?? 'what keeps the function apart has ended', cause)
   })
+  const held: HeldSocket[] = []
   const reached = new Map<number, Promise<string>>()
   const open = async (port: number): Promise<string> => {
     const path = socketIn(confinement)
     await guest.open(path, port)
-    return path
+    const socket = holdSocket(path)
+    if (socket === undefined) throw new Error(`there is no socket for port ${port}`)
+    held.push(socket)
+    return socket.path
   }
   const close = async (): Promise<void> => {
     await guest[Symbol.asyncDispose]()
+    for (const socket of held) socket.close()
     forget()
   }
   try {

@@ -3,10 +3,10 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 
 import type { Confinement } from '../../../core/confinement.ts'
-import { handOver, type ConfinedFolder } from '../confined/folder.ts'
+import { share, type ConfinedFolder } from '../confined/folder.ts'
 import { spawnConfined } from '../confined/spawn.ts'
 import { readRuntimeLines, type RuntimeLine } from '../runtime-log.ts'
-import type { Complaints } from '../start-error.ts'
+import { complain, type Complaints } from '../start-error.ts'
 import { workerdCommand, workerdProcess } from '../workerd.ts'
 import { SOCKETS } from './bare-config.ts'
 
@@ -27,7 +27,7 @@ export function startBareProcess(
   const args = ['serve', '--experimental', '--control-fd=3', config]
   const { child, ranOut } = kept === undefined ? spawnFree(args) : spawnKept(args, { ...kept, complaints })
   const heard = (line: RuntimeLine): void => {
-    if (line.kind === 'runtime' && line.level !== 'info') complaints.words.push(line.text)
+    complain(complaints, line)
     onLine(line)
   }
   const gone = new Promise<void>((resolve) => {
@@ -70,12 +70,10 @@ interface Keeping {
 }
 
 function spawnKept(args: readonly string[], { confinement, folder, complaints }: Keeping): Spawned {
-  for (const path of [folder.path, folder.sockets]) handOver(path, confinement, { depth: 1, files: true })
+  share(folder.path, confinement)
   const launch = confinement.launch(workerdProcess(args, { readable: [folder.path] }))
   const { child, started, ranOut } = spawnConfined(launch, 'ignore')
-  started.catch((error: unknown) => {
-    complaints.refused = error
-  })
+  complaints.admitted = started
   return { child, ranOut }
 }
 

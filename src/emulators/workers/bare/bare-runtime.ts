@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { text as readText } from 'node:stream/consumers'
 
 import { LIMITS } from '../../../core/limits.ts'
-import { openConfinedFolder } from '../confined/folder.ts'
+import { openConfinedFolder, type ConfinedFolder } from '../confined/folder.ts'
 import { openControl, type ControlClient } from '../control/client.ts'
 import type { MiniflareWorker } from '../miniflare.ts'
 import { openRunFolder, type RunFolder } from '../run-folder.ts'
@@ -10,7 +10,7 @@ import type { RuntimeSocket } from '../runtime-socket.ts'
 import type { Runtime, RuntimeOptions } from '../runtime.ts'
 import { noComplaints, RuntimeStartError, startFailure } from '../start-error.ts'
 import { probeRuntime } from '../watchdog.ts'
-import { socketPaths, writeBareConfig } from './bare-config.ts'
+import { socketPaths, writeBareConfig, type SocketPaths } from './bare-config.ts'
 import { listening, startBareProcess, type BareProcess, type Origins } from './bare-process.ts'
 import { loadRequest } from './load-request.ts'
 
@@ -48,10 +48,7 @@ export async function startBareRuntime(options: BareRuntimeOptions): Promise<Bar
     await launched?.ended
   }
   try {
-    const setting = await prepare(options, {
-      path: folder.path,
-      sockets: kept?.folder.sockets ?? folder.path,
-    })
+    const setting = await prepare(options, folder, kept?.folder)
     launched = startBareProcess(setting.config, { kept, complaints, onLine })
     const sockets = setting.socketsAt(await listening(launched, limitMs))
     void folder.belongsTo(launched.child.pid)
@@ -59,7 +56,7 @@ export async function startBareRuntime(options: BareRuntimeOptions): Promise<Bar
   } catch (cause) {
     await end()
     await folder.remove()
-    throw startFailure(complaints, cause)
+    throw await startFailure(complaints, cause)
   }
 }
 
@@ -115,19 +112,31 @@ interface Setting {
 
 async function prepare(
   { worker, confinement }: BareRuntimeOptions,
-  { path, sockets }: { readonly path: string; readonly sockets: string },
+  { path }: RunFolder,
+  kept: ConfinedFolder | undefined,
 ): Promise<Setting> {
   const token = randomBytes(16).toString('hex')
-  const paths = socketPaths(sockets)
+  const paths = kept === undefined ? socketPaths(path) : keptPaths(kept)
   const hasPorts = confinement?.sharesLoopback !== false
   return {
     config: await writeBareConfig({ worker, folder: path, token, paths, hasPorts }),
     token,
-    socketsAt: (origins) => ({
-      direct: { origin: origins.direct, path: paths?.direct },
-      loaded: { origin: origins.loaded, path: paths?.loaded },
-      control: { origin: origins.control, path: hasPorts ? undefined : paths?.control },
-    }),
+    socketsAt(origins) {
+      const at = (name: keyof Origins): string | undefined => kept?.hold(name) ?? paths?.[name]
+      return {
+        direct: { origin: origins.direct, path: at('direct') },
+        loaded: { origin: origins.loaded, path: at('loaded') },
+        control: { origin: origins.control, path: hasPorts ? undefined : at('control') },
+      }
+    },
+  }
+}
+
+function keptPaths(folder: ConfinedFolder): SocketPaths {
+  return {
+    direct: folder.socketPath('direct'),
+    loaded: folder.socketPath('loaded'),
+    control: folder.socketPath('control'),
   }
 }
 

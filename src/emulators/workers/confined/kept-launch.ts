@@ -1,12 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import childProcess, { type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { dirname, join } from 'node:path'
+import { existsSync, readdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
 
 import type { Confinement } from '../../../core/confinement.ts'
 import type { AbsolutePath } from '../../../core/place.ts'
 import { workerdProcess } from '../workerd.ts'
-import { handOver, type ConfinedFolder } from './folder.ts'
+import { share, type ConfinedFolder } from './folder.ts'
 import { openLoopback } from './loopback.ts'
 import type { Complaints } from '../start-error.ts'
 import { spawnConfined, type ConfinedSpawn } from './spawn.ts'
@@ -15,6 +16,8 @@ export interface KeptOptions {
   readonly confinement: Confinement
   readonly folder: ConfinedFolder
   readonly state: AbsolutePath
+  /** Where what is cached goes; there when something is. */
+  readonly cache: string
   /** By the names that miniflare gives to the sockets of its configuration: the paths that they are to have. */
   readonly sockets: ReadonlyMap<string, string>
   readonly complaints: Complaints
@@ -39,24 +42,20 @@ type Starter = (args: readonly string[]) => ChildProcess
 
 export async function openKeptLaunch(options: KeptOptions): Promise<KeptLaunch> {
   catchSpawns()
-  const { confinement, folder, state } = options
-  const path = join(folder.sockets, 'loopback.sock')
+  const { confinement, folder, state, cache } = options
+  const path = join(folder.path, 'loopback.sock')
   const loopback = await openLoopback(path)
   let spawned: ConfinedSpawn | undefined
   let gone = Promise.resolve()
   const start: Starter = (args) => {
     loopback.leadTo(portOf(args))
-    for (const own of [folder.path, folder.sockets])
-      handOver(own, confinement, { depth: FOLDER_DEPTH, files: true })
-    // Files there are its own already.
-    handOver(dirname(state), confinement, { depth: STATE_DEPTH, files: false })
+    share(folder.path, confinement)
     const named = withPaths(args, { loopback: path, sockets: options.sockets })
-    const launch = confinement.launch(workerdProcess(named, { writable: [folder.path, state] }))
+    const writable = [...(existsSync(cache) ? [cache] : []), ...storesIn(state)]
+    const launch = confinement.launch(workerdProcess(named, { readable: [folder.path], writable }))
     spawned = spawnConfined(launch, 'pipe')
     const { child } = spawned
-    spawned.started.catch((error: unknown) => {
-      options.complaints.refused = error
-    })
+    options.complaints.admitted = spawned.started
     gone = once(child, 'exit').then(
       () => undefined,
       () => undefined,
@@ -72,9 +71,24 @@ export async function openKeptLaunch(options: KeptOptions): Promise<KeptLaunch> 
   }
 }
 
-const FOLDER_DEPTH = 8
-/** The folder of this workerd, one for each kind of data, one for each of a kind. */
-const STATE_DEPTH = 3
+/** Kinds of stored data with a folder for each of a kind. */
+const KINDS_WITH_FOLDERS = new Set(['queues'])
+
+/**
+ * The folders that workerd stores in, which miniflare has made by now. Those above them stay ours: whoever owned one could put a link where
+ * we are to make the next folder.
+ */
+function storesIn(state: string): readonly string[] {
+  return foldersIn(state).flatMap((kind) =>
+    KINDS_WITH_FOLDERS.has(basename(kind)) ? foldersIn(kind) : [kind],
+  )
+}
+
+function foldersIn(path: string): readonly string[] {
+  if (!existsSync(path)) return []
+  const folders = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  return folders.map(({ name }) => join(path, name))
+}
 
 const EXTERNAL = '--external-addr=loopback='
 const ENTRY = '--socket-addr=entry='

@@ -35,9 +35,12 @@ export function spawnConfined(launch: Launch, stdin: 'ignore' | 'pipe'): Confine
   // Whoever ends early reads nothing: its end is told elsewhere.
   for (const fd of own) pipe(fd).on('error', () => undefined)
   for (const [fd, bytes] of inputs) pipe(fd).end(bytes)
+  const started = admit(child, launch, pipe)
+  // Told where the start fails: its process is ended.
+  started.catch(() => undefined)
   return {
     child,
-    started: admit(child, launch, pipe),
+    started,
     ranOut: () => launch.reached?.() === 'memory',
   }
 }
