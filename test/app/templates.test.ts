@@ -26,7 +26,7 @@ function lacks(template: string): string | undefined {
 const templates = readdirSync(join(ROOT, 'templates'))
 
 describe('every template', () => {
-  test('all ten are there', () => {
+  test('all eleven are there', () => {
     expect(templates.toSorted()).toEqual([
       'lambda-js',
       'lambda-python',
@@ -36,6 +36,7 @@ describe('every template', () => {
       'native-go',
       'native-rust',
       'native-zig',
+      'process-node',
       'proxy',
       'workers-ts',
     ])

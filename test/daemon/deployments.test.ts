@@ -287,6 +287,20 @@ describe('a deployment', () => {
     await expect.poll(() => [...test_.runtime.known.keys()]).not.toContain('hello@v1')
   })
 
+  test('fails when what it would lead to is stopped meanwhile', async () => {
+    await using test_ = await openTestControl()
+    await using front = await openFront(test_)
+    const artifact = await test_.artifact()
+    await deploy(test_, [partOf('hello', artifact)])
+    await deploy(test_, [partOf('hello', await test_.artifact())])
+    test_.runtime.onStart = async ({ name }) => {
+      if (name === 'other') await test_.control.stop(ROOT, { name: 'hello', version: 'v1' })
+    }
+    const { last } = await deploy(test_, [partOf('hello', artifact), partOf('other', artifact)])
+    expect(last).toMatchObject({ event: 'failed', code: 'FLEXI_CONFLICT' })
+    expect(await ask(front, 'hello.fn.test')).toEqual({ status: 200, text: 'hello@v2' })
+  })
+
   test('starts no more functions at once than the machine has processors for', async () => {
     await using test_ = await openTestControl()
     let [now, most] = [0, 0]

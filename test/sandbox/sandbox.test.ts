@@ -353,7 +353,7 @@ describe('fails closed', () => {
     const entry = join(elsewhere, 'entry')
     const confinement = await openFunction(place, { readOnly: { [entry]: null } })
     await symlink(place.root, entry)
-    expect(() => shell(confinement, 'true')).toThrow("the daemon's data is there")
+    await expect(shell(confinement, 'true')).rejects.toThrow("the daemon's data is there")
   })
 
   test.skipIf(!hasBwrap)('refuses targets that are the sandbox’s own (needs bubblewrap)', async () => {

@@ -61,14 +61,15 @@ export class Switchboard implements AsyncDisposable {
   async admit(record: VersionRecord, { led }: { readonly led: boolean }): Promise<void> {
     const wanted = led ? record : retired(record)
     const { name, version, config } = wanted
+    const known = this.#admitted.get(name)?.get(version)
+    if (known !== undefined && isDeepStrictEqual(known.record.config, config)) return
     if (config.provider === ROUTES) {
       this.#put(wanted, { record: wanted, address: undefined, askable: NO_FUNCTION })
       return
     }
     const { runtime } = this.#options
-    const known = this.#admitted.get(name)?.get(version)
     if (known === undefined) runtime.add(wanted)
-    else if (!isDeepStrictEqual(known.record.config, config)) await runtime.refresh(wanted)
+    else await runtime.refresh(wanted)
     const fetcher = runtime.fetcher(wanted)
     if (fetcher === undefined)
       throw new FlexiError('FLEXI_BUG', `${keyText(wanted)} was added and is not there`)

@@ -82,6 +82,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   }
 }
 
+/** How long the last words of a process may take that could not start. */
+const LAST_WORDS_MS = 200
+
 async function startOnce(options: RuntimeOptions): Promise<Runtime> {
   const token = randomBytes(16).toString('hex')
   const place = await openPlace(options)
@@ -122,6 +125,8 @@ async function startOnce(options: RuntimeOptions): Promise<Runtime> {
       },
     }
   } catch (cause) {
+    // miniflare takes away what is not read by then.
+    await Promise.race([child.ended, delay(LAST_WORDS_MS)])
     await dispose()
     throw await startFailure(place.complaints, cause)
   }
