@@ -23,7 +23,7 @@ export interface ShipOptions extends OneShotOptions {
 }
 
 /** One function as it is deployed: a folder, and what opens it again. */
-export interface ShippedFunction {
+interface ShippedFunction {
   /** A host label: `my_Fn` is `my-fn`. */
   readonly name: string
   readonly provider: string
@@ -64,7 +64,7 @@ export async function shipProject(options: ShipOptions): Promise<ShippedProject>
 }
 
 /** `My_Shop` → `my-shop`; what is left of it may be empty. */
-export function hostLabel(name: string): string {
+function hostLabel(name: string): string {
   return name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
@@ -73,7 +73,7 @@ export function hostLabel(name: string): string {
 }
 
 /** RFC 1123 section 2.1 */
-export function isHostLabel(name: string): boolean {
+function isHostLabel(name: string): boolean {
   return name.length <= LABEL_MAX && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name)
 }
 

@@ -6,6 +6,7 @@ import type { Call } from '../daemon/api/schemas/operations.ts'
 import { age } from '../terminal/age.ts'
 import { aliasText } from '../terminal/function-lines.ts'
 import { paintFor } from '../terminal/paint.ts'
+import { printable } from '../terminal/printable.ts'
 import { table } from '../terminal/table.ts'
 import { daemonFlags, functionArg, withFunction, yesFlag } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
@@ -73,7 +74,7 @@ export class AliasSet extends FlexiCommand {
     const moved = await withFunction(flags, args.function, (client) =>
       client.setAlias(args.function, args.alias, { version: args.version, second }),
     )
-    this.print([`${args.function}@${moved.alias} → ${aliasText(moved)}`])
+    this.print([printable(`${args.function}@${moved.alias} → ${aliasText(moved)}`)])
     return moved
   }
 }
@@ -152,7 +153,7 @@ export class Rollback extends FlexiCommand {
     const moved = await withFunction(flags, args.function, (client) =>
       client.rollback(args.function, flags.alias, flags.to),
     )
-    this.print([`${args.function}@${moved.alias} → ${aliasText(moved)}`])
+    this.print([printable(`${args.function}@${moved.alias} → ${aliasText(moved)}`)])
     return moved
   }
 }

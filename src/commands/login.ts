@@ -5,6 +5,7 @@ import type { DaemonAddress } from '../daemon/client/address.ts'
 import type { AbsolutePath } from '../core/place.ts'
 import { FlexiError } from '../core/errors.ts'
 import { paintFor } from '../terminal/paint.ts'
+import { printable } from '../terminal/printable.ts'
 import { hideToken, warn } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
 import { askSecret, canAsk } from './prompts.ts'
@@ -98,7 +99,7 @@ function loginLines({ daemon, user, permissions, expiresAt, file }: LoginResult)
       ? ''
       : ` until ${new Date(expiresAt).toISOString().slice(0, 16).replace('T', ' ')} UTC`
   return [
-    `${paint.green('✔')} ${paint.bold(daemon)} as ${paint.bold(user)}${until}`,
-    `  ${paint.dim(`may ${permissions.length === 0 ? 'nothing' : permissions.join(', ')}; kept in ${file}`)}`,
+    `${paint.green('✔')} ${paint.bold(daemon)} as ${paint.bold(printable(user))}${until}`,
+    `  ${paint.dim(`may ${permissions.length === 0 ? 'nothing' : printable(permissions.join(', '))}; kept in ${file}`)}`,
   ]
 }

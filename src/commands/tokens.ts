@@ -5,6 +5,7 @@ import { FlexiError } from '../core/errors.ts'
 import type { Call } from '../daemon/api/schemas/operations.ts'
 import { age, dateTime } from '../terminal/age.ts'
 import { paintFor } from '../terminal/paint.ts'
+import { printable } from '../terminal/printable.ts'
 import { table } from '../terminal/table.ts'
 import { daemonFlags, withDaemon } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
@@ -84,8 +85,8 @@ export class TokensCreate extends FlexiCommand {
     if (!this.jsonEnabled()) {
       const { id, user: whose, expiresAt } = made.record
       const until = expiresAt === undefined ? '' : `, until ${dateTime(expiresAt)}`
-      process.stderr.write(`token ${id} of ${whose}${until}; it is not shown again:\n`)
-      this.print([made.token])
+      process.stderr.write(`token ${printable(`${id} of ${whose}`)}${until}; it is not shown again:\n`)
+      this.print([printable(made.token)])
     }
     return made
   }

@@ -8,6 +8,7 @@ import type { DaemonClient } from '../daemon/client/client.ts'
 import type { Group } from '../daemon/model.ts'
 import { age } from '../terminal/age.ts'
 import { paintFor } from '../terminal/paint.ts'
+import { printable } from '../terminal/printable.ts'
 import { table } from '../terminal/table.ts'
 import { type DaemonFlags, daemonFlags, withDaemon, yesFlag } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
@@ -79,7 +80,7 @@ export class UsersShow extends FlexiCommand {
   async run(): Promise<User> {
     const { args, flags } = await this.parse(UsersShow)
     const user = await withUser(flags, args.user, (client) => client.user(args.user))
-    this.print(user.groups)
+    this.print(user.groups.map(printable))
     return user
   }
 }
@@ -160,7 +161,7 @@ export class UsersModify extends FlexiCommand {
       await client.modifyUser(args.user, after)
       return after
     })
-    this.print([`${args.user}: ${groups.length === 0 ? 'no group' : groups.join(', ')}`])
+    this.print([`${args.user}: ${groups.length === 0 ? 'no group' : printable(groups.join(', '))}`])
     return { name: args.user, groups }
   }
 }

@@ -1,4 +1,3 @@
-import type { FixedAnswer } from '../core/function.ts'
 import type { NetworkMode } from '../sandbox/sandbox.ts'
 
 /** What a caller may do. `root` implies all, `admin` implies read, write, remove and execute; write and remove imply read. */
@@ -186,12 +185,6 @@ export interface DeploymentPart {
   readonly config: VersionConfig
   /** A sigstore bundle (JSON) over the artifact's bytes. */
   readonly signature?: unknown
-}
-
-/** A project's routes, as data: static folders are relative to the artifact. */
-export interface ShippedRoutes {
-  readonly rules: readonly unknown[]
-  readonly noRoute?: FixedAnswer | undefined
 }
 
 export interface DeploymentRequest {

@@ -7,6 +7,7 @@ import { BackOff } from './back-off.ts'
 import { DemandMeter } from './demand.ts'
 import { asInitError, keepsEnding } from './pool-errors.ts'
 import type { GenerationOptions, PoolChange, Slot } from './pool-options.ts'
+import { Reaper } from './reaper.ts'
 
 /** A lease longer than this is taken for waiting: on a database, on another service, on a timer. */
 const SLOW_LEASE_MS = 20
@@ -34,7 +35,7 @@ export class Generation {
   #ending = false
   #whenIdle: (() => void) | undefined
   readonly #backOff: BackOff
-  #reaper: NodeJS.Timeout | undefined
+  #reaper: Reaper | undefined
 
   constructor(code: Code, options: GenerationOptions) {
     this.code = code
@@ -192,7 +193,7 @@ export class Generation {
   async dispose(): Promise<void> {
     this.#ending = true
     this.#whenIdle?.()
-    clearInterval(this.#reaper)
+    this.#reaper?.[Symbol.dispose]()
     this.#free.length = 0
     const slots = [...this.#slots]
     this.#slots.clear()
@@ -214,7 +215,7 @@ export class Generation {
     this.#slots.add(slot)
     this.#free.push(slot)
     this.#backOff.started()
-    this.#reaper ??= this.#startReaper()
+    this.#reaper ??= new Reaper(this.#options.limits, (idleMs) => this.#reap(idleMs))
     const startedAt = performance.now()
     instance.closed
       .then((error) => this.#closed(slot, { error, livedMs: performance.now() - startedAt }))
@@ -274,9 +275,9 @@ export class Generation {
     if (!gaveUp) setTimeout(() => this.#ending || this.startFirst(), againMs).unref()
   }
 
-  #startReaper(): NodeJS.Timeout {
-    const { idleInstanceMs } = this.#options.limits
-    return setInterval(() => this.#reap(idleInstanceMs), Math.max(50, idleInstanceMs / 4)).unref()
+  /** The pool's limits, which it shares, are others now. */
+  limitsChanged(): void {
+    this.#reaper?.restart()
   }
 
   #reap(idleMs: number): void {

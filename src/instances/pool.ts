@@ -4,7 +4,6 @@ import { errorMessage, FlexiError } from '../core/errors.ts'
 import type { RequestContext, SocketFetcher, Upgrade } from '../core/fetcher.ts'
 import type { Code, Instance, InvokeContext, InvokeResult } from '../core/function.ts'
 import { LIMITS } from '../core/limits.ts'
-import type { Logger } from '../core/log.ts'
 import { Generation } from './generation.ts'
 import { answersHttpOnly, shuttingDown } from './pool-errors.ts'
 import { noCounts, type PoolLimits, type PoolOptions, type PoolState, type Slot } from './pool-options.ts'
@@ -15,7 +14,6 @@ export type { PoolChange, PoolOptions, PoolState } from './pool-options.ts'
 /** All instances of one function. Leases one a request, starts more when a queue forms, and swaps revisions without dropping a request. */
 export class Pool implements SocketFetcher, AsyncDisposable {
   readonly #name: string
-  readonly #log: Logger
   readonly #limits: PoolLimits
   readonly #notes: { readonly function: string }
   readonly #options: PoolOptions
@@ -32,7 +30,6 @@ export class Pool implements SocketFetcher, AsyncDisposable {
 
   constructor(options: PoolOptions) {
     this.#name = options.name
-    this.#log = options.log
     this.#limits = { ...LIMITS, instancesKept: 1, ...options.limits }
     this.#notes = { function: options.name }
     this.#options = options
@@ -133,7 +130,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
       slot.instance.upgrade?.(incoming, socket, head, context)
     }
     open().catch((error: unknown) => {
-      this.#log.warn('upgrade.fail', { error: errorMessage(error) })
+      this.#options.log.warn('upgrade.fail', { error: errorMessage(error) })
       if (!socket.destroyed)
         socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
     })
@@ -170,6 +167,13 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     this.#line.rejectAll(error)
   }
 
+  /** Instances that nobody uses for so long are closed, from now on. */
+  idleAfter(ms: number): void {
+    if (this.#limits.idleInstanceMs === ms) return
+    this.#limits.idleInstanceMs = ms
+    for (const generation of this.#generations()) generation.limitsChanged()
+  }
+
   /** Resolves when nothing runs or waits here, or at the limit. Nothing new may come meanwhile. */
   async drain(limitMs = this.#limits.drainMs): Promise<void> {
     const until = performance.now() + limitMs
@@ -195,7 +199,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     const next = new Generation(code, {
       name: this.#name,
       limits: this.#limits,
-      log: this.#log,
+      log: this.#options.log,
       counts: this.#counts,
       onFree: () => this.#serveQueue(),
       onStartFailed: (generation, error) => {
@@ -235,7 +239,7 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     void generation
       .drain(this.#limits.drainMs)
       .then(() => generation.dispose())
-      .catch((error: unknown) => this.#log.warn('instance.dispose', { error: errorMessage(error) }))
+      .catch((error: unknown) => this.#options.log.warn('instance.dispose', { error: errorMessage(error) }))
       .finally(() => this.#draining.delete(generation))
   }
 
@@ -258,22 +262,18 @@ export class Pool implements SocketFetcher, AsyncDisposable {
   }
 
   /** `first` for one that was promised an instance before; `free` for one that is not handed over ahead. */
-  async #wait(gone: () => boolean, how: { first?: boolean; free?: boolean } = {}): Promise<Slot> {
-    if (this.#unavailable !== undefined)
-      await this.#options.mend?.().then(() => void setImmediate(() => this.#serveQueue()))
-    return this.#inTurn(gone, how)
-  }
-
-  #inTurn(
+  async #wait(
     gone: () => boolean,
     { first = false, free = first }: { first?: boolean; free?: boolean } = {},
   ): Promise<Slot> {
+    if (this.#unavailable !== undefined)
+      await this.#options.mend?.().then(() => void setImmediate(() => this.#serveQueue()))
     const refusal = this.#refusal()
-    if (refusal !== undefined) return Promise.reject(refusal)
+    if (refusal !== undefined) throw refusal
     const turn = this.#line.join(gone, { first, free })
     if (first) this.#serveQueue()
     if (!this.#gated) this.#current?.startFirst()
-    return turn
+    return await turn
   }
 
   #refusal(): FlexiError | undefined {

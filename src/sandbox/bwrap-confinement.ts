@@ -1,4 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, realpathSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 
@@ -22,6 +22,8 @@ import { SYSTEM_PATH } from './tools.ts'
 
 const END_WAIT_MS = 5000
 const STATE_MB = 1024
+/** Of 1000. */
+const OOM_SCORE = '500'
 
 export interface ConfinementParts {
   readonly machine: Machine
@@ -156,6 +158,8 @@ export class BwrapConfinement implements OpenConfinement {
       limits.add(process_.pid)
       const child = await status.child
       limits.add(child)
+      // Where the machine itself runs out of memory, functions end before the daemon does. Their children inherit it.
+      writeFileSync(`/proc/${child}/oom_score_adj`, OOM_SCORE)
       openGate(process_, FDS.gate)
       network = await this.#join(process_, child)
       if (isOver) network?.leave()

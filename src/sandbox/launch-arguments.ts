@@ -40,6 +40,10 @@ export function launchArguments(parts: LaunchParts): string[] {
     ...parts.systemArgs,
     ...mountArgs(policy),
     ...bindArgs(parts.binds),
+    // Where YFASS puts it: commands of its configurations may begin with that.
+    '--symlink',
+    policy.contents,
+    '/.__private_yfass_contents',
     // The root of a sandbox is a memory file system without a bound: nobody writes into it.
     '--remount-ro',
     '/',

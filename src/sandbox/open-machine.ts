@@ -5,7 +5,7 @@ import { limitNotes, openLimiter } from './limits/open-limiter.ts'
 import { hardFileLimit, processLimits } from './limits/rlimit.ts'
 import type { Machine } from './machine.ts'
 import { openEgress } from './network/open-egress.ts'
-import { noteStage, openPlace, removeLeftOvers } from './place.ts'
+import { openPlace, removeLeftOvers } from './place.ts'
 import { probeBwrap } from './probe.ts'
 import type { SandboxOptions } from './sandbox.ts'
 import { callTable } from './seccomp/call-names.ts'
@@ -25,7 +25,7 @@ export async function openMachine(options: SandboxOptions): Promise<OpenMachine>
   await removeLeftOvers(directory, tools.umount)
   const place = await openPlace(directory)
   const systemFiles = await writeSystemFiles(place.directory)
-  const staging = new Staging((root) => void noteStage(place, root).catch(() => undefined))
+  const staging = new Staging(place.id)
   const isRoot = process.getuid?.() === 0
   const calls = callTable(process.arch)
   if (process.platform === 'linux') await keepDescriptors()

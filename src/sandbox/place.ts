@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { AbsolutePath } from '../core/place.ts'
-import { removeStage } from './staging.ts'
+import { removeStages } from './staging.ts'
 import { runTool } from './tools.ts'
 
 /** What one process calls its part of the sandbox's folder and its control groups: two daemons may share the folder for a while. */
@@ -14,7 +14,6 @@ export interface OwnPlace {
 }
 
 const ID = /^([0-9a-z]+)\.([0-9a-z]+)\.[0-9a-z]+$/
-const STAGE_FILE = 'stage'
 
 let opened = 0
 
@@ -38,18 +37,12 @@ export function isLeftOver(id: string): boolean | undefined {
   return beganAt(Number.parseInt(pid, 36)) !== Number.parseInt(began, 36)
 }
 
-/** Remembers where the stage is, for `removeLeftOvers` of another process. */
-export async function noteStage(place: OwnPlace, root: string): Promise<void> {
-  await writeFile(join(place.directory, STAGE_FILE), root, { mode: 0o600 })
-}
-
 /** Removes what killed daemons left in the folder. */
 export async function removeLeftOvers(directory: AbsolutePath, umount: string | undefined): Promise<void> {
+  removeStages((id) => isLeftOver(id) === true)
   const names = await readdir(directory).catch(() => [])
   for (const name of names.filter((each) => isLeftOver(each) === true)) {
     const folder = join(directory, name) as AbsolutePath
-    const stage = await readFile(join(folder, STAGE_FILE), 'utf8').catch(() => undefined)
-    if (stage !== undefined) removeStage(stage)
     await unmountAll(folder, umount)
     await rm(folder, { recursive: true, force: true })
   }

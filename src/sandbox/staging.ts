@@ -1,6 +1,16 @@
-import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 const PREFIX = 'flexi-stage-'
 
@@ -17,12 +27,12 @@ export interface Staged {
  */
 export class Staging {
   readonly #points = new Map<string, string>()
-  readonly #onRoot: (root: string) => void
+  readonly #id: string
   #root: string | undefined
 
-  /** `onRoot` is told the folder of the points when it is made: whoever comes after a crash can remove it. */
-  constructor(onRoot: (root: string) => void) {
-    this.#onRoot = onRoot
+  /** `id` says whose the folder of the points is: whoever comes after a crash can remove it. */
+  constructor(id: string) {
+    this.#id = id
   }
 
   /** Undefined where the path can be reached as it is. */
@@ -37,10 +47,7 @@ export class Staging {
   }
 
   #newPoint(source: string): string {
-    if (this.#root === undefined) {
-      this.#root = newRoot()
-      this.#onRoot(this.#root)
-    }
+    this.#root ??= newRoot(this.#id)
     const point = join(this.#root, String(this.#points.size))
     const isFolder = statSync(source).isDirectory()
     if (isFolder) mkdirSync(point)
@@ -51,25 +58,36 @@ export class Staging {
   }
 
   dispose(): void {
-    if (this.#root !== undefined) removeStage(this.#root)
+    if (this.#root !== undefined) rmSync(this.#root, { recursive: true, force: true })
   }
 }
 
-/** Removes the folder of a process that is gone. It holds empty files and folders alone. */
-export function removeStage(root: string): void {
-  if (basename(root).startsWith(PREFIX)) rmSync(root, { recursive: true, force: true })
+/** Removes the folders of processes that are gone: they hold empty files and folders alone. */
+export function removeStages(isLeftOver: (id: string) => boolean): void {
+  const parent = stagesFolder()
+  for (const name of readdirSync(parent)) {
+    const [id = ''] = name.slice(PREFIX.length).split('-')
+    const path = join(parent, name)
+    if (name.startsWith(PREFIX) && isLeftOver(id) && lstatSync(path).uid === process.getuid?.()) {
+      rmSync(path, { recursive: true, force: true })
+    }
+  }
 }
 
-function newRoot(): string {
+function stagesFolder(): string {
   const parent = [tmpdir(), '/tmp', '/run'].find((folder) => isReachable(join(folder, PREFIX))) ?? '/tmp'
-  const root = mkdtempSync(join(realpathSync(parent), PREFIX))
+  return realpathSync(parent)
+}
+
+function newRoot(id: string): string {
+  const root = mkdtempSync(join(stagesFolder(), `${PREFIX}${id}-`))
   // mkdtemp keeps others out, and this is for the others.
   chmodSync(root, 0o711)
   return root
 }
 
 /** Whether everybody may pass through all folders above it. */
-export function isReachable(path: string): boolean {
+function isReachable(path: string): boolean {
   for (let folder = dirname(path); ; folder = dirname(folder)) {
     if ((statSync(folder).mode & 0o001) === 0) return false
     if (folder === dirname(folder)) return true

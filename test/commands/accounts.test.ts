@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { Call } from '../../src/daemon/api/schemas/operations.ts'
 import { daemonHere, type DaemonHere } from './daemon-here.ts'
@@ -11,6 +11,7 @@ beforeAll(async () => {
   here = await daemonHere()
   await here.as('root', 'login', here.url, '--token', here.rootToken)
 })
+afterAll(() => here[Symbol.asyncDispose]())
 
 const root = (...args: string[]) => here.as('root', ...args)
 

@@ -3,14 +3,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-import { afterAll } from 'vitest'
-
 import { silentLogger } from '../../src/core/log.ts'
 import type { AbsolutePath } from '../../src/core/place.ts'
 import { startDaemon, type Daemon } from '../../src/daemon/daemon.ts'
 import { cli, type CliOptions, type CliResult } from './cli.ts'
 
-export interface DaemonHere {
+export interface DaemonHere extends AsyncDisposable {
   /** `http://localhost:41234` */
   readonly url: string
   readonly daemon: Daemon
@@ -47,10 +45,6 @@ export async function daemonHere(): Promise<DaemonHere> {
     requireSignature: false,
     log: silentLogger,
   })
-  afterAll(async () => {
-    await daemon[Symbol.asyncDispose]()
-    await rm(folder, { recursive: true, force: true })
-  })
   const run: DaemonHere['run'] = (user, args, options) =>
     cli(args, {
       ...options,
@@ -82,6 +76,10 @@ export async function daemonHere(): Promise<DaemonHere> {
         await writeFile(join(directory, file), text)
       }
       return directory
+    },
+    [Symbol.asyncDispose]: async () => {
+      await daemon[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
     },
   }
 }

@@ -19,7 +19,7 @@ export interface DaemonProcess extends AsyncDisposable {
   get(host: string, path?: string): Promise<Answer>
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number
   readonly body: string
 }

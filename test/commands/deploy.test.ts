@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { Call } from '../../src/daemon/api/schemas/operations.ts'
 import { RUN } from './cli.ts'
@@ -21,6 +21,7 @@ beforeAll(async () => {
   here = await daemonHere()
   await here.as('ada', 'login', here.url, '--token', here.rootToken)
 })
+afterAll(() => here[Symbol.asyncDispose]())
 
 const ada = (...args: string[]) => here.as('ada', ...args)
 const adaJson = <T>(...args: string[]) => here.json<T>('ada', ...args)

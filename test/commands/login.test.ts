@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { RUN } from './cli.ts'
 import { daemonHere, type DaemonHere } from './daemon-here.ts'
@@ -14,6 +14,7 @@ let here: DaemonHere
 beforeAll(async () => {
   here = await daemonHere()
 })
+afterAll(() => here[Symbol.asyncDispose]())
 
 const credentials = (user: string): string => join(here.folder, 'settings', user, 'credentials.json')
 

@@ -233,6 +233,11 @@ describe('receiving', () => {
   })
 })
 
+const mayMount = await run('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).then(
+  () => '',
+  () => ' (needs the right to mount)',
+)
+
 describe('unpacking', () => {
   const hello: Entry = { path: 'src/index.js', content: 'export default 1\n' }
 
@@ -527,6 +532,31 @@ describe('unpacking', () => {
     const artifacts = await opened({ freeFloorBytes: 2 ** 60 })
     await expect(artifacts.unpack(digest)).rejects.toMatchObject({ code: 'FLEXI_QUOTA' })
   })
+
+  test.skipIf(mayMount !== '')(
+    `a full disk is told as one, and leaves nothing behind${mayMount}`,
+    async () => {
+      const zeros = tar({ path: 'large', content: Buffer.alloc(9_000_000) }, hello)
+      await writeFile(join(directory, 'bomb.tar.gz'), gzipSync(zeros))
+      await mkdir(join(directory, 'small'))
+      const script = `
+      import { createReadStream } from 'node:fs'
+      import { readdir } from 'node:fs/promises'
+      import { openArtifacts } from '${join(import.meta.dirname, '../../dist/daemon/artifacts/open-artifacts.js')}'
+      const artifacts = await openArtifacts({ directory: 'small', freeFloorBytes: 0, limits: { ratioMax: 1e6 } })
+      const told = (promise) => promise.then(() => 'done', ({ code, message }) => code + ' ' + message)
+      const endless = async function* () { for (;;) yield Buffer.alloc(100_000) }
+      const { Readable } = await import('node:stream')
+      console.log(await told(artifacts.receive(Readable.from(endless()), { user: 'ada' })))
+      const { digest } = await artifacts.receive(createReadStream('bomb.tar.gz'), { user: 'ada' })
+      console.log(await told(artifacts.unpack(digest)))
+      console.log((await readdir('small/incoming')).length, (await readdir('small/unpacked/new')).length)`
+      await writeFile(join(directory, 'full.mjs'), script)
+      const command = `mount -t tmpfs -o size=4m none small && ${process.execPath} full.mjs`
+      const { stdout } = await run('unshare', ['-m', 'sh', '-c', command], { cwd: directory })
+      expect(stdout).toBe('FLEXI_QUOTA the disk is full\nFLEXI_QUOTA the disk is full\n0 0\n')
+    },
+  )
 
   test('an archive that was changed on the disk is not run', async () => {
     const artifacts = await opened()

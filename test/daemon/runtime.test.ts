@@ -144,6 +144,41 @@ describe('start', () => {
     expect(made.runtime.status(key)).toMatchObject({ state: 'running', instances: 3 })
   })
 
+  test('waits for no more than there can be, and not for one that ends', async () => {
+    const made = await deployed()
+    const listening = {
+      'server.mjs': `import { createServer } from 'node:http'
+createServer((request, response) => response.end('one')).listen(Number(process.env.FIXED), '127.0.0.1')`,
+    }
+    const port = 20_000 + (process.pid % 10_000)
+    const alone = await made.add({
+      files: listening,
+      config: {
+        ...PROCESS,
+        environment: { FIXED: String(port) },
+        options: { ...PROCESS.options, listen: port },
+        instances: { min: 2 },
+      },
+    })
+    await made.runtime.start(alone)
+    expect(made.runtime.status(alone)).toMatchObject({ state: 'running', instances: 1 })
+    const before = `import { appendFileSync, readFileSync } from 'node:fs'
+appendFileSync(process.env.COUNT, 'x')
+const starts = readFileSync(process.env.COUNT, 'utf8').length
+if (starts === 2) setTimeout(() => process.exit(4), 150)
+if (starts > 2) await new Promise((resolve) => setTimeout(resolve, 5_000))`
+    const ending = await made.add({
+      name: 'ending',
+      files: program('response.end()', before),
+      config: { ...PROCESS, environment: { COUNT: `${made.directory}/count` }, instances: { min: 3 } },
+    })
+    await expect(made.runtime.start(ending)).rejects.toMatchObject({
+      code: 'FLEXI_FUNCTION_CRASHED',
+      message: expect.stringMatching(/^ending@v1 has ended while it was started: .*exit code 4/) as string,
+    })
+    await made.runtime.stop(ending)
+  })
+
   test('ends when it is told to, and leaves nothing running', async () => {
     const made = await deployed()
     const files = { 'index.mjs': 'await new Promise((resolve) => setTimeout(resolve, 8_000))' }

@@ -476,6 +476,17 @@ describe('instances that nobody asks for', () => {
     expect(changes).toEqual(['starting', 'started', 'retired', 'starting', 'started'])
   })
 
+  test('end after a shorter time from when that is asked for on', async () => {
+    const fake = new Fake()
+    const pool = makePool({ idleInstanceMs: 600_000, instancesKept: 0 })
+    await pool.replace(fake.code('r1'))
+    expect(pool.state().instances).toBe(1)
+    pool.idleAfter(30)
+    await expect.poll(() => pool.state().instances).toBe(0)
+    pool.idleAfter(600_000)
+    expect(await text(await serve(pool))).toBe('r1#2')
+  })
+
   test('one that came to its end without an error is not started again before somebody asks, where none is kept', async () => {
     const fake = new Fake()
     const pool = makePool({ instancesKept: 0 })

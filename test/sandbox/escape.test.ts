@@ -160,6 +160,11 @@ describe.skipIf(!hasBwrap)('a function (needs bubblewrap)', () => {
     expect(stdout).toBe('end')
   })
 
+  test('ends before the daemon where the machine runs out of memory', async () => {
+    const confinement = await openFunction(await openPlace())
+    expect((await shell(confinement, 'cat /proc/self/oom_score_adj')).stdout).toBe('500')
+  })
+
   test('makes no user namespaces', async () => {
     const confinement = await openFunction(await openPlace())
     const { exit, stderr } = await shell(confinement, 'unshare --user true')

@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { expect, test } from 'vitest'
@@ -36,5 +37,6 @@ test.skipIf(!hasBwrap)(
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(directory)
     const groups = execFileSync('find', ['/sys/fs/cgroup', '-name', `flexi.${id}`], { encoding: 'utf8' })
     expect(groups).toBe('')
+    expect((await readdir(tmpdir())).filter((name) => name.startsWith(`flexi-stage-${id}`))).toEqual([])
   },
 )

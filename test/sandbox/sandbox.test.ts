@@ -67,6 +67,13 @@ describe.skipIf(!hasBwrap)('a confinement (needs bubblewrap 0.8 and user namespa
     expect(await readdir(place.contents)).toEqual(['a.txt'])
   })
 
+  test('shows contents where YFASS has them as well', async () => {
+    const place = await openPlace()
+    await writeFile(join(place.contents, 'server'), '#!/bin/sh\necho served\n', { mode: 0o755 })
+    const { stdout } = await run(await openFunction(place), '/.__private_yfass_contents/server', [])
+    expect(stdout).toBe('served')
+  })
+
   test('keeps state, and what is writable, for the next process', async () => {
     const place = await openPlace()
     const state = join(place.root, 'state') as AbsolutePath
@@ -176,6 +183,10 @@ describe.skipIf(!hasBwrap)('a confinement (needs bubblewrap 0.8 and user namespa
     expect(await readdir(join(place.root, 's'))).toEqual([])
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(place.root)
     expect(groupsOf(process.pid)).toEqual([])
+    const stages = (await readdir(tmpdir())).filter((name) =>
+      name.startsWith(`flexi-stage-${process.pid.toString(36)}.`),
+    )
+    expect(stages).toEqual([])
   })
 
   test('cleans up after a daemon that was killed, and leaves one that lives alone', async () => {

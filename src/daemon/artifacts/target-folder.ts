@@ -66,6 +66,8 @@ export class TargetFolder {
 
   /** Nothing is being written any more when it resolves. */
   async abandon(error: unknown): Promise<void> {
+    // Nobody may be reading it any more, who would be told.
+    this.#current?.on('error', () => undefined)
     this.#current?.destroy(error)
     await Promise.allSettled(this.#all)
   }

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 
+import { FlexiError } from '../../core/errors.ts'
 import type { Code } from '../../core/function.ts'
+import { LIMITS } from '../../core/limits.ts'
 import { Pool, type PoolChange, type PoolOptions } from '../../instances/pool.ts'
 import type { VersionRecord } from '../model.ts'
 import type { ExclusiveTurn, Holder } from './exclusive-turn.ts'
@@ -37,8 +39,7 @@ export class OpenPool implements Holder {
   readonly #old = new Set<OpenedVersion>()
 
   private constructor(options: OpenPoolOptions, opened: OpenedVersion, fingerprint: string) {
-    const { name, version, config } = options.record()
-    const { idleMs } = config.instances
+    const { name, version } = options.record()
     this.name = `${name}@${version}`
     this.#options = options
     this.#opened = opened
@@ -50,7 +51,7 @@ export class OpenPool implements Holder {
         instancesKept: 0,
         restartDelayMaxMs: RESTART_DELAY_MS_MAX,
         ...options.limits,
-        ...(idleMs === undefined ? {} : { idleInstanceMs: idleMs }),
+        idleInstanceMs: idleMsOf(options),
       },
       onChange: (change) => {
         options.onChange(change)
@@ -80,6 +81,7 @@ export class OpenPool implements Holder {
    */
   async refresh(): Promise<void> {
     const fingerprint = fingerprintOf(this.#options)
+    this.pool.idleAfter(idleMsOf(this.#options))
     if (fingerprint === this.#fingerprint) {
       this.pool.fill()
       return
@@ -110,10 +112,12 @@ export class OpenPool implements Holder {
   /** Resolves when all instances that are to be there unasked are, and one at least. @throws FlexiError why they are not. */
   async ready(): Promise<void> {
     await this.pool.ready()
-    const wanted = this.#options.record().config.instances.min ?? 1
+    const { instancesMin = 0, instancesMax: most = Infinity } = this.#codeOf(this.#opened)
+    const wanted = Math.min(Math.max(instancesMin, 1), most)
     await new Promise<void>((resolve, reject) => {
       const check = (change?: PoolChange): void => {
         if (change?.kind === 'start-failed') reject(change.error)
+        if (change?.kind === 'ended') reject(endedEarly(this.name, change.error))
         if (this.pool.state().instances >= wanted) resolve()
       }
       this.#whenChanged = check
@@ -148,6 +152,15 @@ export class OpenPool implements Holder {
       },
     }
   }
+}
+
+function endedEarly(name: string, cause: Error | undefined): FlexiError {
+  const how = cause === undefined ? '' : `: ${cause.message}`
+  return new FlexiError('FLEXI_FUNCTION_CRASHED', `${name} has ended while it was started${how}`, { cause })
+}
+
+function idleMsOf({ record, limits }: OpenPoolOptions): number {
+  return record().config.instances.idleMs ?? limits?.idleInstanceMs ?? LIMITS.idleInstanceMs
 }
 
 /** Of everything that instances see. A digest: it has secrets in it. */

@@ -10,7 +10,7 @@ import type { FunctionKey, VersionRecord } from '../model.ts'
 import type { Runtime, StartOptions } from '../runtime.ts'
 import { DeployedVersion } from './deployed-version.ts'
 import { ExclusiveTurn } from './exclusive-turn.ts'
-import { openedConfig, versionState, type Workshop } from './opened-version.ts'
+import { openedConfig, storedState, versionState, type Workshop } from './opened-version.ts'
 import { lockFile } from './state-lock.ts'
 
 /** Versions that nobody uses but that are still open, to start as fast as they can. The one that was used longest ago is closed. */
@@ -120,6 +120,7 @@ class FunctionRuntime implements Runtime {
       rm(path, { recursive: true, force: true }),
       rm(`${path}.lock`, { force: true }),
       rm(join(this.#options.stateDirectory, '.versions', name), { recursive: true, force: true }),
+      rm(storedState(this.#options.stateDirectory, name), { recursive: true, force: true }),
     ])
     this.#turns.delete(name)
   }

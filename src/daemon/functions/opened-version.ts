@@ -111,13 +111,18 @@ function numberOf({ name }: VersionRecord, { functionNumber }: Pick<Workshop, 'f
 /** What a worker stores is the function's; what others build there is the version's, so that two of them never meet. */
 async function stateOf(record: VersionRecord, { stateDirectory }: Workshop): Promise<AbsolutePath> {
   const isShared = record.config.provider === 'workers'
-  const path = isShared ? functionState(stateDirectory, record.name) : versionState(stateDirectory, record)
+  const path = isShared ? storedState(stateDirectory, record.name) : versionState(stateDirectory, record)
   await mkdir(path, { recursive: true })
   return path
 }
 
 function functionState(directory: AbsolutePath, name: string): AbsolutePath {
   return join(directory, name) as AbsolutePath
+}
+
+/** Of a worker: above the folders that it is given, so that it can put no link in the place of one. */
+export function storedState(directory: AbsolutePath, name: string): AbsolutePath {
+  return join(directory, '.stored', name) as AbsolutePath
 }
 
 /** Ends with the version. Not in the function's own folder: it owns that one, and could make a link of whatever is in it. */

@@ -76,7 +76,8 @@ function commonSettings(file: AbsolutePath, format: ModuleFormat): BuildOptions 
   }
 }
 
-const OURS = Symbol('our own resolve')
+/** Marks what a plugin of ours asks: none of them takes it for the user's. */
+export const OURS = Symbol('our own resolve')
 const NODE_RUNS = /^\.(?:js|mjs|cjs|json|node)$/
 
 /**

@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/prom
 import { createServer, type Server } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
@@ -189,21 +189,25 @@ describe.each([
   test('whose sandbox refuses it says so, and leaves nothing behind', async () => {
     const worker = await ship(laid(HELLO))
     open.push(worker)
-    const before = await readdir(join(root, 's'), { recursive: true })
+    let run = '' as AbsolutePath
     const refusal = new FlexiError('FLEXI_SANDBOX', 'no limit can be put on it')
-    const refusing = (confinement: OpenConfinement): Confinement => ({
-      runDirectory: confinement.runDirectory,
-      sharesLoopback: false,
-      launch: (process_) => ({
-        ...confinement.launch(process_),
-        started: () => Promise.reject(refusal),
-      }),
-    })
+    const refusing = (confinement: OpenConfinement): Confinement => {
+      run = confinement.runDirectory
+      return {
+        runDirectory: run,
+        sharesLoopback: false,
+        launch: (process_) => ({
+          ...confinement.launch(process_),
+          started: () => Promise.reject(refusal),
+        }),
+      }
+    }
     await expect(
       serveConfined(worker, { state: join(root, randomUUID()) as AbsolutePath }, refusing),
     ).rejects.toMatchObject({ code: 'FLEXI_SANDBOX', message: 'no limit can be put on it' })
-    for (const item of open.splice(0).toReversed()) await item[Symbol.asyncDispose]()
-    expect(await readdir(join(root, 's'), { recursive: true })).toEqual(before)
+    const beside = await readdir(dirname(run))
+    expect(beside.filter((name) => name.startsWith(`${basename(run)}.`))).toEqual([])
+    expect(await readdir(run)).toEqual([])
   }, 20_000)
 
   test('whose launcher ends before it tells what the launcher said', async () => {

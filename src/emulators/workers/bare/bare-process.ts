@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { setTimeout as pause } from 'node:timers/promises'
 
 import type { Confinement } from '../../../core/confinement.ts'
 import { share, type ConfinedFolder } from '../confined/folder.ts'
@@ -40,7 +41,15 @@ export function startBareProcess(
   const streams = [child.stdout, child.stderr].map((stream) =>
     stream === null ? Promise.resolve() : readRuntimeLines(stream, heard),
   )
-  return { child, complaints, ranOut, ended: Promise.all([gone, ...streams]).then(() => undefined) }
+  return { child, complaints, ranOut, ended: heardOut(gone, streams) }
+}
+
+/** How long somebody else may hold what the process wrote to, once it is gone. */
+const LAST_WORDS_MS = 1_000
+
+async function heardOut(gone: Promise<void>, streams: readonly Promise<void>[]): Promise<void> {
+  await gone
+  await Promise.race([Promise.all(streams), pause(LAST_WORDS_MS, undefined, { ref: false })])
 }
 
 export interface BareProcessOptions {
