@@ -66,7 +66,9 @@ describe('a version that ends by itself', () => {
 
   test('again and again is started later and later; requests are told so meanwhile, and its state is crashed', async () => {
     const made = await deployed({ limits: { restartDelayMs: 20 } })
-    const before = `if (starts > 1) setTimeout(() => process.exit(1), 60)`
+    // It ends once somebody has found it listening.
+    const before = `import { subscribe } from 'node:diagnostics_channel'
+if (starts > 1) subscribe('net.server.socket', () => setTimeout(() => process.exit(1), 100))`
     const body = `process.exit(1)`
     const key = await counted(made, { body, before })
     await made.runtime.start(key)

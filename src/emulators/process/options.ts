@@ -134,7 +134,7 @@ function parsePaths(
 }
 
 /** A path of its own folder, and none that leads out. */
-export function isInside(directory: string, path: string): boolean {
+function isInside(directory: string, path: string): boolean {
   const whole = resolve(directory, path)
   return whole === directory || whole.startsWith(directory + sep)
 }

@@ -18,7 +18,7 @@ export interface GuestOptions {
   readonly onLine: (stream: 'stdout' | 'stderr', text: string) => void
 }
 
-export type ProgramOptions = Pick<
+type ProgramOptions = Pick<
   ChildOptions,
   'command' | 'args' | 'cwd' | 'environment' | 'onLine' | 'onFrame'
 >
