@@ -3,7 +3,7 @@ import type { SandboxLimits, SandboxPolicy } from '../../sandbox/sandbox.ts'
 import type { VersionConfig, VersionRecord } from '../model.ts'
 
 /** What an instance may use where its configuration does not say. */
-export const INSTANCE_LIMITS = {
+const INSTANCE_LIMITS = {
   /** More where the function is told that it has more. */
   memoryMb: 512,
   processes: 256,

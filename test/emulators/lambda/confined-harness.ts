@@ -67,12 +67,17 @@ export async function deploy(directory: AbsolutePath, config: Partial<FunctionCo
   const stateDirectory = await temporaryFolder({})
   const lines: OutputLine[] = []
   const faults: FunctionFault[] = []
-  const source = await openLambda(directory, config, {
+  const opening = openLambda(directory, config, {
     mode: 'serve',
     confinement,
     stateDirectory,
     output: (line) => lines.push(line),
     report: (fault) => faults.push(fault),
+  })
+  const source = await opening.catch(async (error: unknown) => {
+    await confinement[Symbol.asyncDispose]()
+    await rm(stateDirectory, { recursive: true, force: true })
+    throw error
   })
   const pool = new Pool({ name: 'tested', log: silentLogger })
   await mkdir(stateDirectory, { recursive: true })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { WITHOUT_BWRAP } from '../../fake-confinement.ts'
-import { chmod } from 'node:fs/promises'
+import { chmod, rm } from 'node:fs/promises'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { deploy, ship } from './confined-harness.ts'
@@ -171,4 +171,5 @@ test('A Lambda that is kept apart is refused what leads out of its folder, becau
     { entry: 'app.mjs' },
   ])
     await expect(deploy(directory, config(options))).rejects.toMatchObject({ code: 'FLEXI_CONFIG' })
+  await rm(directory, { recursive: true })
 })
