@@ -18,10 +18,7 @@ export interface GuestOptions {
   readonly onLine: (stream: 'stdout' | 'stderr', text: string) => void
 }
 
-type ProgramOptions = Pick<
-  ChildOptions,
-  'command' | 'args' | 'cwd' | 'environment' | 'onLine' | 'onFrame'
->
+type ProgramOptions = Pick<ChildOptions, 'command' | 'args' | 'cwd' | 'environment' | 'onLine' | 'onFrame'>
 
 /** A process of ours beside the programs of a function, where these share no network with us. */
 export interface Guest extends AsyncDisposable {

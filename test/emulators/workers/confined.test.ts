@@ -374,11 +374,13 @@ function servers(): number {
   return process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length
 }
 
+/** What runs in our sandbox: its sockets are named on its command line, or its configuration is. */
 function workerds(): number[] {
-  return execFileSync('ps', ['-e', '-o', 'pid=,stat=,args='], { encoding: 'utf8' })
+  return execFileSync('ps', ['-e', '-ww', '-o', 'pid=,stat=,args='], { encoding: 'utf8' })
     .split('\n')
     .map((row) => /^\s*(\d+)\s+(\S+)\s+(\S+)/.exec(row))
     .filter((row) => row?.[3]?.endsWith('/workerd') === true && row[2]?.[0] !== 'Z')
+    .filter((row) => row?.input.includes(`${root}/`))
     .map((row) => Number(row?.[1]))
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { text as readText } from 'node:stream/consumers'
 
 import { LIMITS } from '../../../core/limits.ts'
+import { killGroup } from '../confined/spawn.ts'
 import { openConfinedFolder, type ConfinedFolder } from '../confined/folder.ts'
 import { openControl, type ControlClient } from '../control/client.ts'
 import type { MiniflareWorker } from '../miniflare.ts'
@@ -44,8 +45,9 @@ export async function startBareRuntime(options: BareRuntimeOptions): Promise<Bar
   const complaints = noComplaints()
   let launched: BareProcess | undefined
   const end = async (): Promise<void> => {
-    launched?.child.kill('SIGKILL')
-    await launched?.ended
+    if (launched === undefined) return
+    killGroup(launched.child)
+    await launched.ended
   }
   try {
     const setting = await prepare(options, folder, kept?.folder)
@@ -87,7 +89,7 @@ function runtimeOf(
     socketOf: () => sockets.direct,
     ended: ended.then(() => void folder.remove()),
     ranOut,
-    kill: () => void child.kill('SIGKILL'),
+    kill: () => killGroup(child),
     async load(worker) {
       // What runs may loop: a process of its own does not wait for it.
       if (!(await probe())) throw new Error('the runtime does not react')

@@ -10,7 +10,7 @@ import { workerdProcess } from '../workerd.ts'
 import { share, type ConfinedFolder } from './folder.ts'
 import { openLoopback } from './loopback.ts'
 import type { Complaints } from '../start-error.ts'
-import { spawnConfined, type ConfinedSpawn } from './spawn.ts'
+import { killGroup, spawnConfined, type ConfinedSpawn } from './spawn.ts'
 
 export interface KeptOptions {
   readonly confinement: Confinement
@@ -66,7 +66,9 @@ export async function openKeptLaunch(options: KeptOptions): Promise<KeptLaunch> 
     run: (make) => launcher.run(start, make),
     exited: () => gone,
     ranOut: () => spawned?.ranOut() === true,
-    kill: () => void spawned?.child.kill('SIGKILL'),
+    kill() {
+      if (spawned !== undefined) killGroup(spawned.child)
+    },
     [Symbol.asyncDispose]: () => loopback[Symbol.asyncDispose](),
   }
 }

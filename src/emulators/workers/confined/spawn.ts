@@ -45,6 +45,16 @@ export function spawnConfined(launch: Launch, stdin: 'ignore' | 'pipe'): Confine
   }
 }
 
+/** Ends a process that leads a group, and what it had begun: bwrap's own child follows it only from its first steps on. */
+export function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // ESRCH: the group is gone already.
+  }
+}
+
 async function admit(
   child: ChildProcess,
   launch: Launch,
@@ -57,7 +67,9 @@ async function admit(
   try {
     await launch.started({ pid, outputs: byFd(launch.outputs), gates: byFd(launch.gates) })
   } catch (error) {
-    child.kill('SIGKILL')
+    killGroup(child)
+    // Whoever is left of it keeps nobody waiting for news.
+    pipe(OWN_FD_MAX).destroy()
     throw error
   }
 }
