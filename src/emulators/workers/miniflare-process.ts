@@ -7,7 +7,7 @@ import { readRuntimeLines, type RuntimeLine } from './runtime-log.ts'
 import { complain, type Complaints } from './start-error.ts'
 
 /** What is known of workerd's process; miniflare keeps it to itself. */
-export interface RuntimeProcess {
+interface RuntimeProcess {
   /** Undefined while it is not known, and where it is somebody else's to know. */
   pid: number | undefined
   /** Resolves when both of its streams have ended. */

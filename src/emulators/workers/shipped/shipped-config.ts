@@ -27,7 +27,7 @@ const LEFT_OUT = [
   'targetEnvironment', 'topLevelName', 'tsconfig', 'upload_source_maps', 'userConfigPath', 'workers_dev',
 ] as const satisfies readonly (keyof Config)[] // prettier-ignore
 
-export const ASSETS_FOLDER = 'assets'
+const ASSETS_FOLDER = 'assets'
 const BLOBS_FOLDER = 'blobs'
 const BLOB_KEYS = ['wasm_modules', 'text_blobs', 'data_blobs'] as const satisfies readonly (keyof Config)[]
 
