@@ -191,7 +191,8 @@ function unknownFunction(name: string, functions: readonly FunctionConfig[]): Fl
 
 /** What a function that takes no events is asked when nobody says: its address, with the payload as content. */
 async function defaultRequest(pool: Pool, payload: Uint8Array): Promise<InvokeOptions['request']> {
-  if (await pool.takesEvents()) return undefined
+  // Some providers answer HTTP only.
+  if ((await pool.ready()).invoke !== undefined) return undefined
   return { method: payload.length === 0 ? 'GET' : 'POST', path: '/', fields: {} }
 }
 

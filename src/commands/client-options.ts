@@ -75,6 +75,19 @@ async function withSuggestion(client: DaemonClient, name: string, error: unknown
   })
 }
 
+/** Variables may be set before their function is deployed; a name that is misspelt looks the same. */
+export async function warnOfUnknown(client: DaemonClient, name: string): Promise<void> {
+  // Who may not list functions is not told.
+  const functions = await client.functions().catch(() => undefined)
+  if (functions === undefined || functions.some((one) => one.name === name)) return
+  const near = closest(
+    name,
+    functions.map((one) => one.name),
+  )
+  const meant = near === undefined ? '' : `; did you mean ${near}?`
+  warn(`${name} is not deployed yet: this counts from its first deployment on${meant}`)
+}
+
 function hintFor({ name, near, known }: { name: string; near: string | undefined; known: boolean }): string {
   if (known) return `Run "flexi versions ${name}" for its versions and aliases.`
   return near === undefined ? 'Run "flexi functions list" for those there are.' : `Did you mean "${near}"?`

@@ -1,18 +1,19 @@
 import { spawn } from 'node:child_process'
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import type { AbsolutePath } from '../core/place.ts'
 import { placeOf } from '../daemon/place.ts'
+import { makeFolder, writeIn } from './daemon-options.ts'
 import { DETACHED, type FromDetached } from './daemon-run.ts'
 
 /** Starts the daemon as a process of its own, and resolves when it serves or has said why not; returns the exit code. */
 export async function startDetached(directory: AbsolutePath, argv: readonly string[]): Promise<number> {
   const { logs } = placeOf(directory)
-  mkdirSync(directory, { recursive: true, mode: 0o711 })
-  mkdirSync(logs, { recursive: true, mode: 0o700 })
+  makeFolder(directory, 0o711)
+  makeFolder(logs, 0o700)
   const file = join(logs, 'daemon.log')
-  const log = openSync(file, 'a', 0o600)
+  const log = writeIn(logs, () => openSync(file, 'a', 0o600))
   const before = fstatSync(log).size
   const [script = ''] = process.argv.slice(1)
   const child = spawn(process.execPath, [...process.execArgv, script, 'daemon', 'start', ...argv], {

@@ -1,9 +1,8 @@
-import { mkdir } from 'node:fs/promises'
-
 import { FlexiError } from '../core/errors.ts'
 import type { AbsolutePath } from '../core/place.ts'
-import { readNote, removeNote, writeNote } from '../daemon/note.ts'
+import { claimNote, removeNote, writeNote } from '../daemon/note.ts'
 import { placeOf } from '../daemon/place.ts'
+import { makeFolder } from './daemon-options.ts'
 import type { DaemonReady } from './daemon-supervisor.ts'
 
 /** Set for the process that `--detach` leaves behind. */
@@ -26,11 +25,11 @@ export interface FromDetached {
 /** Holds the port of a daemon until it is ended; returns the exit code. @throws FlexiError FLEXI_CONFLICT when one runs on the directory. */
 export async function runDaemon(options: RunDaemonOptions): Promise<number> {
   const place = placeOf(options.directory)
-  await mkdir(place.run, { recursive: true, mode: 0o711 })
-  const other = await readNote(place.note)
+  makeFolder(place.run, 0o711)
+  const other = await claimNote(place.note)
   if (other !== undefined)
     throw new FlexiError('FLEXI_CONFLICT', `a daemon runs on ${options.directory}, as process ${other.pid}`, {
-      hint: `It is at ${other.url}. End it with "flexi daemon stop", or give this one a folder of its own with --data-dir.`,
+      hint: `${other.url === undefined ? '' : `It is at ${other.url}. `}End it with "flexi daemon stop", or give this one a folder of its own with --data-dir.`,
     })
   const { superviseDaemon } = await import('./daemon-supervisor.ts')
   const { host, port, args, version, domain } = options

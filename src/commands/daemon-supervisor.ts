@@ -101,8 +101,15 @@ class DaemonSupervisor {
       }
       await this.#pauseAfter(end)
       if (this.#isStopping) return 0
-      this.#current = this.#successor ?? this.#launch()
+      this.#current = this.#next()
     }
+  }
+
+  /** After a crash. One that was to take over is its successor no longer: it would be told to retire when it serves. */
+  #next(): DaemonProcess {
+    const next = this.#successor ?? this.#launch()
+    this.#successor = undefined
+    return next
   }
 
   readonly interrupt = (): void => {

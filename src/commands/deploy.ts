@@ -1,5 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 
+import { FlexiError } from '../core/errors.ts'
 import type { RunSettings } from '../daemon/client/shipment.ts'
 import { daemonFlags, hideToken, warn } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
@@ -72,8 +73,7 @@ export default class Deploy extends FlexiCommand {
     }),
     'health-timeout': Flags.string({
       helpValue: 'TIME',
-      summary: 'How long that may take.',
-      dependsOn: ['health'],
+      summary: 'How long that may take, or what flexi.jsonc says of its health. Default: 30s.',
     }),
     sign: Flags.string({
       helpValue: 'KEY',
@@ -128,7 +128,12 @@ function settingsOf(flags: SettingFlags): RunSettings {
     min,
     max,
     idleMs: idle === undefined ? undefined : durationFlag('idle', idle),
-    health,
+    health: health === undefined ? undefined : healthPath(health),
     healthTimeoutMs: timeout === undefined ? undefined : durationFlag('health-timeout', timeout),
   }
+}
+
+function healthPath(path: string): string {
+  if (/^\/[\x21-\x7e]*$/.test(path)) return path
+  throw new FlexiError('FLEXI_USAGE', `--health ${path} is no path`, { hint: 'Begin it with "/": /health.' })
 }

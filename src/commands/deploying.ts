@@ -53,6 +53,7 @@ export async function deployProject(options: DeployOptions): Promise<DeployResul
     // Whether the daemon can be asked, and what it wants, is known before the work begins.
     const { requiresSignature } = await client.info()
     if (requiresSignature && options.signingKey === undefined) throw unsigned()
+    view.working('building')
     const project = await build(options, scratch.directory, view)
     interruption.signal.throwIfAborted()
     return await ship({ client, project, options, view, directory: scratch.directory })
@@ -71,8 +72,10 @@ interface Shipping {
 }
 
 async function ship({ client, project, options, view, directory }: Shipping): Promise<DeployResult> {
-  const { deploymentBody, packProject, uploadArchives } = await import('../daemon/client/shipment.ts')
+  const { deploymentBody, mainPart, packProject, uploadArchives } =
+    await import('../daemon/client/shipment.ts')
   const { alias, domains, settings, signingKey, dryRun } = options
+  view.working('packing')
   const archives = await packProject(project, {
     directory,
     signingKey,
@@ -87,7 +90,8 @@ async function ship({ client, project, options, view, directory }: Shipping): Pr
   }
   const { event: _, ...done } = await follow(client.deploy(body), { view, alias })
   const about = { project: project.name, alias, daemon: client.address.name, dryRun }
-  view.deployed({ ...about, ...done })
+  const main = mainPart(project)
+  view.deployed({ ...about, ...done, url: done.functions.find(({ name }) => name === main)?.urls[0] })
   return {
     ...about,
     ...done,
@@ -130,7 +134,7 @@ async function failure(
   const { knownCode } = await import('../daemon/client/failures.ts')
   const printed =
     log.length === 0 ? [] : [`${name ?? 'it'} printed last:`, ...log.map((line) => `  ${line}`), '']
-  const text = [message, '', ...printed, `"${alias}" leads where it led before.`].join('\n')
+  const text = [message, '', ...printed, `"${alias}" was not moved.`].join('\n')
   return new FlexiError(knownCode(code) ?? 'FLEXI_DEPLOY', text, hint === undefined ? {} : { hint })
 }
 
@@ -167,6 +171,11 @@ class DeployView {
   readonly build = (event: DevEvent): void => {
     if (event.event === 'ready' || event.event === 'request') return
     this.#print(eventLines(event, { paint: this.#paint, directory: process.cwd() }))
+  }
+
+  /** On a terminal, until there is more to say. */
+  working(step: string): void {
+    if (!this.#quiet) this.#lines.status(() => stepLine({ paint: this.#paint, step }))
   }
 
   packed({ name, bytes, signature }: Archive): void {

@@ -5,10 +5,10 @@ import type { Call } from '../daemon/api/schemas/operations.ts'
 import { age } from '../terminal/age.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
-import { daemonFlags, functionArg, withFunction } from './client-options.ts'
+import { daemonFlags, functionArg, warnOfUnknown, withFunction } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
 import { optionalFile } from './options.ts'
-import { changedNames, fileValues, joined, namesOf } from './variable-options.ts'
+import { changedNames, fileValues, joined, namesOf, noVariables, unsetVariables } from './variable-options.ts'
 
 type Variables = Call<'variables'>['answer']
 
@@ -59,9 +59,10 @@ export class EnvSet extends FlexiCommand {
       ...pairs(argv.slice(1).map(String)),
     }
     const set = changedNames(values, 'Write NAME=VALUE behind the function, or name a file with --env-file.')
-    await withFunction(flags, args.function, (client) =>
-      client.setVariables(args.function, { secret: false, values }),
-    )
+    await withFunction(flags, args.function, async (client) => {
+      await client.setVariables(args.function, { secret: false, values })
+      await warnOfUnknown(client, args.function)
+    })
     this.print([`set: ${joined(set)}`])
     return { function: args.function, set }
   }
@@ -94,12 +95,11 @@ export class EnvUnset extends FlexiCommand {
   async run(): Promise<{ readonly function: string; readonly unset: readonly string[] }> {
     const { args, argv, flags } = await this.parse(EnvUnset)
     const names = namesOf(argv.slice(1).map(String))
-    const values = Object.fromEntries(names.map((name) => [name, null]))
-    const unset = changedNames(values, 'Write their names behind the function.')
-    await withFunction(flags, args.function, (client) =>
-      client.setVariables(args.function, { secret: false, values }),
+    if (names.length === 0) throw noVariables('Write their names behind the function.')
+    const unset = await withFunction(flags, args.function, (client) =>
+      unsetVariables(client, args.function, { secret: false, names }),
     )
-    this.print([`unset: ${joined(unset)}`])
+    this.print(unset.length === 0 ? [] : [`unset: ${joined(unset)}`])
     return { function: args.function, unset }
   }
 }

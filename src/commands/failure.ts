@@ -39,6 +39,8 @@ function usageReport(error: Errors.CLIError): ErrorReport {
     // Two lines and a tab: "Parsing --port \n\tExpected an integer …".
     .replace(/^Parsing (--[\w-]+)\s+Expected (.*?) but received: (.*)$/s, '$1 must be $2, not $3')
     .replace(/^Parsing (--[\w-]+)\s+/, '$1: ')
+    .replace(/^The following errors? occurred:\s+/, '')
+    .replace(/^All of the following must be provided when using (--[\w-]+): (.*)$/, '$1 goes with $2 alone')
   return { code: 'FLEXI_USAGE', message, hint: flagHint(error) ?? 'See the command with --help.', faults: [] }
 }
 

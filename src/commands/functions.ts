@@ -54,7 +54,7 @@ export class FunctionsList extends FlexiCommand {
 }
 
 export class FunctionsShow extends FlexiCommand {
-  static override readonly summary = 'Show a function: its versions, aliases and addresses.'
+  static override readonly summary = 'Show a function: its versions, aliases, addresses and schedules.'
   static override readonly examples = [
     { description: 'Show it', command: '<%= config.bin %> functions show hello' },
   ]

@@ -63,10 +63,15 @@ export default class Logs extends Command {
   }
 }
 
-/** `2026-11-21 14:03:09 v3 │ what it printed` */
+/** `2026-11-21 14:03:09 v3 │ what it printed`; further lines of it, such as a stack, stand below, indented. */
 function logLine({ at, version, stream, level, text }: LogRecord, paint: Paint): string {
   const head = `${paint.dim(dateTime(at))} ${paint[nameColour(version)](printable(version))}`
-  const line = printableOutput(text, paint.isColorSupported)
-  if (stream === 'platform') return `${head} ${paint.dim('·')} ${paint.dim(`platform  ${line}`)}`
-  return `${head} ${level === 'error' ? paint.red('│') : paint.dim('│')} ${line}`
+  const mark = level === 'error' ? paint.red : paint.dim
+  const lines = text.split(/\r?\n/).map((line) => printableOutput(line, paint.isColorSupported))
+  const whole = lines.join(`\n${' '.repeat(CONTINUED)}`)
+  if (stream === 'platform') return `${head} ${mark('·')} ${paint.dim(`platform  ${whole}`)}`
+  return `${head} ${mark('│')} ${whole}`
 }
+
+/** Columns before what goes on. */
+const CONTINUED = 4

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 
 import { flush } from '@oclif/core/flush'
@@ -27,6 +28,7 @@ export async function main(argv: readonly string[], root: string): Promise<never
   process.on('uncaughtException', fail)
   // A NODE_ENV of "test" or "development" would make oclif look for TypeScript sources of ours.
   settings.enableAutoTranspile = false
+  nameShell()
   try {
     const words = helpAsFlag(argv)
     refuseUnknownCommand(words)
@@ -37,6 +39,16 @@ export async function main(argv: readonly string[], root: string): Promise<never
   }
   // Explicit, so that a handle somebody forgot can't keep a finished command alive.
   process.exit()
+}
+
+/** oclif looks up the user's shell where SHELL does not name it, and a container's user id may have no entry in /etc/passwd. */
+function nameShell(): void {
+  if (process.env['SHELL'] !== undefined || process.platform === 'win32') return
+  try {
+    userInfo()
+  } catch {
+    process.env['SHELL'] = '/bin/sh'
+  }
 }
 
 /** Known before anything is parsed, since parsing may be what fails. */

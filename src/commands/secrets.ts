@@ -6,12 +6,12 @@ import type { Call } from '../daemon/api/schemas/operations.ts'
 import { age } from '../terminal/age.ts'
 import { paintFor } from '../terminal/paint.ts'
 import { table } from '../terminal/table.ts'
-import { daemonFlags, functionArg, withFunction } from './client-options.ts'
+import { daemonFlags, functionArg, warnOfUnknown, withFunction } from './client-options.ts'
 import { FlexiCommand } from './flexi-command.ts'
 import { optionalFile } from './options.ts'
 import { askSecret, canAsk } from './prompts.ts'
 import { bytesOf, inputOf } from './state-options.ts'
-import { changedNames, fileValues, joined, namesOf } from './variable-options.ts'
+import { changedNames, fileValues, joined, namesOf, noVariables, unsetVariables } from './variable-options.ts'
 
 export class SecretsList extends FlexiCommand {
   static override readonly summary = 'List the secrets of a function: names, and never values.'
@@ -63,9 +63,10 @@ export class SecretsSet extends FlexiCommand {
     const { args, flags } = await this.parse(SecretsSet)
     const values = await secretValues(args.name, { path: flags.path, envFile: flags['env-file'] })
     const set = changedNames(values, 'The file holds none.')
-    await withFunction(flags, args.function, (client) =>
-      client.setVariables(args.function, { secret: true, values }),
-    )
+    await withFunction(flags, args.function, async (client) => {
+      await client.setVariables(args.function, { secret: true, values })
+      await warnOfUnknown(client, args.function)
+    })
     this.print([`set: ${joined(set)}`])
     return { function: args.function, set }
   }
@@ -94,7 +95,11 @@ async function secretValue(name: string, path: string | undefined): Promise<stri
   const text = (
     await bytesOf(await inputOf({ file: path, ways: 'Pipe it in, or name a file with --path.' }))
   ).toString()
-  return path === undefined ? text.replace(/\r?\n$/, '') : text
+  const value = path === undefined ? text.replace(/\r?\n$/, '') : text
+  if (value !== '') return value
+  throw new FlexiError('FLEXI_USAGE', `the value of ${name} is empty`, {
+    hint: `Look at what was to print it. To take the secret away: "flexi secrets unset".`,
+  })
 }
 
 export class SecretsUnset extends FlexiCommand {
@@ -111,12 +116,11 @@ export class SecretsUnset extends FlexiCommand {
   async run(): Promise<{ readonly function: string; readonly unset: readonly string[] }> {
     const { args, argv, flags } = await this.parse(SecretsUnset)
     const names = namesOf(argv.slice(1).map(String))
-    const values = Object.fromEntries(names.map((name) => [name, null]))
-    const unset = changedNames(values, 'Write their names behind the function.')
-    await withFunction(flags, args.function, (client) =>
-      client.setVariables(args.function, { secret: true, values }),
+    if (names.length === 0) throw noVariables('Write their names behind the function.')
+    const unset = await withFunction(flags, args.function, (client) =>
+      unsetVariables(client, args.function, { secret: true, names }),
     )
-    this.print([`unset: ${joined(unset)}`])
+    this.print(unset.length === 0 ? [] : [`unset: ${joined(unset)}`])
     return { function: args.function, unset }
   }
 }

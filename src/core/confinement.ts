@@ -1,5 +1,8 @@
 import type { AbsolutePath } from './place.ts'
 
+/** Where programs are looked for by what runs in a confinement. */
+export const PATH_INSIDE = '/usr/local/bin:/usr/bin:/bin'
+
 /** A process that a function's emulator wants to run. */
 export interface ProcessSpec {
   readonly command: string
@@ -35,8 +38,11 @@ export interface Launch {
    */
   started(process: LaunchedProcess): Promise<void>
   /** The limit that ended it, when one did: to be asked after its end. */
-  reached?(): 'memory' | undefined
+  reached?(): ReachedLimit | undefined
 }
+
+/** What a function had too much of. */
+export type ReachedLimit = 'memory' | 'disk'
 
 export interface LaunchedProcess {
   readonly pid: number

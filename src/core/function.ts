@@ -8,6 +8,7 @@ import type { Logger } from './log.ts'
 import type { AbsolutePath, Fault, Place, Revision } from './place.ts'
 import type { ProviderApi } from './provider-api.ts'
 import type { RouteRule } from './route.ts'
+import type { ProviderSchedules } from './schedule.ts'
 
 export type { InvokeContext, InvokeResult, InvokeStream } from './invoke.ts'
 export type { ApiFunction, ApiHost, Limiter, OpenApi, ProviderApi } from './provider-api.ts'
@@ -274,6 +275,8 @@ export interface Emulator {
    * @throws FlexiError FLEXI_USAGE for a source that its functions have no handler for.
    */
   readonly runEvent?: ((event: ProviderEvent) => Promise<InvokeResult>) | undefined
+  /** Where deployed functions run by the clock. Loaded when the first one is looked at. */
+  schedules?(): Promise<ProviderSchedules>
   /** Called once a route table: what its guards remember ends with it. */
   openGuards?(host: GuardHost): PlaceGuard
   /** How an API that consists of these routes answers what none of them takes. Undefined where they are no API of this provider. */

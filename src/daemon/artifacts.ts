@@ -6,6 +6,8 @@ import type { Digest } from './model.ts'
 /** Content by its digest, on disk; and what was unpacked of it. */
 export interface Artifacts {
   has(digest: Digest): Promise<boolean>
+  /** Whether a user has uploaded it. */
+  isOf(user: string, digest: Digest): Promise<boolean>
   /**
    * Takes a whole archive in, hashing while it streams; durable when it resolves. Equal content is kept once.
    * @throws FlexiError FLEXI_UPLOAD when it is not what `expected` says or breaks off; FLEXI_QUOTA (413) when it is too large, or its user's,

@@ -46,7 +46,8 @@ export interface ControlPlane {
   status(reference: FunctionKey): VersionStatus | undefined
 
   // Deployments.
-  hasArtifact(digest: Digest): Promise<boolean>
+  /** False also for what is there and not theirs: they prove that they have it by sending it. */
+  hasArtifact(caller: Caller, digest: Digest): Promise<boolean>
   /** @throws FlexiError FLEXI_UPLOAD, FLEXI_QUOTA. */
   putArtifact(caller: Caller, digest: Digest, content: Readable): Promise<void>
   /**
@@ -97,7 +98,19 @@ export interface FunctionSummary extends FunctionRecord {
   readonly url: string
 }
 
+/** When something of a function is due next. */
+export interface ScheduleTime {
+  /** As its file has it. */
+  readonly expression: string
+  /** UTC when undefined. */
+  readonly timeZone?: string | undefined
+  /** Milliseconds since the epoch; undefined when it is over. */
+  readonly next?: number | undefined
+}
+
 export interface FunctionDetail extends FunctionSummary {
+  /** What the daemon runs it by; empty while it is stopped. */
+  readonly schedules: readonly ScheduleTime[]
   /** Newest first. */
   readonly statuses: readonly (VersionStatus & {
     readonly createdAt: number

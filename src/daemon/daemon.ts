@@ -14,7 +14,8 @@ import type { Certificates } from '../tls/certificates.ts'
 import { openAccounts } from './accounts/open-accounts.ts'
 import { openApi } from './api/open-api.ts'
 import { openArtifacts } from './artifacts/open-artifacts.ts'
-import { openControlPlane } from './control/open-control-plane.ts'
+import { openControlPlane, type OpenControlPlane } from './control/open-control-plane.ts'
+import { takenOver } from './control/tenure.ts'
 import { openRuntime } from './functions/open-runtime.ts'
 import { ownPaths } from './own-paths.ts'
 import { listenToOperator } from './operator-socket.ts'
@@ -67,7 +68,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await using opened = new AsyncStack()
   const place = placeOf(options.directory)
   const served: Served = { port: options.port, inFlight: () => 0 }
-  const parts = await openParts(place, opened, { ...options, url: () => urlOf(options, served.port) })
+  const retiring = new AbortController()
+  const url = (): string => urlOf(options, served.port)
+  const parts = await openParts(place, opened, { ...options, url, retiring: retiring.signal })
   const certificates = opened.use(await certificatesOf(options))
   const closing = new AbortController()
   const own = openOwn(parts, options, { served, closing: closing.signal })
@@ -89,10 +92,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     },
   })
   served.port = gateway.port
+  parts.control.startSchedules()
   served.inFlight = () => gateway.inFlight
   const operator = opened.use(await listenToOperator(place.run, own.operator))
   return daemonOf(
-    { gateway, closing, rest: opened.move() },
+    { gateway, control: parts.control, closing, retiring, rest: opened.move() },
     {
       url: parts.url(),
       socket: operator.path,
@@ -112,11 +116,12 @@ interface Served {
 interface PartsOptions extends DaemonOptions {
   /** Where the API is. */
   readonly url: () => string
+  readonly retiring: AbortSignal
 }
 
 /** Everything below the gateway and the API. */
 async function openParts(place: DaemonPlace, opened: AsyncStack, options: PartsOptions) {
-  const { log, domain, version, url } = options
+  const { log, domain, version, url, retiring } = options
   await makeFolders(place)
   const key = await readKeyFile(place.key)
   const store = opened.use(await openStore({ file: place.database, key }))
@@ -137,7 +142,19 @@ async function openParts(place: DaemonPlace, opened: AsyncStack, options: PartsO
   const { requireSignature, trustKeys } = options
   const signatures = await openSignaturePolicy({ required: requireSignature, keys: trustKeys })
   const control = opened.use(
-    openControlPlane({ store, artifacts, runtime, accounts, signatures, sandbox, domain, url, version, log }),
+    openControlPlane({
+      store,
+      artifacts,
+      runtime,
+      accounts,
+      signatures,
+      sandbox,
+      domain,
+      url,
+      version,
+      log,
+      retiring,
+    }),
   )
   return { accounts, sandbox, runtime, control, url }
 }
@@ -161,26 +178,32 @@ function openOwn(
 
 interface Parts {
   readonly gateway: Gateway
+  readonly control: Pick<OpenControlPlane, 'drainSchedules'>
   readonly rest: AsyncDisposable
   /** Ends what follows logs. */
   readonly closing: AbortController
+  /** Ends deployments. */
+  readonly retiring: AbortController
 }
 
 function daemonOf(
-  { gateway, rest, closing }: Parts,
+  { gateway, control, rest, closing, retiring }: Parts,
   facts: Omit<Daemon, 'retire' | keyof AsyncDisposable>,
 ): Daemon {
   let ended: Promise<void> | undefined
   const end = async (limitMs: number): Promise<void> => {
     closing.abort()
     // Called again, the shorter limit counts.
-    const drained = gateway.drain(limitMs)
+    const drained = Promise.all([gateway.drain(limitMs), control.drainSchedules(limitMs)])
     ended ??= drained.then(() => rest[Symbol.asyncDispose]())
     await Promise.all([drained, ended])
   }
   return {
     ...facts,
-    retire: () => end(LIMITS.retireMs),
+    retire() {
+      retiring.abort(takenOver())
+      return end(LIMITS.retireMs)
+    },
     [Symbol.asyncDispose]: () => end(LIMITS.drainMs),
   }
 }

@@ -1,4 +1,4 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
 
 import { isAlive, startedAt } from '../core/processes.ts'
 import type { AbsolutePath } from '../core/place.ts'
@@ -18,23 +18,66 @@ export interface DaemonNote {
   readonly version: string
 }
 
+/** Who has a data directory: a note without an address is of a daemon that only starts. */
+type Holder = Pick<DaemonNote, 'pid' | 'startedAt'> & Partial<DaemonNote>
+
+/** Takes a data directory for this process: undefined, or else who has it already. Of two who begin at once, one gets it. */
+export async function claimNote(file: AbsolutePath): Promise<Holder | undefined> {
+  const draft = await writeDraft(file, {})
+  try {
+    for (;;) {
+      if (await isNew(draft, file)) return undefined
+      const holder = await readHolder(file)
+      if (holder !== undefined) return holder
+      // Of one that was killed.
+      await rm(file, { force: true })
+    }
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
+/** At once, and only where nothing is. */
+async function isNew(draft: string, file: AbsolutePath): Promise<boolean> {
+  try {
+    await link(draft, file)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    throw error
+  }
+}
+
 /** At once: a reader never finds half of it. */
 export async function writeNote(
   file: AbsolutePath,
   note: Omit<DaemonNote, 'pid' | 'startedAt'>,
 ): Promise<void> {
-  const whole: DaemonNote = { pid: process.pid, startedAt: startedAt(process.pid), ...note }
-  const draft = `${file}.${process.pid}`
-  await writeFile(draft, `${JSON.stringify(whole, undefined, 2)}\n`, { mode: 0o644 })
-  await rename(draft, file)
+  await rename(await writeDraft(file, note), file)
 }
 
-/** Of the daemon that runs on this data directory; undefined when none does. */
+async function writeDraft(file: AbsolutePath, note: Partial<DaemonNote>): Promise<string> {
+  const whole: Holder = { pid: process.pid, startedAt: startedAt(process.pid), ...note }
+  const draft = `${file}.${process.pid}`
+  await writeFile(draft, `${JSON.stringify(whole, undefined, 2)}\n`, { mode: 0o644 })
+  return draft
+}
+
+/** Of the daemon that serves on this data directory; undefined when none does. */
 export async function readNote(file: AbsolutePath): Promise<DaemonNote | undefined> {
+  const holder = await readHolder(file)
+  return holder !== undefined && isServing(holder) ? holder : undefined
+}
+
+function isServing(holder: Holder): holder is DaemonNote {
+  return holder.url !== undefined
+}
+
+async function readHolder(file: AbsolutePath): Promise<Holder | undefined> {
   const text = await readFile(file, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   try {
-    const note = JSON.parse(text) as DaemonNote
+    const note = JSON.parse(text) as Holder
     const isSame =
       isAlive(note.pid) && (note.startedAt === undefined || startedAt(note.pid) === note.startedAt)
     return isSame ? note : undefined
@@ -46,6 +89,6 @@ export async function readNote(file: AbsolutePath): Promise<DaemonNote | undefin
 
 /** The supervisor's own note alone. */
 export async function removeNote(file: AbsolutePath): Promise<void> {
-  const note = await readNote(file)
-  if (note?.pid === process.pid) await rm(file, { force: true })
+  const holder = await readHolder(file)
+  if (holder?.pid === process.pid) await rm(file, { force: true })
 }

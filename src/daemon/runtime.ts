@@ -1,5 +1,6 @@
 import type { Fetcher } from '../core/fetcher.ts'
 import type { FunctionConfig, InvokeContext, InvokeResult } from '../core/function.ts'
+import type { FunctionEvent } from '../core/schedule.ts'
 import type { FunctionKey, LogRecord, VersionRecord, VersionStatus } from './model.ts'
 
 /**
@@ -27,12 +28,19 @@ export interface Runtime extends AsyncDisposable {
   /** As its emulator is given it, for what a provider puts before an address. @throws FlexiError what unpacking throws. */
   configOf(key: FunctionKey): Promise<FunctionConfig | undefined>
   invoke(key: FunctionKey, payload: Uint8Array, context: InvokeContext): Promise<InvokeResult>
+  /**
+   * What is no request: opens it and leases an instance as a request does. Takes at most 15 minutes, as both clouds allow.
+   * @throws FlexiError FLEXI_USAGE for an event that its provider does not take, FLEXI_FUNCTION_TIMEOUT, and why no instance can be had.
+   */
+  run(key: FunctionKey, event: FunctionEvent, context: RunContext): Promise<InvokeResult>
   status(key: FunctionKey): Omit<VersionStatus, 'aliases'> | undefined
   statuses(): readonly Omit<VersionStatus, 'aliases'>[]
   readonly logs: Logs
   /** Calls back when one changes its state. */
   onState(listener: (key: FunctionKey) => void): () => void
 }
+
+export type RunContext = Pick<InvokeContext, 'id' | 'signal'>
 
 export interface StartOptions {
   /** What it prints meanwhile. */

@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 
-import type { Confinement } from '../core/confinement.ts'
+import type { Confinement, ReachedLimit } from '../core/confinement.ts'
 import { asFlexiError, FlexiError } from '../core/errors.ts'
 import { CHANNEL_FD, openChannel, type Channel, type Frame } from './channel.ts'
 import { launchConfined, type LaunchedChild } from './launch.ts'
@@ -31,7 +31,7 @@ export interface ChildExit {
   /** Set when the command could not be started at all. */
   readonly error: Error | undefined
   /** The limit that ended it, when one of what confines it did. */
-  readonly reached?: 'memory' | undefined
+  readonly reached?: ReachedLimit | undefined
 }
 
 export interface Child {
@@ -40,7 +40,7 @@ export interface Child {
   /** The program's own number, for who measures it. Of a confined one it is known a moment after its start. */
   programPid(): number | undefined
   /** The limit of what confines it that something in there has run into. */
-  reached(): 'memory' | undefined
+  reached(): ReachedLimit | undefined
   readonly channel: Channel | undefined
   /** Resolves once, when the process is gone and its output has been read to the end. Never rejects. */
   readonly exited: Promise<ChildExit>

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { errorMessage, type FlexiError } from '../core/errors.ts'
 import type { Code, Instance } from '../core/function.ts'
 import { BackOff } from './back-off.ts'
+import { Condition } from './condition.ts'
 import { DemandMeter } from './demand.ts'
 import { asInitError, keepsEnding } from './pool-errors.ts'
 import type { GenerationOptions, PoolChange, Slot } from './pool-options.ts'
@@ -33,7 +34,7 @@ export class Generation {
   #leaseMs = 0
   #releasedAt = 0
   #ending = false
-  #whenIdle: (() => void) | undefined
+  readonly #drained = new Condition(() => this.#isDrained())
   readonly #backOff: BackOff
   #reaper: Reaper | undefined
 
@@ -154,7 +155,7 @@ export class Generation {
     this.#leaseMs += (now - slot.usedAt - this.#leaseMs) * LEASE_WEIGHT
     this.#releasedAt = now
     slot.usedAt = now
-    if (this.#inFlight === 0) this.#whenIdle?.()
+    if (this.#inFlight === 0) this.#drained.check()
   }
 
   /** An upgraded connection keeps its revision alive until it ends, or the drain limit. */
@@ -165,7 +166,7 @@ export class Generation {
       this.#sockets.delete(socket)
       slot.sockets -= 1
       slot.usedAt = performance.now()
-      if (this.#inFlight === 0) this.#whenIdle?.()
+      if (this.#inFlight === 0) this.#drained.check()
     })
   }
 
@@ -173,17 +174,8 @@ export class Generation {
    * Resolves when nothing is in flight, at the limit, or when it is disposed. An exclusive revision does not wait for open sockets:
    * its successor must not.
    */
-  async drain(limitMs: number): Promise<void> {
-    if (this.#isDrained()) return
-    let timer: NodeJS.Timeout | undefined
-    await new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, limitMs)
-      this.#whenIdle = () => {
-        if (this.#isDrained()) resolve()
-      }
-    })
-    clearTimeout(timer)
-    this.#whenIdle = undefined
+  drain(limitMs: number): Promise<void> {
+    return this.#drained.met(limitMs)
   }
 
   #isDrained(): boolean {
@@ -192,7 +184,7 @@ export class Generation {
 
   async dispose(): Promise<void> {
     this.#ending = true
-    this.#whenIdle?.()
+    this.#drained.check()
     this.#reaper?.[Symbol.dispose]()
     this.#free.length = 0
     const slots = [...this.#slots]
@@ -244,6 +236,7 @@ export class Generation {
     const waits = this.#backOff.ended(loops)
     if (this.#slots.size === 0) this.#startAgain(error, waits)
     else if (!loops) this.fill()
+    else setTimeout(() => this.#ending || this.fill(), this.#backOff.delayMs).unref()
   }
 
   #startAgain(error: Error | undefined, waits: boolean): void {

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, constants, fstatSync, openSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, constants, fstatSync, lstatSync, openSync, rmSync } from 'node:fs'
 
 /** A Unix socket that stays what it was found to be. */
 export interface HeldSocket {
@@ -10,11 +10,15 @@ export interface HeldSocket {
 /** Of Linux: the file is only named, neither read nor written. Node has no constant for it; x86_64 and aarch64 have the same. */
 const O_PATH = 0o10000000
 
+/** Elsewhere nobody else writes to such a folder: only Linux has users of functions. */
+const canHold = process.platform === 'linux'
+
 /**
  * Takes hold of a socket in a folder that somebody else may write to: they could put a link to another one in its place, such as the daemon's
  * own, and have us speak to that with our rights. Undefined as long as no socket is there.
  */
 export function holdSocket(path: string): HeldSocket | undefined {
+  if (!canHold) return isSocket(path) ? { path, close: () => undefined } : undefined
   const fd = openSocket(path)
   if (fd === undefined) return undefined
   let isOpen = true
@@ -33,6 +37,10 @@ export function shareSocket(path: string): void {
   // By its name, what has taken its place would be opened to all.
   if (socket !== undefined) chmodSync(socket.path, 0o666)
   socket?.close()
+}
+
+function isSocket(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true
 }
 
 /** Whatever it has become. */

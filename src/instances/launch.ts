@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess, type StdioPipe } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 
-import type { Confinement, Launch, ProcessSpec } from '../core/confinement.ts'
+import type { Confinement, Launch, ProcessSpec, ReachedLimit } from '../core/confinement.ts'
 import { CHANNEL_FD } from './channel.ts'
 
 export interface LaunchedChild {
@@ -9,7 +9,7 @@ export interface LaunchedChild {
   /** Settles when its limits are on it. Rejects with what kept them from it: the process is to be ended then. */
   readonly failed: Promise<void> | undefined
   /** The limit that ended it, when one did. */
-  readonly reached: () => 'memory' | undefined
+  readonly reached: () => ReachedLimit | undefined
 }
 
 interface LaunchOptions extends ProcessSpec {

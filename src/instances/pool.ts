@@ -99,16 +99,15 @@ export class Pool implements SocketFetcher, AsyncDisposable {
     throw answersHttpOnly(this.#name)
   }
 
-  /** Whether `invoke` works: some providers answer HTTP only. Waits for an instance. */
-  async takesEvents(): Promise<boolean> {
-    return (await this.ready()).invoke !== undefined
+  /** An instance that can answer; starts one where there is none. @throws FlexiError why none can be had. */
+  ready(): Promise<Instance> {
+    return this.lease((instance) => Promise.resolve(instance))
   }
 
-  /** An instance that can answer; starts one where there is none. @throws FlexiError why none can be had. */
-  async ready(): Promise<Instance> {
+  /** Uses an instance, which is busy meanwhile, as with a request. @throws FlexiError why none can be had. */
+  async lease<Result>(use: (instance: Instance) => Promise<Result>): Promise<Result> {
     const slot = this.#take(false) ?? (await this.#wait(() => false))
-    this.#release(slot)
-    return slot.instance
+    return await use(slot.instance).finally(() => this.#release(slot))
   }
 
   /** Starts what is to be there unasked: the code in force says another number than before. */

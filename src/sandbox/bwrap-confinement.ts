@@ -2,7 +2,7 @@ import { existsSync, realpathSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 
-import type { Launch, LaunchedProcess, ProcessSpec } from '../core/confinement.ts'
+import type { Launch, LaunchedProcess, ProcessSpec, ReachedLimit } from '../core/confinement.ts'
 import { errorMessage, FlexiError } from '../core/errors.ts'
 import type { AbsolutePath } from '../core/place.ts'
 import { FDS, launchArguments, type Bind } from './launch-arguments.ts'
@@ -13,7 +13,7 @@ import type { Machine } from './machine.ts'
 import type { JoinedNetwork } from './network/egress.ts'
 import { giveFolder, type Owner } from './ownership.ts'
 import { unmountAll } from './place.ts'
-import { readOnlyFaults } from './policy-faults.ts'
+import { readOnlyFaults, realPath } from './policy-faults.ts'
 import type { OpenConfinement, SandboxPolicy } from './sandbox.ts'
 import { stagedCommand } from './staged-command.ts'
 import type { Staged } from './staging.ts'
@@ -34,6 +34,8 @@ export interface ConfinementParts {
   readonly runDirectory: AbsolutePath
   /** For the names of control groups: unique in the sandbox. */
   readonly label: string
+  /** Called when nothing is left of it. */
+  readonly onClosed: (closed: OpenConfinement) => void
 }
 
 /** Launches the processes of one function through bwrap. */
@@ -123,7 +125,7 @@ export class BwrapConfinement implements OpenConfinement {
         return { ...bind, source: stage?.point ?? source }
       })
     const asked = Object.entries(policy.readOnly ?? {}).map(([source, target]) => ({
-      source,
+      source: realPath(source),
       target: target ?? source,
       writable: false,
       optional: true,
@@ -138,18 +140,27 @@ export class BwrapConfinement implements OpenConfinement {
     return [...own, ...(policy.state === undefined ? [] : [policy.state]), ...writable]
   }
 
-  async #start(process_: LaunchedProcess, limits: LaunchLimits, folders: readonly string[]): Promise<void> {
+  async #start(process_: LaunchedProcess, limits: LaterLimits, folders: readonly string[]): Promise<void> {
     const { policy } = this.#parts
     const output = process_.outputs.get(FDS.status)
     if (output === undefined) throw new TypeError('the descriptor of its status is missing')
     const status = readStatus(output)
     let network: JoinedNetwork | undefined
     let isOver = false
-    const disk = watchDisk(folders, policy.limits.stateMb ?? STATE_MB, () => endProcess(process_.pid))
+    let first: number | undefined
+    const disk = watchDisk({
+      folders,
+      mibMax: policy.limits.stateMb ?? STATE_MB,
+      pid: () => first,
+      onFull() {
+        limits.full()
+        endProcess(process_.pid)
+      },
+    })
     const ended = status.ended.then(async () => {
       isOver = true
       disk.stop()
-      network?.leave()
+      await network?.leave()
       await limits.remove()
       this.#running.delete(process_.pid)
     })
@@ -157,12 +168,13 @@ export class BwrapConfinement implements OpenConfinement {
     try {
       limits.add(process_.pid)
       const child = await status.child
+      first = child
       limits.add(child)
       // Where the machine itself runs out of memory, functions end before the daemon does. Their children inherit it.
       writeFileSync(`/proc/${child}/oom_score_adj`, OOM_SCORE)
       openGate(process_, FDS.gate)
       network = await this.#join(process_, child)
-      if (isOver) network?.leave()
+      if (isOver) await network?.leave()
     } catch (cause) {
       throw new FlexiError('FLEXI_SANDBOX', `${policy.name} cannot be confined: ${errorMessage(cause)}`, {
         cause,
@@ -190,6 +202,7 @@ export class BwrapConfinement implements OpenConfinement {
     ])
     await unmountAll(this.runDirectory, machine.tools.umount)
     await rm(this.runDirectory, { recursive: true, force: true })
+    this.#parts.onClosed(this)
   }
 }
 
@@ -213,14 +226,23 @@ function fdArgs(): string[] {
   return ['--args', String(args), '--json-status-fd', String(status), '--block-fd', String(gate)]
 }
 
+interface LaterLimits extends Omit<LaunchLimits, 'reached'> {
+  /** There is more on the disk than may be. */
+  full(): void
+  reached(): ReachedLimit | undefined
+}
+
 /** They are made with the first process, for not every launch is started, and can be asked after they were removed. */
-function laterLimits(make: () => LaunchLimits): LaunchLimits {
+function laterLimits(make: () => LaunchLimits): LaterLimits {
   let limits: LaunchLimits | undefined
-  let reached: 'memory' | undefined
+  let reached: ReachedLimit | undefined
   return {
     add(pid) {
       limits ??= make()
       limits.add(pid)
+    },
+    full() {
+      reached ??= 'disk'
     },
     reached: () => (reached ??= limits?.reached()),
     async remove() {

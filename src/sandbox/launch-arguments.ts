@@ -74,13 +74,15 @@ function hostName(name: string): string {
   return name.replaceAll(/[^A-Za-z0-9-]/g, '-').slice(0, 63)
 }
 
-function mountArgs({ mounts, limits }: SandboxPolicy): string[] {
+function mountArgs({ mounts, limits, network }: SandboxPolicy): string[] {
   const size = ['--size', String(Math.max(1, Math.floor(limits.temporaryMb * MIB)))]
   const args: string[] = []
   if (mounts?.proc !== false) args.push('--proc', '/proc')
   // /dev is a memory file system of its own, and /dev/shm a part of it: neither has a bound unless it is given one.
   if (mounts?.dev !== false)
     args.push('--dev', '/dev', ...size, '--tmpfs', '/dev/shm', '--remount-ro', '/dev')
+  // bwrap makes the user namespace of the network one with a root only for the sake of a /dev, and who joins it has to be that.
+  else if (network === 'egress') args.push('--dev', '/dev', '--tmpfs', '/dev', '--remount-ro', '/dev')
   if (mounts?.tmp !== false) args.push(...size, '--perms', '1777', '--tmpfs', '/tmp')
   return args
 }

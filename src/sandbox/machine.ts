@@ -17,6 +17,8 @@ export interface Machine {
   readonly staging: Staging
   readonly limiter: Limiter
   readonly egress: Egress | undefined
+  /** Why there is none. */
+  readonly egressFault: string | undefined
   readonly calls: CallTable | undefined
   /** What no configuration may bind: the daemon's data. */
   readonly hidden: readonly AbsolutePath[]

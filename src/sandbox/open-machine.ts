@@ -4,7 +4,7 @@ import { keepDescriptors } from './descriptors.ts'
 import { limitNotes, openLimiter } from './limits/open-limiter.ts'
 import { hardFileLimit, processLimits } from './limits/rlimit.ts'
 import type { Machine } from './machine.ts'
-import { openEgress } from './network/open-egress.ts'
+import { openEgress, type EgressProbe } from './network/open-egress.ts'
 import { openPlace, removeLeftOvers } from './place.ts'
 import { probeBwrap } from './probe.ts'
 import type { SandboxOptions } from './sandbox.ts'
@@ -14,6 +14,9 @@ import { writeSystemFiles } from './system-files.ts'
 import { findTools } from './tools.ts'
 
 const FIRST_UID = 1_900_000_000
+
+/** Where no function runs. */
+const NO_NETWORK: EgressProbe = { egress: undefined, fault: undefined, notes: [] }
 
 export interface OpenMachine extends Machine, AsyncDisposable {}
 
@@ -29,11 +32,12 @@ export async function openMachine(options: SandboxOptions): Promise<OpenMachine>
   const isRoot = process.getuid?.() === 0
   const calls = callTable(process.arch)
   if (process.platform === 'linux') await keepDescriptors()
-  const [isolation, limiter, egress] = await Promise.all([
-    probeBwrap(tools, isRoot ? firstUid : undefined),
+  const uid = isRoot ? firstUid : undefined
+  const [isolation, limiter] = await Promise.all([
+    probeBwrap(tools, uid),
     openLimiter(place.id, tools, asked),
-    openEgress(tools, isRoot),
   ])
+  const network = isolation.name === undefined ? NO_NETWORK : await openEgress(tools, uid)
   const hardFiles = hardFileLimit()
   return {
     tools,
@@ -43,19 +47,20 @@ export async function openMachine(options: SandboxOptions): Promise<OpenMachine>
     limiter,
     calls,
     hidden: [...hidden, place.directory],
-    egress: egress.egress,
-    firstUid: isRoot ? firstUid : undefined,
+    egress: network.egress,
+    egressFault: network.fault,
+    firstUid: uid,
     rlimits: (limits) => processLimits(limits, hardFiles),
     capabilities: {
       isolation: isolation.name,
       systemCalls: calls !== undefined,
       limits: limiter.kind,
-      egress: egress.egress?.name,
+      egress: network.egress?.name,
       ownUsers: isRoot,
-      notes: [...isolation.notes, ...limitNotes(limiter.kind), ...egress.notes, ...userNotes(isRoot)],
+      notes: [...isolation.notes, ...limitNotes(limiter.kind), ...network.notes, ...userNotes(isRoot)],
     },
     async [Symbol.asyncDispose]() {
-      egress.egress?.dispose()
+      network.egress?.dispose()
       limiter.dispose()
       staging.dispose()
       await Promise.resolve()

@@ -70,6 +70,7 @@ class BwrapSandbox implements Sandbox {
       label,
       filter: compileFilter(policy.systemCalls, calls),
       runDirectory: await this.#makeRunDirectory(name, owner),
+      onClosed: (closed) => this.#open.delete(closed),
     })
     this.#open.add(confinement)
     return confinement

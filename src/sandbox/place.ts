@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { AbsolutePath } from '../core/place.ts'
+import { isAlive, startedAt } from '../core/processes.ts'
 import { removeStages } from './staging.ts'
 import { runTool } from './tools.ts'
 
@@ -59,13 +59,9 @@ export async function unmountAll(folder: AbsolutePath, umount: string | undefine
   for (const point of points.reverse()) await runTool(umount, ['--lazy', point]).catch(() => undefined)
 }
 
-/** Clock ticks after the start of the system; undefined when there is no such process. */
+/** Clock ticks after the start of the system; undefined when there is no such process. Other systems than Linux only tell that there is. */
 function beganAt(pid: number): number | undefined {
-  try {
-    const line = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name in parentheses may hold anything.
-    return Number(line.slice(line.lastIndexOf(')') + 2).split(' ')[19])
-  } catch {
-    return undefined
-  }
+  if (process.platform !== 'linux') return isAlive(pid) ? 0 : undefined
+  const ticks = startedAt(pid)
+  return ticks === undefined ? undefined : Number(ticks)
 }

@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs'
-import { sep } from 'node:path'
+import { normalize, sep } from 'node:path'
 
 import type { Machine } from './machine.ts'
 import type { SandboxPolicy } from './sandbox.ts'
@@ -10,14 +10,14 @@ const RESERVED = ['/proc', '/sys', '/dev']
 
 /** What keeps a policy from being enforced here: sentences without a full stop. */
 export function policyFaultsHere(policy: SandboxPolicy, machine: Machine): readonly string[] {
-  const { capabilities, calls, hidden } = machine
+  const { capabilities, calls, hidden, egressFault } = machine
   const faults = [...policyFaults(policy.systemCalls), ...readOnlyFaults(policy, hidden)]
   if (capabilities.isolation === undefined)
     faults.unshift(capabilities.notes[0] ?? 'functions cannot be kept apart here')
   if (calls === undefined) faults.push(`there is no table of the system calls of ${process.arch}`)
-  if (policy.network === 'egress' && capabilities.egress === undefined) {
+  if (policy.network === 'egress' && egressFault !== undefined) {
     faults.push(
-      'the network mode "egress" needs slirp4netns and ip, and a daemon started as root: install slirp4netns and iproute2, or choose the network "none"',
+      `the network mode "egress" cannot be had: ${egressFault}; or deploy with --network none, or host where that is permitted`,
     )
   }
   return faults
@@ -33,6 +33,9 @@ export function readOnlyFaults(policy: SandboxPolicy, hidden: readonly string[])
 
 function sourceFault(source: string, hidden: readonly string[]): string | undefined {
   if (!source.startsWith('/')) return 'a path begins with "/"'
+  // What the kernel answers there depends on who asks: it may lead bwrap elsewhere than it leads us.
+  const asked = normalize(source)
+  if (RESERVED.some((path) => isWithin(asked, path))) return `${asked} belongs to the kernel`
   const real = realPath(source)
   if (real === '/') return 'that is the whole machine'
   if (RESERVED.some((path) => isWithin(real, path))) return `${real} belongs to the kernel`
@@ -48,8 +51,8 @@ function targetFault(target: string): string | undefined {
   return RESERVED.some((path) => isWithin(target, path)) ? `${target} is the sandbox's own` : undefined
 }
 
-/** What is not there yet may become a link later: entries are judged again with each launch. */
-function realPath(path: string): string {
+/** What is not there yet may become a link later: entries are judged again with each launch, and bound as they were judged. */
+export function realPath(path: string): string {
   try {
     return realpathSync(path)
   } catch {

@@ -16,14 +16,15 @@ export async function probeBwrap(tools: Tools, uid: number | undefined): Promise
   if (process.platform !== 'linux') {
     return failed('functions are kept apart on Linux alone: start the daemon there, or with --sandbox none')
   }
-  const { bwrap, prlimit, setpriv } = tools
+  const { bwrap } = tools
   if (bwrap === undefined) {
     return failed(
       'bubblewrap is not installed: install it ("apt install bubblewrap"), or start the daemon with --sandbox none',
     )
   }
-  if (prlimit === undefined || setpriv === undefined) {
-    return failed('prlimit and setpriv are not installed: install util-linux')
+  const missing = missingTools(tools, uid !== undefined)
+  if (missing.length > 0) {
+    return failed(`not installed: ${missing.join(', ')} (install util-linux and, on Debian, "mount")`)
   }
   const version = /\d+(\.\d+)+/.exec(await runTool(bwrap, ['--version']).catch(() => ''))?.[0]
   if (version === undefined || isOlder(version)) {
@@ -34,6 +35,14 @@ export async function probeBwrap(tools: Tools, uid: number | undefined): Promise
     ? { name: `bubblewrap ${version}`, notes: [] }
     : failed(`bubblewrap cannot make a sandbox here (${fault}): ${ADVICE}`)
 }
+
+/** Whatever launches need; users of functions cannot pass every folder, and what lies behind is mounted for them. */
+function missingTools(tools: Tools, hasUsers: boolean): readonly string[] {
+  const names = ['prlimit', 'setpriv', ...(hasUsers ? MOUNTING : [])] as const
+  return names.filter((name) => tools[name] === undefined)
+}
+
+const MOUNTING = ['unshare', 'mount', 'umount'] as const
 
 const ADVICE =
   'allow unprivileged user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)'

@@ -40,6 +40,8 @@ export interface DeployedLines {
   readonly project: string
   readonly alias: string
   readonly daemon: string
+  /** Where people find the project, if there is one such place. */
+  readonly url?: string | undefined
   readonly durationMs: number
   readonly dryRun: boolean
   readonly functions: readonly {
@@ -52,9 +54,8 @@ export interface DeployedLines {
 
 /** The end of a deployment that went well: what serves now, and where. */
 export function deployedLines(deployed: DeployedLines, paint: Paint): string[] {
-  const { project, alias, daemon, durationMs, dryRun, functions } = deployed
-  const done = dryRun ? 'could be deployed' : `is ${printable(alias)}`
-  const head = `${paint.green('✔')} ${paint.bold(printable(project))} ${done} at ${daemon}  ${paint.dim(duration(durationMs))}`
+  const { project, durationMs, functions } = deployed
+  const head = `${paint.green('✔')} ${paint.bold(printable(project))} ${outcome(deployed)}  ${paint.dim(duration(durationMs))}`
   const keys = functions.map(({ name, version }) => printable(`${name}@${version}`))
   const width = Math.max(0, ...keys.map((key) => key.length))
   const lines = functions.flatMap(({ urls, changed }, index) => {
@@ -64,4 +65,11 @@ export function deployedLines(deployed: DeployedLines, paint: Paint): string[] {
     return [`  ${key}  ${first}${note}`.trimEnd(), ...more.map((url) => `  ${' '.repeat(width)}  ${url}`)]
   })
   return [head, ...lines]
+}
+
+/** `is live at https://shop.fn.example.com/`, `is deployed as preview at …` */
+function outcome({ alias, daemon, url, dryRun }: DeployedLines): string {
+  if (dryRun) return `could be deployed to ${daemon}`
+  const done = alias === 'live' ? 'is live' : `is deployed as ${printable(alias)}`
+  return url === undefined ? done : `${done} at ${printable(url)}`
 }

@@ -21,6 +21,13 @@ export interface AliasLine {
   readonly second?: { readonly version: string; readonly weight: number } | undefined
 }
 
+/** `next` is when it is due; undefined when it is over. */
+interface ScheduleLine {
+  readonly expression: string
+  readonly timeZone?: string | undefined
+  readonly next?: number | undefined
+}
+
 export interface FunctionLines {
   readonly name: string
   readonly project?: string | undefined
@@ -30,6 +37,7 @@ export interface FunctionLines {
   readonly createdAt: number
   readonly createdBy: string
   readonly aliases: readonly AliasLine[]
+  readonly schedules: readonly ScheduleLine[]
   readonly statuses: readonly VersionLine[]
 }
 
@@ -63,6 +71,14 @@ export function aliasText({ version, second }: Omit<AliasLine, 'alias'>): string
   return `${version} ${percent(1 - second.weight)}, ${second.version} ${percent(second.weight)}`
 }
 
+/** `0 7 * * * Europe/Berlin, next 2026-01-02 06:00 UTC` */
+function scheduleText({ expression, timeZone, next }: ScheduleLine): string {
+  const zone = timeZone === undefined ? '' : ` ${timeZone}`
+  const when =
+    next === undefined ? 'over' : `next ${new Date(next).toISOString().replace('T', ' ').slice(0, 16)} UTC`
+  return `${expression}${zone}, ${when}`
+}
+
 /** 0.05 → `5 %`. */
 function percent(share: number): string {
   return `${Number((share * 100).toFixed(2))} %`
@@ -83,6 +99,7 @@ export function functionDetailLines(
     ...shown.aliases.map((one, index) =>
       row(index === 0 ? 'aliases' : '', `${one.alias} → ${aliasText(one)}`),
     ),
+    ...shown.schedules.map((one, index) => row(index === 0 ? 'runs at' : '', scheduleText(one))),
     '',
     ...table(STATUS_HEADING, statusRows(shown.statuses, now), { paint, columns: [paint.cyan] }),
   ]

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import { cli } from './cli.ts'
 import { startDaemonProcess, type DaemonProcess } from './daemon-process.ts'
-import { isAlive, WAIT } from './proxy-process.ts'
+import { descendants, isAlive, WAIT } from './proxy-process.ts'
 
 let folder: string
 let data: string
@@ -93,6 +93,28 @@ describe('a daemon', () => {
     expect((await daemon.get('hello.localhost')).body).toBe('one')
   })
 
+  test('a crash while its successor starts leaves it to that one, which goes on serving', async () => {
+    await using daemon = await startDaemonProcess(data)
+    await deploy(daemon)
+    const before = daemon.server()
+    const children = descendants(daemon.pid).length
+    daemon.signal('SIGHUP')
+    await expect.poll(() => descendants(daemon.pid).length, WAIT).toBeGreaterThan(children)
+    process.kill(before, 'SIGKILL')
+    await expect.poll(() => daemon.server(), WAIT).not.toBe(before)
+    expect((await daemon.get('hello.localhost')).body).toBe('one')
+    const { exit, stderr } = await cli(['daemon', 'restart', '--data-dir', data])
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
+    expect((await daemon.get('hello.localhost')).body).toBe('one')
+  })
+
+  test('of two that are started on the same folder at once, one serves', async () => {
+    const both = await Promise.allSettled([startDaemonProcess(data), startDaemonProcess(data)])
+    for (const one of both) if (one.status === 'fulfilled') await one.value[Symbol.asyncDispose]()
+    const refused = both.flatMap((one) => (one.status === 'rejected' ? [String(one.reason)] : []))
+    expect(refused).toEqual([expect.stringMatching(/a daemon runs on .*, as process \d+/)])
+  })
+
   test('a second one on the same folder is refused with what to do', async () => {
     await using daemon = await startDaemonProcess(data)
     const second = await cli(['daemon', 'start', '--data-dir', data, '--port', '0', '--sandbox', 'none'])
@@ -135,6 +157,16 @@ describe('a daemon', () => {
   test('what is secret in its folder is its own', async () => {
     await using _daemon = await startDaemonProcess(data)
     for (const file of ['flexi.db', 'key']) expect((await stat(join(data, file))).mode & 0o077).toBe(0)
+  })
+
+  test('a folder that it cannot write in is refused with what to do', async () => {
+    for (const more of [[], ['--detach']]) {
+      const file = join(project, 'hello.mjs')
+      const { exit, stderr } = await cli(['daemon', 'start', '--port', '0', '--data-dir', file, ...more])
+      expect(exit).toBe(2)
+      expect(stderr).toContain('a file is in the way')
+      expect(stderr).toContain('--data-dir')
+    }
   })
 
   test('a domain that is none is refused before anything starts', async () => {

@@ -55,7 +55,7 @@ describe('flexi deploy', () => {
     const { exit, stdout, stderr } = await ada('deploy', folder)
     expect(exit).toBe(0)
     expect(stdout).toMatch(
-      /^✔ first is live at http:\/\/localhost:\d+ {2}[\d.]+ m?s\n {2}first@v1 {2}http:\/\/first\.localhost/,
+      /^✔ first is live at http:\/\/first\.localhost:\d+\/ {2}[\d.]+ m?s\n {2}first@v1 {2}http:\/\/first\.localhost/,
     )
     expect(stderr).toMatch(/first {2}packed {2}\d+ B\n {2}first {2}uploaded {2}/)
     expect(await ask('first')).toBe('200 one')
@@ -97,7 +97,7 @@ describe('flexi deploy', () => {
     expect({ exit, stdout }).toEqual({ exit: 1, stdout: '' })
     expect(stderr).toContain('careful │ on my way')
     expect(stderr).toContain('no database')
-    expect(stderr).toContain('"live" leads where it led before.')
+    expect(stderr).toContain('"live" was not moved.')
     expect(await ask('careful')).toBe('200 good')
     const failed = await ada('deploy', folder, '--json')
     expect(failed.exit).toBe(1)
@@ -212,6 +212,31 @@ describe('flexi deploy', () => {
         health: { path: '/ok', timeoutMs: 5000 },
       },
     })
+  })
+
+  test('--health-timeout is for the health of flexi.jsonc too', async () => {
+    const healthy = (more: object) =>
+      here.project('healthy', {
+        'flexi.jsonc': JSON.stringify({
+          functions: { healthy: { provider: 'lambda', handler: 'index.handler', ...more } },
+        }),
+        'index.mjs': `export const handler = async () => ({ statusCode: 503, body: 'not yet' })`,
+      })
+    const folder = await healthy({ deploy: { health: '/ok' } })
+    const { exit, stderr } = await ada('deploy', folder, '--health-timeout', '1s')
+    expect(exit).toBe(1)
+    expect(stderr).toContain('within 1 s: GET /ok answered 503')
+    expect(stderr).toContain('--health-timeout')
+  })
+
+  test.each([
+    [['--health-timeout', '5s'], '--health-timeout has nothing to wait for'],
+    [['--health', 'ok'], '--health ok is no path'],
+    [['--min', '5', '--max', '2'], 'torn cannot have 5 instances at least and 2 at most'],
+  ])('%j is refused with the words of the command line', async (words, message) => {
+    const { exit, stderr } = await ada('deploy', await shop('torn', 'one'), ...words)
+    expect(exit).toBe(2)
+    expect(stderr).toContain(message)
   })
 
   test('--sign signs with an Ed25519 key; a key that nobody trusts, and a file that is none, are refused', async () => {
@@ -407,6 +432,27 @@ describe('variables', () => {
     expect(stderr).toContain(message)
   })
 
+  test('of a function that is not there yet are kept, with a word about it', async () => {
+    await ada('deploy', await shop('spelt', 'one'))
+    const { exit, stderr } = await ada('env', 'set', 'spetl', 'A=1')
+    expect(exit).toBe(0)
+    expect(stderr).toContain('spetl is not deployed yet')
+    expect(stderr).toContain('did you mean spelt?')
+  })
+
+  test('that are not set cannot be taken away', async () => {
+    await ada('env', 'set', 'spelt', 'A=1')
+    const { exit, stdout, stderr } = await ada('env', 'unset', 'spelt', 'A', 'AA')
+    expect({ exit, stdout }).toEqual({ exit: 0, stdout: 'unset: A\n' })
+    expect(stderr).toContain('not set: AA')
+  })
+
+  test('that are secret are not empty: what was to print one failed', async () => {
+    const { exit, stderr } = await here.run('ada', ['secrets', 'set', 'spelt', 'KEY'], { input: '\n' })
+    expect(exit).toBe(2)
+    expect(stderr).toContain('the value of KEY is empty')
+  })
+
   test('that are secret reach the function, and nobody else', async () => {
     await ada('deploy', await shop('secret', 'one'))
     const options = { input: 's3cret-value\n' }
@@ -456,6 +502,17 @@ describe('flexi logs', () => {
       version: 'v1',
     })
     expect((await ada('logs', '--since', 'yesterday', 'noisy')).exit).toBe(2)
+  })
+
+  test('a stack stands line by line below what it is about', async () => {
+    const folder = await shop('stacked', 'one', {
+      'index.mjs': `export const handler = async () => { throw new Error('no database') }`,
+    })
+    await ada('deploy', folder)
+    await ask('stacked')
+    await expect
+      .poll(async () => (await ada('logs', 'stacked')).stdout)
+      .toMatch(/platform {2}threw: Error: no database\n {8}at /)
   })
 
   test('-f goes on with what comes, and ends when its reader does', async () => {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -147,6 +148,23 @@ describe('the bundle', () => {
     })
     expect(result).toMatchObject({ exit: 0, stderr: '' })
   })
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'runs as a user id without a name, as containers have them',
+    async () => {
+      const child = spawn(process.execPath, [RUN, 'daemon', 'status', '--data-dir', '/nowhere'], {
+        uid: 54_321,
+        gid: 54_321,
+        env: { HOME: '/nowhere' },
+      })
+      const [exit, printed] = await Promise.all([
+        new Promise((resolve) => child.once('close', resolve)),
+        text(child.stderr),
+      ])
+      expect(printed).toContain('no daemon runs on /nowhere')
+      expect(exit).toBe(69)
+    },
+  )
 
   test('starts a command without the packages that only others need', async () => {
     const bundle = await readFile(join(ROOT, 'dist/cli.cjs'), 'utf8')

@@ -260,7 +260,7 @@ class FakeControl implements ControlPlane {
     this.#resolve(key).state = 'crashed'
   }
 
-  async hasArtifact(digest: Digest): Promise<boolean> {
+  async hasArtifact(_caller: Caller, digest: Digest): Promise<boolean> {
     return this.#artifacts.has(digest)
   }
 
@@ -295,7 +295,7 @@ class FakeControl implements ControlPlane {
         const { createdAt, createdBy, artifact } = version.record
         return { ...this.#statusOf(version), createdAt, createdBy, artifact }
       })
-    return { ...this.#summary(record), statuses }
+    return { ...this.#summary(record), schedules: [], statuses }
   }
 
   async setGroup(caller: Caller, name: string, group: Group | null): Promise<void> {

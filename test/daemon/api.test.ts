@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
 import { FlexiError } from '../../src/core/errors.ts'
 import { openTestDaemon, type Answer, type TestDaemon } from './api-harness.ts'
+import type { Group } from '../../src/daemon/model.ts'
 
 let daemon: TestDaemon
 
@@ -216,6 +217,21 @@ describe("YFASS's functions", () => {
     await upload('hello@v1')
     expect(await daemon.ask('DELETE', '/api/remove/hello@v1')).toMatchObject({ status: 200, text: '' })
     expect((await daemon.ask('DELETE', '/api/remove/hello@v1')).status).toBe(404)
+  })
+
+  test('get tells environment, arguments and settings to those of the group alone', async () => {
+    await upload('hello@v1')
+    const json = { ...YFASS_CONFIG, environment: { KEY: 's3cret' }, options: { fail: 's3cret' } }
+    expect((await daemon.ask('PUT', '/api/override/hello@v1', { json })).status).toBe(200)
+    const seen = async (...groups: Group[]): Promise<Answer> =>
+      daemon.ask('GET', '/api/get/hello@v1', { token: daemon.token(`u${groups.length}`, ...groups) })
+    const outside = await seen('permission:read')
+    expect(outside).toMatchObject({
+      status: 200,
+      json: { config: { addr: '127.0.0.1:9000', sandbox: { args: [], envs: {} } } },
+    })
+    expect(outside.text).not.toMatch(/s3cret|fast|verbose/)
+    expect((await seen('permission:read', 'custom:team')).json).toMatchObject({ config: json })
   })
 
   test('an uploader manages their own function, and another writer does not', async () => {

@@ -113,6 +113,18 @@ describe('an alias of two versions', () => {
     expect(record.second).toBeUndefined()
   })
 
+  test('goes to its first version with a rollback, also when the second was live before', async () => {
+    await using test_ = await openTestControl()
+    await twoVersions(test_)
+    const { control } = test_
+    await control.setAlias(ROOT, 'hello', 'live', { version: 'v2' })
+    for (const weight of [0.5, 0.1])
+      await control.setAlias(ROOT, 'hello', 'live', { version: 'v1', second: { version: 'v2', weight } })
+    const record = await control.rollback(ROOT, 'hello', 'live')
+    expect(record).toMatchObject({ version: 'v1' })
+    expect(record.second).toBeUndefined()
+  })
+
   test('loses its second version when that is removed, and is gone with its first', async () => {
     await using test_ = await openTestControl()
     await using front = await openFront(test_)

@@ -9,6 +9,7 @@ import { FlexiError } from '../../src/core/errors.ts'
 import type { SocketFetcher } from '../../src/core/fetcher.ts'
 import { createLogger, type LogRecord } from '../../src/core/log.ts'
 import type { AbsolutePath } from '../../src/core/place.ts'
+import type { FunctionEvent } from '../../src/core/schedule.ts'
 import { openAccounts } from '../../src/daemon/accounts/open-accounts.ts'
 import { groupsOf } from '../../src/daemon/accounts/permissions.ts'
 import { openArtifacts } from '../../src/daemon/artifacts/open-artifacts.ts'
@@ -20,6 +21,7 @@ import {
   type ControlOptions,
   type OpenControlPlane,
 } from '../../src/daemon/control/open-control-plane.ts'
+import { versionFunction } from '../../src/daemon/functions/version-function.ts'
 import type {
   Caller,
   DeploymentEvent,
@@ -32,7 +34,7 @@ import type {
   VersionRecord,
   VersionStatus,
 } from '../../src/daemon/model.ts'
-import type { Runtime, StartOptions } from '../../src/daemon/runtime.ts'
+import type { RunContext, Runtime, StartOptions } from '../../src/daemon/runtime.ts'
 import type { Store } from '../../src/daemon/store.ts'
 import { openStore } from '../../src/daemon/store/open-store.ts'
 import { openTest, type TestGateway } from '../gateway/harness.ts'
@@ -50,6 +52,9 @@ class FakeRuntime implements Runtime {
   readonly lines: FunctionLine[] = []
   /** Called where a version starts; what it throws is why it does not. */
   onStart: (record: VersionRecord, options?: StartOptions) => Promise<void> = () => Promise.resolve()
+  /** What an event comes to. */
+  onRun: Runtime['run'] = () =>
+    Promise.resolve({ payload: Buffer.from('null'), contentType: 'application/json', log: '' })
   onRefresh: (record: VersionRecord) => Promise<void> = () => Promise.resolve()
 
   add(record: VersionRecord): void {
@@ -89,8 +94,11 @@ class FakeRuntime implements Runtime {
     return Promise.resolve()
   }
 
-  configOf(): Promise<undefined> {
-    return Promise.resolve(undefined)
+  configOf(key: FunctionKey): ReturnType<Runtime['configOf']> {
+    const record = this.known.get(textOf(key))?.record
+    return Promise.resolve(
+      record === undefined ? undefined : versionFunction(record, '/' as AbsolutePath, {}),
+    )
   }
 
   async refresh(record: VersionRecord): Promise<void> {
@@ -106,6 +114,11 @@ class FakeRuntime implements Runtime {
 
   invoke(key: FunctionKey): ReturnType<Runtime['invoke']> {
     return Promise.resolve({ payload: Buffer.from(textOf(key)), contentType: 'text/plain', log: '' })
+  }
+
+  run(key: FunctionKey, event: FunctionEvent, context: RunContext): ReturnType<Runtime['run']> {
+    this.calls.push(`run ${textOf(key)}`)
+    return this.onRun(key, event, context)
   }
 
   status(key: FunctionKey): Omit<VersionStatus, 'aliases'> | undefined {
@@ -162,7 +175,8 @@ export interface TestControl extends AsyncDisposable {
   /** Closes everything as a crash would, and opens it again over the same files, with a runtime that knows nothing. */
   reopened(): Promise<TestControl>
   /** Uploads a folder with these files. */
-  artifact(files?: Readonly<Record<string, string>>): Promise<Digest>
+  /** Uploaded by all who are named; default: all. */
+  artifact(files?: Readonly<Record<string, string>>, by?: readonly Caller[]): Promise<Digest>
 }
 
 type Given = Partial<Omit<ControlOptions, 'runtime' | 'artifacts' | 'store'>> & {
@@ -205,10 +219,10 @@ export async function openTestControl(given: Given = {}): Promise<TestControl> {
       await close()
       return openTestControl({ ...given, directory })
     },
-    async artifact(files = { 'index.js': randomBytes(8).toString('hex') }) {
+    async artifact(files = { 'index.js': randomBytes(8).toString('hex') }, by = [ROOT, ADA, BOB]) {
       const digest = await pack(directory, files)
       const file = join(directory, 'packed.tgz')
-      await control.putArtifact(ROOT, digest, createReadStream(file))
+      for (const caller of by) await control.putArtifact(caller, digest, createReadStream(file))
       return digest
     },
     async [Symbol.asyncDispose]() {

@@ -227,6 +227,64 @@ describe('a deployment', () => {
     await expect(deploy(test_, host, { caller: ADA })).rejects.toMatchObject({ code: 'FLEXI_FORBIDDEN' })
     const granted = callerOf('ada', ...ADA.groups, 'permission:host-net')
     expect((await deploy(test_, host, { caller: granted })).last).toMatchObject({ event: 'done' })
+    // A variable may be code.
+    const change = { secret: false, values: { NODE_OPTIONS: '--require=/tmp/x' } }
+    await expect(test_.control.setVariables(ADA, 'net', change)).rejects.toMatchObject({
+      code: 'FLEXI_FORBIDDEN',
+    })
+    await test_.control.setVariables(granted, 'net', change)
+  })
+
+  test('takes what its caller has uploaded, or may change: a digest is no content', async () => {
+    await using test_ = await openTestControl()
+    const files = { 'index.js': 'the one and only' }
+    const digest = await test_.artifact(files, [ADA])
+    await deploy(test_, [partOf('hello', digest)], { caller: ADA })
+    const taken = await deploy(test_, [partOf('taken', digest)], { caller: BOB, project: 'other' })
+    expect(taken.last).toMatchObject({ event: 'failed', code: 'FLEXI_NO_INPUT' })
+    const { control } = test_
+    const are = (): Promise<readonly boolean[]> =>
+      Promise.all([ADA, BOB, ROOT].map((caller) => control.hasArtifact(caller, digest)))
+    expect(await are()).toEqual([true, false, true])
+    await control.setGroup(ADA, 'hello', null)
+    expect(await are()).toEqual([true, true, true])
+    await control.setGroup(ADA, 'hello', 'singular:ada')
+    await test_.artifact(files, [BOB])
+    expect(await are()).toEqual([true, true, true])
+    const own = await deploy(test_, [partOf('own', digest)], { caller: BOB, project: 'other' })
+    expect(own.last).toMatchObject({ event: 'done' })
+  })
+
+  test('takes no domain from a project of others, nor takes one away', async () => {
+    await using test_ = await openTestControl()
+    const digest = await test_.artifact()
+    const domains = ['shop.example']
+    await deploy(test_, [partOf('hello', digest)], { caller: ADA, domains })
+    for (const asked of [domains, [], ['other.example']]) {
+      await expect(
+        deploy(test_, [partOf('evil', digest)], { caller: BOB, domains: asked }),
+      ).rejects.toMatchObject({ code: 'FLEXI_FORBIDDEN' })
+    }
+    expect((await deploy(test_, [partOf('evil', digest)], { caller: BOB })).last).toMatchObject({
+      event: 'done',
+    })
+    await using front = await openFront(test_)
+    expect((await ask(front, 'shop.example')).text).toBe('hello@v1')
+    const moved = await deploy(test_, [partOf('hello', digest)], { caller: ADA, domains: ['other.example'] })
+    expect(moved.last).toMatchObject({ event: 'done' })
+  })
+
+  test('is not for others where variables were set before: neither reads they them, nor do they run in it', async () => {
+    await using test_ = await openTestControl()
+    const digest = await test_.artifact()
+    await test_.control.setVariables(ADA, 'hello', { secret: true, values: { KEY: 'secret' } })
+    await expect(deploy(test_, [partOf('hello', digest)], { caller: BOB })).rejects.toMatchObject({
+      code: 'FLEXI_FORBIDDEN',
+      message: 'ada has set variables for hello',
+    })
+    expect((await deploy(test_, [partOf('hello', digest)], { caller: ADA })).last).toMatchObject({
+      event: 'done',
+    })
   })
 
   test('whose signature fails is refused, with nothing registered', async () => {

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 
 import { createLogger, silentLogger, type LogRecord as OwnRecord } from '../../src/core/log.ts'
 import type { AbsolutePath } from '../../src/core/place.ts'
+import { Follower } from '../../src/daemon/logs/follower.ts'
 import { formatLine, parseLine } from '../../src/daemon/logs/log-line.ts'
 import { openLogs, type LogsOptions, type OpenLogs } from '../../src/daemon/logs/logs.ts'
 import type { LogRecord } from '../../src/daemon/model.ts'
@@ -153,7 +154,8 @@ describe('what the machine did to it', () => {
   test('one that prints faster than the disk takes loses lines, and is told how many', async () => {
     const { logs } = await openTest({ functionBytesMax: 1e9 })
     for (let number = 0; number < 600; number += 1) logs.append(record('x'.repeat(10_000)))
-    await texts(logs, { limit: 1 })
+    // Also when it prints nothing more.
+    await expect.poll(() => texts(logs, { limit: 1 })).toEqual([expect.stringMatching(/^\d+ lines are left/)])
     logs.append(record('later'))
     const found = await texts(logs)
     expect(found.at(-1)).toBe('later')
@@ -207,6 +209,19 @@ describe('what is asked for', () => {
     const next = iterator.next()
     leaving.abort()
     expect(await next).toEqual({ done: true, value: undefined })
+  })
+
+  test('a follower that does not keep up holds so many characters, however long the lines are', async () => {
+    const follower = new Follower(() => undefined)
+    for (let i = 0; i < 100; i++) follower.push(record(`${i}`.padEnd(256 * 1024)))
+    const leaving = new AbortController()
+    const texts: string[] = []
+    for await (const { text } of follower.records(leaving.signal)) {
+      texts.push(text.trim())
+      if (text.includes('left out')) leaving.abort()
+    }
+    expect(texts).toHaveLength(17)
+    expect(texts.at(-1)).toMatch(/^84 lines are left out/)
   })
 
   test('a follower that does not keep up is told how much it missed', async () => {

@@ -5,6 +5,7 @@ import { httpUpstream } from '../gateway/harness.ts'
 import {
   ADA,
   ask,
+  BOB,
   deploy,
   openFront,
   openTestControl,
@@ -158,6 +159,33 @@ describe('the routes of a project', () => {
     const rules = [{ ...toFunction('/api', 'api'), protection: { deny: ['127.0.0.0/8'] } }]
     await deploy(test_, [partOf('api', await test_.artifact()), routesPart(await test_.artifact(), rules)])
     expect((await ask(front, 'shop.fn.test', { path: '/api' })).status).toBe(403)
+  })
+
+  test('lead to functions, and have those of their project asked, that their deployer may change', async () => {
+    await using test_ = await openTestControl()
+    const artifact = await test_.artifact()
+    await deploy(test_, [partOf('api', artifact)], { caller: BOB, project: 'bobs' })
+    const parts = [routesPart(artifact, [toFunction('/', 'api')])]
+    for (const given of [{ project: 'shop' }, { project: 'bobs' }]) {
+      const refused = await deploy(test_, parts, { caller: ADA, ...given })
+      expect(refused.last).toMatchObject({ event: 'failed', code: 'FLEXI_FORBIDDEN' })
+    }
+    const companion = [routesPart(artifact, [])]
+    const refused = await deploy(test_, companion, { caller: ADA, project: 'bobs' })
+    expect(refused.last).toMatchObject({ event: 'failed', code: 'FLEXI_FORBIDDEN' })
+    await test_.control.setGroup(BOB, 'api', null)
+    expect((await deploy(test_, parts, { caller: ADA })).last).toMatchObject({ event: 'done' })
+  })
+
+  test('have the daemon fetch keys of tokens for those alone who may use the machine’s network', async () => {
+    await using test_ = await openTestControl()
+    const artifact = await test_.artifact()
+    const authorizer = { kind: 'jwt', issuer: 'http://169.254.169.254', audience: ['a'] }
+    const rules = [{ ...toFunction('/', 'api'), options: { frontEnd: 'http', authorizer } }]
+    const parts = [partOf('api', artifact), routesPart(artifact, rules)]
+    const refused = await deploy(test_, parts, { caller: ADA })
+    expect(refused.last).toMatchObject({ event: 'failed', code: 'FLEXI_FORBIDDEN' })
+    expect((await deploy(test_, parts)).last).toMatchObject({ event: 'done' })
   })
 
   test('forward to other servers for those alone who may use the machine’s network', async () => {

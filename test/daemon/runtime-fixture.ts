@@ -171,6 +171,7 @@ function unpackedBelow(directory: string): Artifacts {
   }
   return {
     has: absent,
+    isOf: absent,
     receive: absent,
     open: absent,
     collect: absent,

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+
 import { afterEach, describe, expect, test } from 'vitest'
 
 import { createLogger, type LogRecord as OwnRecord } from '../../src/core/log.ts'
@@ -5,6 +8,9 @@ import { logTailOf } from '../../src/daemon/functions/log-tail.ts'
 import type { RuntimeOptions } from '../../src/daemon/functions/open-runtime.ts'
 import { hasBwrap } from '../sandbox/machine.ts'
 import { Deployed, handler, LAMBDA, PROCESS, program } from './runtime-fixture.ts'
+
+const DEEP =
+  'd=$(printf %0250d 0); i=0; while [ $i -lt 20 ]; do mkdir $d; cd -P $d || exit; i=$((i+1)); done; echo x > f'
 
 const open: AsyncDisposable[] = []
 afterEach(async () => {
@@ -190,6 +196,47 @@ if (starts > 2) await new Promise((resolve) => setTimeout(resolve, 5_000))`
     expect(made.runtime.status(key)).toMatchObject({ instances: 0 })
   })
 
+  test('that is given up ends nothing that others have asked for meanwhile', async () => {
+    const made = await deployed()
+    const before = 'await new Promise((resolve) => setTimeout(resolve, 500))'
+    const files = program(`setTimeout(() => response.end('here'), request.url === '/slow' ? 300 : 0)`, before)
+    const key = await made.add({ files, config: PROCESS })
+    const leaving = new AbortController()
+    const starting = made.runtime.start(key, { signal: leaving.signal })
+    const asked = made.ask(key, '/slow')
+    await expect.poll(() => made.runtime.status(key)?.state).toBe('starting')
+    leaving.abort(new Error('the deployment was given up'))
+    await expect(starting).rejects.toThrow('the deployment was given up')
+    expect(await made.ask(key)).toEqual({ status: 200, text: 'here' })
+    expect(await asked).toEqual({ status: 200, text: 'here' })
+    expect(made.runtime.status(key)).toMatchObject({ state: 'running', instances: 1 })
+  })
+
+  test('that is given up is no fault of the version: who asks next is answered', async () => {
+    const made = await deployed()
+    const before = 'await new Promise((resolve) => setTimeout(resolve, 300))'
+    const key = await made.add({ files: program(`response.end('here')`, before), config: PROCESS })
+    const leaving = new AbortController()
+    const starting = made.runtime.start(key, { signal: leaving.signal })
+    await expect.poll(() => made.runtime.status(key)?.state).toBe('starting')
+    leaving.abort(new Error('the deployment was given up'))
+    await expect(starting).rejects.toThrow('the deployment was given up')
+    expect(made.runtime.status(key)).toMatchObject({ state: 'idle', instances: 0 })
+    expect(await made.ask(key)).toEqual({ status: 200, text: 'here' })
+  })
+
+  test('that is given up of one that is to run unasked is tried again', async () => {
+    const made = await deployed()
+    const before = 'await new Promise((resolve) => setTimeout(resolve, 300))'
+    const config = { ...PROCESS, instances: { min: 1 } }
+    const key = await made.add({ files: program(`response.end('here')`, before), config })
+    const leaving = new AbortController()
+    const starting = made.runtime.start(key, { signal: leaving.signal })
+    leaving.abort(new Error('the deployment was given up'))
+    await expect(starting).rejects.toThrow('the deployment was given up')
+    await expect.poll(() => made.runtime.status(key), { timeout: 5_000 }).toMatchObject({ instances: 1 })
+  })
+
   test('stop ends a start that is under way', async () => {
     const made = await deployed()
     const files = { 'index.mjs': 'await new Promise((resolve) => setTimeout(resolve, 8_000))' }
@@ -274,6 +321,8 @@ describe('stop', () => {
     await runtime.remove(key)
     expect(existsSync(`${directory}/state/.versions/hello/v1`)).toBe(false)
     expect((await logged('hello')).length).toBeGreaterThan(0)
+    // Folders too deep for a path are a function's to make, and nobody else's to find.
+    await promisify(execFile)('sh', ['-c', DEEP], { cwd: `${directory}/state/hello` })
     await runtime.forget('hello')
     expect(existsSync(`${directory}/state/hello`)).toBe(false)
     expect(await logged('hello')).toEqual([])

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { utimes, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 
@@ -276,6 +276,10 @@ describe('stored data that one version at a time may open', () => {
     await (await second)[Symbol.asyncDispose]()
     expect(existsSync(path)).toBe(false)
     await writeFile(path, '999999999 1')
+    await (await lockFile(path, { ...options, waitMs: 500 }))[Symbol.asyncDispose]()
+    // Killed between the file and its first byte.
+    await writeFile(path, '')
+    await utimes(path, 0, Date.now() / 1_000 - 60)
     await (await lockFile(path, { ...options, waitMs: 500 }))[Symbol.asyncDispose]()
   })
 })

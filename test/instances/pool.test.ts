@@ -197,6 +197,19 @@ describe('leases', () => {
     await expect.poll(() => pool.state().instances).toBe(3)
   })
 
+  test('one of those that ends soon, while others run, is started again later', async () => {
+    const fake = new Fake()
+    const pool = makePool({ restartDelayMs: 20 })
+    await pool.replace(fake.code('r1', { instancesMin: 2 }))
+    for (let crashes = 0; crashes < 3; crashes += 1) {
+      await expect.poll(() => pool.state().instances).toBe(2)
+      fake.crash.get(`r1#${fake.started}`)?.(new Error('SIGSEGV'))
+      await expect.poll(() => pool.state().instances, { interval: 1 }).toBe(1)
+      expect(fake.started).toBe(2 + crashes)
+      await expect.poll(() => fake.started).toBe(3 + crashes)
+    }
+  })
+
   test.each([
     ['compute', 1],
     ['wait', 0],
@@ -545,6 +558,23 @@ describe('instances that nobody asks for', () => {
 })
 
 describe('drain', () => {
+  test('of all does not keep an old revision from ending as soon as it is drained', async () => {
+    const fake = new Fake()
+    const pool = makePool({ drainMs: 10_000 })
+    await pool.replace(fake.code('v1'))
+    const url = await serve(pool)
+    fake.hold = true
+    const first = text(url)
+    await expect.poll(() => fake.held.length).toBe(1)
+    await pool.replace(fake.code('v2'))
+    const drained = pool.drain()
+    await new Promise((resolve) => setImmediate(resolve))
+    fake.held.splice(0).forEach(({ finish }) => finish())
+    expect(await first).toBe('v1#1')
+    await drained
+    await expect.poll(() => fake.events, { timeout: 1_000 }).toContain('dispose v1#1')
+  })
+
   test('those that wait are served too', async () => {
     const fake = new Fake()
     const pool = makePool({ instancesMax: 1 })

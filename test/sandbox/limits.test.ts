@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -67,10 +68,37 @@ test.skipIf(!hasBwrap)('a function that fills the disk is ended (needs bubblewra
     confinement,
     `i=0; while [ $i -lt 20 ]; do i=$((i+1)); head -c 1000000 /dev/zero > ${state}/$i; done; sleep 60`,
   )
-  expect(exit.signal).toBe('SIGKILL')
+  expect(exit).toMatchObject({ signal: 'SIGKILL', reached: 'disk' })
   // One that keeps within stays.
   const other = await openFunction(place, { limits: { ...LIMITS, stateMb: 4 } })
   expect((await shell(other, 'sleep 2.5; echo well')).stdout).toBe('well')
+})
+
+test('a path that no call takes is too much: what is below it could not be counted', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'flexi-disk-'))
+  onTestFinished(() => void execFileSync('rm', ['-rf', root]))
+  const deep = "require('fs').mkdirSync(process.argv[1]); process.chdir(process.argv[1])"
+  const script = `for (let i = 0; i < 20; i++) { ${deep} }`
+  execFileSync(process.execPath, ['-e', script, 'd'.repeat(250)], { cwd: root })
+  expect(await bytesIn([root], Infinity)).toBe(Infinity)
+})
+
+test.skipIf(!hasBwrap).each([
+  [
+    'with files that it has removed and holds open',
+    'f = open(p, "wb"); os.unlink(p); f.write(b"x" * 9_000_000); f.flush()',
+  ],
+  [
+    'with a file that it has removed and maps',
+    'f = open(p, "w+b"); f.truncate(9_000_000); m = mmap.mmap(f.fileno(), 0); f.close(); os.unlink(p); m.write(b"x" * 9_000_000); m.flush()',
+  ],
+])('a function that fills the disk %s is ended (needs bubblewrap)', async (_, code) => {
+  const place = await openPlace()
+  const state = join(place.root, 'state') as AbsolutePath
+  const confinement = await openFunction(place, { state, limits: { ...LIMITS, stateMb: 4 } })
+  const script = `import mmap, os, time\np = "${state}/f"\ntime.sleep(2.5)\n${code}\ntime.sleep(60)`
+  const { exit } = await shell(confinement, `python3 -c '${script}'`)
+  expect(exit).toMatchObject({ signal: 'SIGKILL', reached: 'disk' })
 })
 
 describe.skipIf(!hasBwrap)('without control groups (needs bubblewrap)', () => {

@@ -11,6 +11,8 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { AbsolutePath } from '../../src/core/place.ts'
 import { startChild } from '../../src/instances/child.ts'
 import { openSandbox } from '../../src/sandbox/open-sandbox.ts'
+import { probeBwrap } from '../../src/sandbox/probe.ts'
+import { findTools } from '../../src/sandbox/tools.ts'
 import { hasBwrap, isRoot } from './machine.ts'
 import { LIMITS, makeContents, node, openFunction, openPlace, run, shell } from './sandbox-scope.ts'
 
@@ -311,6 +313,16 @@ describe.skipIf(!hasBwrap || !isRoot)('started as root (needs bubblewrap and roo
 })
 
 describe('fails closed', () => {
+  test.skipIf(process.platform !== 'linux').each([
+    ['bwrap', undefined, /^bubblewrap is not installed: install it .*--sandbox none$/],
+    ['setpriv', undefined, /^not installed: setpriv \(install util-linux/],
+    ['mount', 1_900_000_000, /^not installed: mount \(install util-linux/],
+    ['unshare', 1_900_000_000, /^not installed: unshare \(install util-linux/],
+  ] as const)('without %s, and says so at the start', async (name, uid, reason) => {
+    const tools = { ...(await findTools()), bwrap: '/bin/false', [name]: undefined }
+    expect(await probeBwrap(tools, uid)).toEqual({ name: undefined, notes: [expect.stringMatching(reason)] })
+  })
+
   test.skipIf(!hasBwrap)('refuses a policy with a call that nobody knows (needs bubblewrap)', async () => {
     const place = await openPlace()
     const systemCalls = { mode: 'deny', names: ['forck'] } as const
@@ -333,6 +345,10 @@ describe('fails closed', () => {
   test.skipIf(!hasBwrap).each([
     ['/', 'that is the whole machine'],
     ['/proc/1', '/proc/1 belongs to the kernel'],
+    // bwrap's own would be the whole machine.
+    ['/proc/self/cwd', '/proc/self/cwd belongs to the kernel'],
+    ['/usr/../proc/thread-self/cwd', '/proc/thread-self/cwd belongs to the kernel'],
+    ['//dev/fd/0', '/dev/fd/0 belongs to the kernel'],
     ['etc', 'a path begins with "/"'],
   ])('refuses to bind %s (needs bubblewrap)', async (source, reason) => {
     const { sandbox, contents } = await openPlace()
@@ -365,6 +381,15 @@ describe('fails closed', () => {
     const confinement = await openFunction(place, { readOnly: { [entry]: null } })
     await symlink(place.root, entry)
     await expect(shell(confinement, 'true')).rejects.toThrow("the daemon's data is there")
+  })
+
+  test.skipIf(!hasBwrap)('binds what it has judged: a link is followed once (needs bubblewrap)', async () => {
+    const place = await openPlace()
+    const elsewhere = await mkdtemp(join(tmpdir(), 'flexi-else-'))
+    onTestFinished(() => rm(elsewhere, { recursive: true }))
+    await symlink('/proc/self/cwd', join(elsewhere, 'entry'))
+    const confinement = await openFunction(place, { readOnly: { [join(elsewhere, 'entry')]: '/data' } })
+    expect((await shell(confinement, 'ls /data/proc')).stdout).toBe('')
   })
 
   test.skipIf(!hasBwrap)('refuses targets that are the sandbox’s own (needs bubblewrap)', async () => {

@@ -85,15 +85,20 @@ describe('a deployment', () => {
       { name: 'a', version: 'v12', urls: ['http://a.localhost'], changed: false },
     ]
     const result = { project: 'shop', alias: 'live', daemon: 'http://localhost', durationMs: 1234, functions }
-    expect(deployedLines({ ...result, dryRun: false }, paint)).toEqual([
-      '✔ shop is live at http://localhost  1.2 s',
+    const url = 'http://shop.localhost/'
+    expect(deployedLines({ ...result, url, dryRun: false }, paint)).toEqual([
+      '✔ shop is live at http://shop.localhost/  1.2 s',
       '  hello@v3  http://hello.localhost',
       '            http://v3.hello.localhost',
       '  a@v12     http://a.localhost  unchanged',
     ])
     expect(deployedLines({ ...result, dryRun: true, functions: [] }, paint)).toEqual([
-      '✔ shop could be deployed at http://localhost  1.2 s',
+      '✔ shop could be deployed to http://localhost  1.2 s',
     ])
+    expect(deployedLines({ ...result, dryRun: false }, paint)[0]).toBe('✔ shop is live  1.2 s')
+    expect(deployedLines({ ...result, url, alias: 'preview', dryRun: false }, paint)[0]).toBe(
+      '✔ shop is deployed as preview at http://shop.localhost/  1.2 s',
+    )
   })
 })
 
@@ -114,6 +119,10 @@ describe('a function', () => {
       createdAt: 0,
       createdBy: 'ada',
       aliases: [{ alias: 'live', version: 'v2' }],
+      schedules: [
+        { expression: '0 7 * * *', timeZone: 'Europe/Berlin', next: Date.UTC(2026, 0, 2, 6) },
+        { expression: 'at(2025-01-01T00:00:00)' },
+      ],
       statuses: [
         {
           version: 'v2',
@@ -134,6 +143,8 @@ describe('a function', () => {
       '  group     singular:ada',
       '  made      1 min ago by ada',
       '  aliases   live → v2',
+      '  runs at   0 7 * * * Europe/Berlin, next 2026-01-02 06:00 UTC',
+      '            at(2025-01-01T00:00:00), over',
       '',
       '  VERSION   STATE     SINCE       INSTANCES   REQUESTS   RESTARTS   ALIASES   LAST EXIT',
       '  v2        crashed   1 min ago   0           0          3          live      exit code 1',

@@ -24,8 +24,8 @@ export const daemonHandlers: Handlers<keyof typeof daemonOperations | keyof type
 
   renewRootToken: (_asked, { accounts }) => ({ token: accounts.renewRootToken() }),
 
-  async hasArtifact({ parameters }, { control }) {
-    if (!(await control.hasArtifact(parameters.digest))) throw notFound('such archive')
+  async hasArtifact({ caller, parameters }, { control }) {
+    if (!(await control.hasArtifact(caller, parameters.digest))) throw notFound('such archive')
     return undefined
   },
 

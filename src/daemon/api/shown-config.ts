@@ -20,3 +20,8 @@ export function showConfig(config: VersionConfig): ShownConfig {
   )
   return Object.fromEntries(entries) as ShownConfig
 }
+
+/** What those see whom its group does not admit: environments, arguments and a provider's settings have secrets of others in them. */
+export function outlineOf({ sandbox, ...config }: VersionConfig): VersionConfig {
+  return { ...config, environment: {}, options: {}, sandbox: { ...sandbox, args: [], envs: {} } }
+}

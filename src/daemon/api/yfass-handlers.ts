@@ -3,7 +3,7 @@ import type { FunctionKey, VersionStatus } from '../model.ts'
 import { keyOf, notFound, type ApiBase, type Asked, type Handlers } from './handler.ts'
 import { LABEL, USER_NAME } from './schemas/names.ts'
 import type { yfassOperations } from './schemas/yfass-operations.ts'
-import { showConfig } from './shown-config.ts'
+import { outlineOf, showConfig } from './shown-config.ts'
 
 /** States in which a version answers requests. One that crashed does not, whatever starts it again soon. */
 const RUNNING: ReadonlySet<VersionStatus['state']> = new Set(['running', 'idle', 'starting'])
@@ -14,13 +14,15 @@ export const yfassHandlers: Handlers<keyof typeof yfassOperations> = {
     await control.upload(caller, namedKey(parameters.key), content)
   },
 
-  get({ parameters }, { control }) {
+  get({ caller, parameters }, { control, accounts }) {
     const { version, aliases } = control.get(keyOf(parameters.key))
     const [alias] = aliases
     const meta = { name: version.name, version: version.version }
     return {
       meta: alias === undefined ? meta : { ...meta, version_alias: alias },
-      config: showConfig(version.config),
+      config: showConfig(
+        accounts.may(caller, 'read', version.config.group) ? version.config : outlineOf(version.config),
+      ),
     }
   },
 

@@ -54,6 +54,9 @@ export async function openArtifacts(options: ArtifactsOptions): Promise<Artifact
   }
   return {
     has: (digest) => touch(places.archive(digest)),
+    async isOf(user, digest) {
+      return (await isThere(places.archive(digest))) && room.isOf(user, digest)
+    },
     receive: (content, given) => receive(stock, content, given),
     async open(digest) {
       await demand(stock, digest)

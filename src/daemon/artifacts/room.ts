@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, stat, statfs, unlink } from 'node:fs/promises'
+import { access, mkdir, open, readdir, stat, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { FlexiError } from '../../core/errors.ts'
@@ -74,6 +74,13 @@ export class Room {
     throw new FlexiError('FLEXI_QUOTA', `${user} has used up the ${bytesText(userQuotaBytes)} a user has`, {
       hint: 'Remove versions that nobody needs any more; their room is free an hour or two later.',
     })
+  }
+
+  isOf(user: string, digest: Digest): Promise<boolean> {
+    return access(join(this.#folder(user), digest)).then(
+      () => true,
+      () => false,
+    )
   }
 
   async #countKept(user: string): Promise<void> {

@@ -113,6 +113,11 @@ const CONNECTION_FAULTS: readonly (readonly [
     'Look at the address, and at the network.',
   ],
   [
+    /ALTNAME/,
+    ({ name }) => `the certificate of ${name} is for other names`,
+    'Ask the daemon by a host name that its certificate has.',
+  ],
+  [
     /CERT|SELF_SIGNED|UNABLE_TO_VERIFY/,
     ({ name }, code) => `the certificate of ${name} is not trusted (${code})`,
     'Name the file of its authority in NODE_EXTRA_CA_CERTS.',

@@ -76,6 +76,13 @@ function partsOf(project: ShippedProject): readonly Part[] {
     : [...functions, { name: routesName(project), directory: routes.directory }]
 }
 
+/** Of the part that people ask: the routes, or the only function. */
+export function mainPart(project: ShippedProject): string | undefined {
+  if (project.routes !== undefined) return routesName(project)
+  const [first, ...more] = project.functions
+  return more.length === 0 ? first?.name : undefined
+}
+
 /** Of the part that holds the routes: functions come first. */
 function routesName({ name, functions }: ShippedProject): string {
   const taken = new Set(functions.map((one) => one.name))
@@ -98,6 +105,7 @@ type BodyPart = DeploymentBody['parts'][number]
 /** What is asked of the daemon when its archives are there. */
 export function deploymentBody(project: ShippedProject, options: RequestOptions): DeploymentBody {
   const { alias, archives, settings, domains, dryRun } = options
+  checkSettings(project, settings)
   const configs = new Map<string, BodyPart['config']>(
     project.functions.map(({ name, provider, options: own, environment, timeoutMs, memoryMb, deploy }) => [
       name,
@@ -119,6 +127,22 @@ export function deploymentBody(project: ShippedProject, options: RequestOptions)
     return { name, artifact: digest, config, ...(signature === undefined ? {} : { signature }) }
   })
   return { project: project.name, alias, parts, domains, dryRun }
+}
+
+/** @throws FlexiError FLEXI_USAGE for settings that contradict each other. */
+function checkSettings({ functions }: ShippedProject, settings: RunSettings): void {
+  const merged = functions.map(({ name, deploy }) => ({ name, ...deploy, ...said(settings) }))
+  const torn = merged.find(({ min = 0, max = min }) => min > max)
+  if (torn !== undefined)
+    throw new FlexiError(
+      'FLEXI_USAGE',
+      `${torn.name} cannot have ${torn.min} instances at least and ${torn.max} at most`,
+      { hint: 'Look at --min and --max, and at "deploy" in flexi.jsonc.' },
+    )
+  if (settings.healthTimeoutMs === undefined || merged.some(({ health }) => health !== undefined)) return
+  throw new FlexiError('FLEXI_USAGE', '--health-timeout has nothing to wait for', {
+    hint: 'Say what has to answer: --health PATH, or "health" in flexi.jsonc.',
+  })
 }
 
 /** As a version's configuration has them. */

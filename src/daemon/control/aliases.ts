@@ -78,7 +78,7 @@ export class Aliases {
     this.checkName(name, alias)
     checkTarget(to)
     const records = versionsOf(to).map((version) => versionOf(store, { name, version }))
-    await Promise.all(records.map((record) => this.#running.bringUp(record, alias)))
+    await this.#bringUp(records, alias)
     const [first, second] = records
     const version = first?.version ?? to.version
     const part =
@@ -97,6 +97,18 @@ export class Aliases {
     })
     this.#publish(name)
     return record
+  }
+
+  /** All of them or none. */
+  async #bringUp(records: readonly VersionRecord[], alias: string): Promise<void> {
+    const { switchboard } = this.#parts
+    const asleep = records.filter((record) => switchboard.admitted(record) === undefined)
+    const ends = await Promise.allSettled(records.map((record) => this.#running.bringUp(record, alias)))
+    const failed = ends.find((end) => end.status === 'rejected')
+    if (failed === undefined) return
+    await Promise.all(asleep.map((record) => this.#running.takeDown(record)))
+    for (const { name } of records.slice(0, 1)) this.#running.settle(name)
+    throw failed.reason
   }
 
   /** A name that a version has would lead to two places. @throws FlexiError FLEXI_CONFLICT, FLEXI_USAGE. */
@@ -139,10 +151,11 @@ export class Aliases {
     this.#running.settle(name)
   }
 
-  /** Where it led before the last move, among what is still there; before a canary, that is the same version alone. */
+  /** The first version of a canary, whatever it led to before that; otherwise where it led before the last move, among what is still there. */
   #before(name: string, alias: string): AliasTarget {
     const { store } = this.#parts
     const current = store.aliases.get(name, alias)
+    if (current?.second !== undefined) return { version: current.version }
     const found = store.aliases
       .history(name, alias)
       .find(

@@ -31,12 +31,23 @@ export function checkRequest(parts: Parts, caller: Caller, request: DeploymentRe
     names.add(part.name)
     checkPart(parts, { caller, request, part })
   }
-  const domains = parts.switchboard.domains.check(request.project, request.domains ?? [])
-  if (domains.length > 0) frontOf(request)
+  checkDomains(parts, caller, request)
+}
+
+/** Those that the project had lead to it no more: who takes them away has to be one who may change what they led to. */
+function checkDomains(
+  { switchboard: { domains }, store, accounts }: Parts,
+  caller: Caller,
+  { project, parts, domains: asked }: DeploymentRequest,
+): void {
+  if (asked === undefined) return
+  if (domains.check(project, asked).length > 0) frontOf({ parts })
+  for (const front of domains.fronts(project))
+    accounts.demand(caller, 'write', store.functions.get(front)?.group)
 }
 
 /** What the domains of a project lead to: its routes, or its only function. @throws FlexiError FLEXI_USAGE. */
-export function frontOf({ parts }: DeploymentRequest): string {
+export function frontOf({ parts }: Pick<DeploymentRequest, 'parts'>): string {
   const front =
     parts.find(({ config }) => config.provider === ROUTES) ?? (parts.length === 1 ? parts[0] : undefined)
   if (front !== undefined) return front.name
@@ -62,11 +73,35 @@ function checkPart(parts: Parts, { caller, request, part }: PartToCheck): void {
   demandNetwork(caller, config)
   if (known?.project !== undefined && known.project !== request.project)
     throw new FlexiError('FLEXI_CONFLICT', `${name} belongs to the project ${known.project}`, {
-      hint: `Call the function something else, or deploy it as part of ${known.project}.`,
+      hint: `Call the function something else, or deploy it as part of that project: "--project ${known.project}".`,
     })
-  if (store.versions.get({ name, version: request.alias }) !== undefined)
-    throw new FlexiError('FLEXI_CONFLICT', `${name} has a version that is called ${request.alias}`)
+  if (known === undefined) checkVariables(parts, caller, name)
+  checkFree(store, { name, version }, request.alias)
   if (version !== undefined) checkVersion(parts, part, version)
+}
+
+/**
+ * What was set for a function that was not there yet is not for whoever comes first, nor may it run in what somebody else deploys.
+ * @throws FlexiError FLEXI_FORBIDDEN.
+ */
+function checkVariables({ store }: Parts, caller: Caller, name: string): void {
+  const other = store.variables.of(name).find(({ setBy }) => setBy !== caller.user)
+  if (other === undefined) return
+  throw new FlexiError('FLEXI_FORBIDDEN', `${other.setBy} has set variables for ${name}`, {
+    hint: `Have ${other.setBy} deploy it first, or take them away with "flexi env unset".`,
+  })
+}
+
+/** A name leads to one place: a version, or an alias. @throws FlexiError FLEXI_CONFLICT. */
+export function checkFree(
+  { versions, aliases }: Parts['store'],
+  { name, version }: { readonly name: string; readonly version?: string | undefined },
+  alias: string,
+): void {
+  if (versions.get({ name, version: alias }) !== undefined)
+    throw new FlexiError('FLEXI_CONFLICT', `${name} has a version that is called ${alias}`)
+  if (version !== undefined && aliases.get(name, version) !== undefined)
+    throw new FlexiError('FLEXI_CONFLICT', `${name} has an alias that is called ${version}`)
 }
 
 /** @throws FlexiError FLEXI_USAGE. */
@@ -82,8 +117,6 @@ export function checkProvider(name: string, provider: string): void {
 function checkVersion({ store }: Parts, part: DeploymentPart, version: string): void {
   const { name } = part
   checkLabel('a version', version)
-  if (store.aliases.get(name, version) !== undefined)
-    throw new FlexiError('FLEXI_CONFLICT', `${name} has an alias that is called ${version}`)
   const known = store.versions.get({ name, version })
   if (known === undefined || isSame(known, part)) return
   throw new FlexiError(

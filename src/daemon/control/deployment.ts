@@ -11,7 +11,7 @@ import type {
 import { leadsAlike } from './aliases.ts'
 import { atOnce, STARTS_AT_ONCE } from './at-once.ts'
 import { bindRoutes, writePins, type Pins } from './bind-routes.ts'
-import { frontOf, planParts, type PlannedPart } from './deploy-plan.ts'
+import { checkFree, checkRequest, frontOf, planParts, type PlannedPart } from './deploy-plan.ts'
 import { keyText } from './keys.ts'
 import type { Act } from './ledger.ts'
 import { throwIfAborted } from './lines.ts'
@@ -46,6 +46,8 @@ export class Deployment {
   /** What was brought up, and is taken down when the rest fails. */
   readonly #raised: VersionRecord[] = []
   readonly #newFunctions: string[] = []
+  /** Of the functions it is about: one that was removed and made again meanwhile is another. */
+  readonly #numbers = new Map<string, number>()
   /** Whose signature each function's artifact has. */
   readonly #signers = new Map<string, string>()
   /** Ends the start of the other functions when one fails. */
@@ -82,7 +84,7 @@ export class Deployment {
     this.#plan = this.#parts.store.transaction(() => planParts(this.#parts, caller, request))
     this.#reach('received')
     await this.#each(async ({ part }) => {
-      const signer = await verifyPart(this.#parts, caller, { part, dryRun: request.dryRun === true })
+      const signer = await verifyPart(this.#parts, caller, { part, request })
       if (signer !== undefined) this.#signers.set(part.name, signer)
     })
     this.#reach('verified')
@@ -125,12 +127,16 @@ export class Deployment {
     const { store } = this.#parts
     const { caller, request } = this.#options
     store.transaction(() => {
+      // Others may have taken the names while it waited: what runs from here on is given what belongs to the function.
+      checkRequest(this.#parts, caller, request)
       for (const { part } of this.#plan) {
-        if (store.functions.get(part.name) !== undefined) continue
+        const known = store.functions.get(part.name)
         const group = part.config.group ?? ownGroup(caller)
         const made = { createdAt: this.#parts.clock(), createdBy: caller.user }
-        store.functions.add({ name: part.name, project: request.project, group, ...made })
-        this.#newFunctions.push(part.name)
+        const row =
+          known ?? store.functions.add({ name: part.name, project: request.project, group, ...made })
+        if (known === undefined) this.#newFunctions.push(part.name)
+        this.#numbers.set(part.name, row.number)
       }
     })
   }
@@ -185,8 +191,9 @@ export class Deployment {
     const { caller, request } = this.#options
     const isGone = !changed && store.versions.get(record) === undefined
     const isUp = this.#parts.switchboard.admitted(record) !== undefined
-    if (isGone || !isUp || store.functions.get(part.name) === undefined)
+    if (isGone || !isUp || !this.#isOurs(part.name))
       throw new FlexiError('FLEXI_CONFLICT', `${keyText(record)} was stopped or removed meanwhile`)
+    checkFree(store, record, request.alias)
     if (changed) store.versions.add(record)
     else store.versions.setWanted(record, 'running')
     if (part.config.group !== undefined) store.functions.setGroup(part.name, part.config.group)
@@ -199,6 +206,11 @@ export class Deployment {
       movedBy: caller.user,
     }
     if (!leadsAlike(alias, store.aliases.get(part.name, request.alias))) store.aliases.set(alias)
+  }
+
+  #isOurs(name: string): boolean {
+    const known = this.#parts.store.functions.get(name)
+    return known !== undefined && known.number === this.#numbers.get(name)
   }
 
   #pins(): Pins {
@@ -223,6 +235,8 @@ export class Deployment {
     const error = asFlexiError(cause)
     await Promise.allSettled(this.#raised.map((record) => this.#running.takeDown(record)))
     if (request.dryRun !== true) {
+      // Versions that were there already may be warmer now than what leads to them asks for.
+      for (const { part } of this.#plan) this.#running.settle(part.name)
       try {
         store.transaction(() => {
           for (const name of this.#newFunctions) this.#forget(name)
@@ -236,15 +250,10 @@ export class Deployment {
       const gone = this.#newFunctions.filter((name) => store.functions.get(name) === undefined)
       await Promise.all(gone.map((name) => this.#running.forget(name)))
     }
-    if (error.code === 'FLEXI_BUG')
-      log.error('deployment.bug', {
-        id,
-        message: error.message,
-        stack: cause instanceof Error ? cause.stack : undefined,
-      })
-    const at = this.#at
     const { code, message, hint } = error
-    const part = at === undefined ? {} : { function: at }
+    const stack = cause instanceof Error ? cause.stack : undefined
+    if (code === 'FLEXI_BUG') log.error('deployment.bug', { id, message, stack })
+    const part = this.#at === undefined ? {} : { function: this.#at }
     this.#options.tell({
       event: 'failed',
       id,
@@ -252,15 +261,15 @@ export class Deployment {
       message,
       hint,
       ...part,
-      log: this.#printed.tail(cause, at),
+      log: this.#printed.tail(cause, this.#at),
     })
   }
 
   /** A function that was added for this deployment, and has nothing. */
   #forget(name: string): void {
     const { store } = this.#parts
-    if (store.versions.of(name).length === 0 && store.variables.of(name).length === 0)
-      store.functions.remove(name)
+    const isBare = store.versions.of(name).length === 0 && store.variables.of(name).length === 0
+    if (isBare && this.#isOurs(name)) store.functions.remove(name)
   }
 
   #reach(state: DeploymentState): void {

@@ -34,19 +34,26 @@ export class Deployments {
       throw error
     }
     const id = randomBytes(8).toString('hex')
-    const events = new EventStream<DeploymentEvent>()
+    const events = new EventStream<DeploymentEvent>((event) =>
+      event.event === 'log' ? event.text.length : 0,
+    )
     const deadline = this.#deadline()
-    const limited = AbortSignal.any([signal, this.#parts.closing, deadline.signal])
+    const { closing, retiring } = this.#parts
+    const ends = [signal, closing, deadline.signal, ...(retiring === undefined ? [] : [retiring])]
     const deployment = new Deployment(this.#parts, this.#running, {
       id,
       caller,
       request,
-      signal: limited,
+      signal: AbortSignal.any(ends),
       tell: (event) => events.push(event),
     })
     const over = this.#parts.lines
       .take(`project ${request.project}`, () => deployment.run())
       .then((names) => this.#prune(caller, names))
+      .catch((error: unknown) => {
+        // It has nobody to tell, and one that cannot even fail must not end the daemon.
+        this.#parts.log.error('deployment.bug', { id, message: errorMessage(error) })
+      })
       .finally(() => {
         deadline[Symbol.dispose]()
         this.#under.delete(id)

@@ -29,6 +29,12 @@ export class Domains {
     return [...this.#claims].flatMap(([domain, claim]) => (claim.front === front ? [domain] : []))
   }
 
+  /** What those of one project lead to. */
+  fronts(project: string): ReadonlySet<string> {
+    const claims = [...this.#claims.values()].filter((claim) => claim.project === project)
+    return new Set(claims.map(({ front }) => front))
+  }
+
   /**
    * As they are asked for: lower-case, IDNA in ASCII.
    * @throws FlexiError FLEXI_USAGE for what is no name of theirs; FLEXI_CONFLICT for one of another project.

@@ -32,7 +32,8 @@ export class Functions {
       const { createdAt, createdBy, artifact } = record
       return { ...statusOf(this.#parts, record), createdAt, createdBy, artifact }
     })
-    return { ...this.#summary(row, versions), statuses }
+    const schedules = this.#parts.scheduler.times(name)
+    return { ...this.#summary(row, versions), schedules, statuses }
   }
 
   setGroup(caller: Caller, name: string, group: Group | null): Promise<void> {

@@ -2,6 +2,7 @@ import { errorMessage, FlexiError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import type { Caller } from '../model.ts'
 import type { Store } from '../store.ts'
+import type { Tenure } from './tenure.ts'
 
 /** What somebody is about to do. */
 export interface Act {
@@ -17,25 +18,33 @@ type Detail = Readonly<Record<string, unknown>>
 /** Who changed what, for the audit log. Never a value of a variable, nor a token. */
 export class Ledger {
   readonly #store: Store
+  readonly #tenure: Tenure
   readonly #clock: () => number
   readonly #log: Logger
 
   constructor({
     store,
+    tenure,
     clock,
     log,
   }: {
     readonly store: Store
+    readonly tenure: Tenure
     readonly clock: () => number
     readonly log: Logger
   }) {
     this.#store = store
+    this.#tenure = tenure
     this.#clock = clock
     this.#log = log
   }
 
-  /** Within the transaction of the change itself: the one is not there without the other. */
+  /**
+   * Within the transaction of the change itself: the one is not there without the other.
+   * @throws FlexiError FLEXI_SHUTTING_DOWN when another process makes the changes now.
+   */
   done(act: Act, detail: Detail = {}): void {
+    this.#tenure.demand()
     this.#add(act, 'done', detail)
   }
 

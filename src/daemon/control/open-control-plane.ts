@@ -1,3 +1,4 @@
+import { systemClock } from '../../core/clock.ts'
 import { errorMessage, FlexiError } from '../../core/errors.ts'
 import type { RequestContext } from '../../core/fetcher.ts'
 import type { ControlPlane, DaemonInfo } from '../control-plane.ts'
@@ -6,13 +7,16 @@ import { Aliases } from './aliases.ts'
 import { Deployments } from './deployments.ts'
 import { Functions } from './functions.ts'
 import { functionOf } from './keys.ts'
+import { Scheduler } from '../schedules/scheduler.ts'
 import { Ledger } from './ledger.ts'
 import { Lines } from './lines.ts'
-import type { ControlOptions, Parts } from './parts.ts'
+import { LIVE, type ControlOptions, type Parts } from './parts.ts'
 import { restore } from './restore.ts'
 import { Running } from './running.ts'
 import { Switchboard } from './switchboard.ts'
+import { Tenure } from './tenure.ts'
 import { Variables } from './variables.ts'
+import { hasContent } from './verify-part.ts'
 import { Versions } from './versions.ts'
 
 export type { ControlOptions } from './parts.ts'
@@ -23,6 +27,10 @@ export interface OpenControlPlane extends ControlPlane, AsyncDisposable {
   hosts(host: string, context: RequestContext | undefined): Served | undefined
   /** To be called once, before anything else: puts in force what the store says. */
   restore(): Promise<void>
+  /** Functions run at their times from now on. To be called when requests are answered. */
+  startSchedules(): void
+  /** Nothing is due any more; resolves when what was due has run, or at the limit. */
+  drainSchedules(limitMs: number): Promise<void>
 }
 
 const COLLECT_MS = 3_600_000
@@ -51,8 +59,11 @@ export function openControlPlane(options: ControlOptions): OpenControlPlane {
       await restore(parts, running)
       collect()
     },
+    startSchedules: () => parts.scheduler.start(),
+    drainSchedules: (limitMs) => parts.scheduler.drain(limitMs),
     async [Symbol.asyncDispose]() {
       clearInterval(collecting)
+      parts.scheduler.stop()
       closing.abort(new FlexiError('FLEXI_SHUTTING_DOWN', 'the daemon stops', { retryAfterSeconds: 1 }))
       await deployments.idle()
       running[Symbol.dispose]()
@@ -89,7 +100,7 @@ function deploymentVerbs(parts: Parts, deployments: Deployments): Pick<ControlPl
   const startedAt = parts.clock()
   return {
     info: () => infoOf(parts, startedAt),
-    hasArtifact: (digest) => artifacts.has(digest),
+    hasArtifact: (caller, digest) => hasContent(parts, caller, digest),
     async putArtifact(caller, digest, content) {
       await artifacts.receive(content, { expected: digest, user: caller.user })
     },
@@ -122,12 +133,25 @@ function functionVerbs(
 function partsOf(options: ControlOptions, closing: AbortSignal): Parts {
   const { store, runtime, log, domain, app = {} } = options
   const clock = options.clock ?? Date.now
+  const tenure = new Tenure(store)
+  const onPublish = (name: string): void => scheduler.changed(name)
+  const switchboard = new Switchboard({ store, runtime, log, domain, app, closing, onPublish })
+  const scheduler = new Scheduler({
+    store,
+    runtime,
+    log,
+    admitted: (key) => switchboard.admitted(key),
+    alias: LIVE,
+    clock: options.timer ?? systemClock,
+  })
   return {
     ...options,
     clock,
     closing,
-    ledger: new Ledger({ store, clock, log }),
-    switchboard: new Switchboard({ store, runtime, log, domain, app, closing }),
+    ledger: new Ledger({ store, tenure, clock, log }),
+    tenure,
+    switchboard,
+    scheduler,
     lines: new Lines(),
   }
 }

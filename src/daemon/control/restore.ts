@@ -13,6 +13,7 @@ const DEPLOYMENTS_MAX = 1_000
  * all can be asked; those that are to run unasked are started after that.
  */
 export async function restore(parts: Parts, running: Running): Promise<void> {
+  parts.tenure.begin()
   endDeployments(parts)
   const { store, switchboard } = parts
   for (const { name } of store.functions.all()) {

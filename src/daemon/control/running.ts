@@ -25,7 +25,7 @@ export class Running implements Disposable {
    * @throws FlexiError what the runtime says about one that does not come up.
    */
   async bringUp(record: VersionRecord, alias?: string, options?: StartOptions): Promise<void> {
-    const { switchboard, runtime, store } = this.#parts
+    const { switchboard, runtime, store, scheduler } = this.#parts
     if (record.config.provider === ROUTES) {
       const { project } = functionOf(store, record.name)
       if (alias !== undefined) await bindRoutes(this.#parts, { record, project, alias })
@@ -37,6 +37,7 @@ export class Running implements Disposable {
     try {
       await switchboard.admit(record, { led: true })
       if (runtime.status(record)?.state !== 'running') await runtime.start(record, options)
+      await scheduler.known.learn(record)
     } catch (error) {
       if (isNew) await this.takeDown(record)
       throw error
@@ -61,16 +62,18 @@ export class Running implements Disposable {
 
   /** Ends all of it. To be published before: nothing leads to it then. */
   async takeDown(record: FunctionKey): Promise<void> {
-    const { switchboard, runtime } = this.#parts
+    const { switchboard, runtime, scheduler } = this.#parts
     switchboard.dismiss(record)
+    scheduler.known.forget(record)
     switchboard.tables.drop(record)
     await runtime.remove(record)
   }
 
   /** Nothing is called so any more: what it printed and stored goes. Failing costs room, and nothing else. */
   async forget(name: string): Promise<void> {
-    const { switchboard, runtime, log } = this.#parts
+    const { switchboard, runtime, scheduler, log } = this.#parts
     switchboard.tables.remove(name)
+    scheduler.forget(name)
     this.#warm.delete(name)
     await runtime.forget(name).catch((error: unknown) => {
       log.error('function.forget', { name, message: errorMessage(error) })

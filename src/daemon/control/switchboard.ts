@@ -31,6 +31,8 @@ export interface SwitchboardOptions extends RoutesHost {
   readonly store: Store
   readonly runtime: Runtime
   readonly domain: string
+  /** Called with what was published. */
+  readonly onPublish?: ((name: string) => void) | undefined
 }
 
 /** Which versions can be asked, and under which names. What it shows is what the store says; only `publish` changes that. */
@@ -134,6 +136,7 @@ export class Switchboard implements AsyncDisposable {
     this.#hosts.put(name, entries)
     for (const [alias, target] of this.#targets.get(name) ?? []) target.lead(this.#led(aliases.get(alias)))
     this.tables.keep(name, aliases)
+    this.#options.onPublish?.(name)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import type { Caller, VariableRecord, VersionRecord } from '../model.ts'
 import { checkLabel, functionOf, keyText, versionsOf } from './keys.ts'
 import type { Act } from './ledger.ts'
 import type { Parts } from './parts.ts'
+import { demandNetwork } from './permissions.ts'
 import { ROUTES } from './switchboard.ts'
 
 type SetVariable = VariableRecord & { readonly value: string }
@@ -31,6 +32,8 @@ export class Variables {
       lines.take(name, async () => {
         checkLabel('a function', name)
         accounts.demand(caller, 'write', store.functions.get(name)?.group)
+        // Some of them are code, such as NODE_OPTIONS.
+        for (const { config } of store.versions.of(name)) demandNetwork(caller, config)
         const before = this.#snapshot(name, Object.keys(changes.values))
         store.transaction(() => this.#write(act, name, changes))
         await this.#refresh(name, () => {

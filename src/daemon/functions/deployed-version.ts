@@ -2,18 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { asFlexiError, errorMessage, type FlexiError } from '../../core/errors.ts'
 import type { RequestContext, SocketFetcher, Upgrade } from '../../core/fetcher.ts'
-import type { InvokeContext, InvokeResult } from '../../core/function.ts'
 import { LIMITS } from '../../core/limits.ts'
 import { BackOff } from '../../instances/back-off.ts'
 import { queueFull, shuttingDown } from '../../instances/pool-errors.ts'
-import type { Pool, PoolChange, PoolOptions } from '../../instances/pool.ts'
+import type { Pool, PoolChange } from '../../instances/pool.ts'
 import type { VersionRecord, VersionStatus } from '../model.ts'
-import type { Logs, StartOptions } from '../runtime.ts'
-import type { ExclusiveTurn } from './exclusive-turn.ts'
+import type { StartOptions } from '../runtime.ts'
+import type { DeployedVersionOptions } from './deployed-version-options.ts'
 import { awaitHealth, HEALTH_TIMEOUT_MS } from './health.ts'
 import { TailBuffer, withLogTail } from './log-tail.ts'
 import { OpenPool, RESTART_DELAY_MS_MAX } from './open-pool.ts'
-import type { Workshop } from './opened-version.ts'
 import { openedTooLong, refuseUpgrade, stopped } from './refusals.ts'
 import { inTime, untilAborted } from './time-limit.ts'
 import { VersionOutput } from './version-output.ts'
@@ -21,15 +19,6 @@ import { VersionState } from './version-state.ts'
 
 /** How long what opens a version may take: unpacking, and what there is to build. */
 const OPEN_MS_MAX = 60_000
-
-export interface DeployedVersionOptions {
-  readonly workshop: Workshop
-  readonly logs: Logs
-  readonly turn: ExclusiveTurn
-  readonly limits?: PoolOptions['limits']
-  readonly clock: () => number
-  readonly onState: () => void
-}
 
 /**
  * One version that is deployed. Until somebody asks it is no more than its record; then it opens, starts, and when nobody asks any more
@@ -42,13 +31,15 @@ export class DeployedVersion implements SocketFetcher {
   readonly #state: VersionState
   readonly #backOff: BackOff
   /** The same for every instance there will be. */
-  readonly #app = {}
+  readonly app = {}
   #record: VersionRecord
   #open: OpenPool | undefined
   #opening: Promise<OpenPool> | undefined
   #turn: Promise<unknown> = Promise.resolve()
   /** Ends a start that is under way. */
   #starting: AbortController | undefined
+  /** Since it was last started, by somebody who has not started it. */
+  #isAsked = false
   #retry: NodeJS.Timeout | undefined
   #waiting = 0
 
@@ -77,15 +68,11 @@ export class DeployedVersion implements SocketFetcher {
   }
 
   status(): Omit<VersionStatus, 'aliases'> {
-    const { state, since, restarts, lastExit } = this.#state
     const pool = this.#open?.pool.state()
     return {
       name: this.#record.name,
       version: this.#record.version,
-      state,
-      since,
-      restarts,
-      lastExit,
+      ...this.#state.told(),
       instances: pool?.instances ?? 0,
       inFlight: pool?.inFlight ?? 0,
     }
@@ -93,13 +80,16 @@ export class DeployedVersion implements SocketFetcher {
 
   handle(incoming: IncomingMessage, outgoing: ServerResponse, context: RequestContext): Promise<void> {
     const open = this.#open
+    this.#isAsked = true
     if (open !== undefined && !this.#state.stopped) return open.pool.handle(incoming, outgoing, context)
     return this.#woken().then(({ pool }) => pool.handle(incoming, outgoing, context))
   }
 
-  async invoke(payload: Uint8Array, context: InvokeContext): Promise<InvokeResult> {
+  /** Opened for what is no request, as for one. @throws FlexiError why it cannot be. */
+  async pool(): Promise<Pool> {
+    this.#isAsked = true
     const { pool } = this.#state.stopped ? await this.#woken() : (this.#open ?? (await this.#woken()))
-    return await pool.invoke(payload, context)
+    return pool
   }
 
   /** Whether its code knows other protocols can be told only once it is open. */
@@ -109,6 +99,7 @@ export class DeployedVersion implements SocketFetcher {
   }
 
   readonly #upgradeFirst: Upgrade = (incoming, socket, head, context) => {
+    this.#isAsked = true
     this.#woken().then(
       ({ pool }) => {
         if (pool.upgrade === undefined) refuseUpgrade(socket, '501 Not Implemented')
@@ -156,8 +147,10 @@ export class DeployedVersion implements SocketFetcher {
   }
 
   /** Gives back what an open version holds; the next request opens it again. */
-  async hibernate(): Promise<void> {
-    if (this.isUnused) await this.#shut({ drains: false })
+  hibernate(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.isUnused) await this.#shut({ drains: false })
+    })
   }
 
   async close(): Promise<void> {
@@ -179,7 +172,7 @@ export class DeployedVersion implements SocketFetcher {
       onLog?.(text)
     })
     const starting = new AbortController()
-    const isServing = !this.#state.stopped && this.#state.state === 'running'
+    this.#isAsked = !this.#state.stopped && this.#state.state === 'running'
     this.#starting = starting
     this.#state.set({ stopped: false }, this.#open?.pool.state())
     const ended = signal === undefined ? starting.signal : AbortSignal.any([signal, starting.signal])
@@ -188,8 +181,7 @@ export class DeployedVersion implements SocketFetcher {
       this.#backOff.reset()
     } catch (error) {
       const failure = asFlexiError(error, 'FLEXI_DEPLOY')
-      if (!isServing) await this.#shut({ drains: false })
-      if (!isServing) this.#failed(failure)
+      await this.#abandon(ended.aborted ? undefined : failure)
       throw withLogTail(failure, tail.lines())
     } finally {
       hush()
@@ -203,6 +195,15 @@ export class DeployedVersion implements SocketFetcher {
     const { pool } = open
     const { path, timeoutMs = HEALTH_TIMEOUT_MS } = this.#record.config.health
     if (path !== undefined) await awaitHealth(pool, { name: this.name, path, timeoutMs, signal })
+  }
+
+  /** A start has come to nothing. What others ask meanwhile is answered, or told why not, without it. */
+  async #abandon(failure: FlexiError | undefined): Promise<void> {
+    await this.#opening?.catch(() => undefined)
+    if (this.#isAsked || (this.#open?.pool.state().sockets ?? 0) > 0) return
+    await this.#shut({ drains: false })
+    if (failure !== undefined) this.#failed(failure)
+    else if (this.#isWanted()) this.#startAgain(this.#backOff.delayMs)
   }
 
   #failed(failure: FlexiError): void {
@@ -253,7 +254,7 @@ export class DeployedVersion implements SocketFetcher {
     const opening = OpenPool.open({
       record: () => this.#record,
       workshop,
-      scope: { app: this.#app, output: this.#output.line, report: this.#output.fault },
+      scope: { app: this.app, output: this.#output.line, report: this.#output.fault },
       turn,
       limits,
       onChange: (change) => this.#changed(change),

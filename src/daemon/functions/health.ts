@@ -44,7 +44,7 @@ function unhealthy(check: HealthCheck, outcome: number | Error, tries: number): 
     'FLEXI_DEPLOY',
     `${check.name} did not become healthy within ${check.timeoutMs / 1000} s: GET ${check.path} ${last} (${tried})`,
     {
-      hint: 'Its log says why; give it more time with health.timeoutMs.',
+      hint: 'Its log says why; give it more time with "--health-timeout".',
       cause: outcome instanceof Error ? outcome : undefined,
     },
   )

@@ -4,13 +4,16 @@ import { join } from 'node:path'
 import { FlexiError } from '../../core/errors.ts'
 import type { FunctionConfig, InvokeContext, InvokeResult } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
+import type { FunctionEvent } from '../../core/schedule.ts'
 import type { PoolOptions } from '../../instances/pool.ts'
 import { openLogs, type OpenLogs } from '../logs/logs.ts'
 import type { FunctionKey, VersionRecord } from '../model.ts'
-import type { Runtime, StartOptions } from '../runtime.ts'
+import type { RunContext, Runtime, StartOptions } from '../runtime.ts'
 import { DeployedVersion } from './deployed-version.ts'
 import { ExclusiveTurn } from './exclusive-turn.ts'
 import { openedConfig, storedState, versionState, type Workshop } from './opened-version.ts'
+import { removeOwned } from './remove-owned.ts'
+import { runEvent } from './run-event.ts'
 import { lockFile } from './state-lock.ts'
 
 /** Versions that nobody uses but that are still open, to start as fast as they can. The one that was used longest ago is closed. */
@@ -97,7 +100,12 @@ class FunctionRuntime implements Runtime {
   }
 
   async invoke(key: FunctionKey, payload: Uint8Array, context: InvokeContext): Promise<InvokeResult> {
-    return await this.#known(key).invoke(payload, context)
+    const pool = await this.#known(key).pool()
+    return await pool.invoke(payload, context)
+  }
+
+  async run(key: FunctionKey, event: FunctionEvent, context: RunContext): Promise<InvokeResult> {
+    return await runEvent(this.#known(key), event, context)
   }
 
   status(key: FunctionKey): ReturnType<DeployedVersion['status']> | undefined {
@@ -117,10 +125,10 @@ class FunctionRuntime implements Runtime {
     const path = join(this.#options.stateDirectory, name)
     await Promise.all([
       this.logs.remove(name),
-      rm(path, { recursive: true, force: true }),
+      removeOwned(path),
       rm(`${path}.lock`, { force: true }),
       rm(join(this.#options.stateDirectory, '.versions', name), { recursive: true, force: true }),
-      rm(storedState(this.#options.stateDirectory, name), { recursive: true, force: true }),
+      removeOwned(storedState(this.#options.stateDirectory, name)),
     ])
     this.#turns.delete(name)
   }

@@ -1,5 +1,5 @@
 import { watch } from 'node:fs'
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -10,6 +10,8 @@ import { isAlive, startedAt } from '../../core/processes.ts'
 /** Longer than another may take to finish what it does with the data. */
 const WAIT_MS_MAX = 60_000
 const LOOK_MS = 50
+/** Longer than it takes to write a few bytes. */
+const WRITE_MS_MAX = 5_000
 
 export interface LockOptions {
   /** Whose data it is, for messages. */
@@ -77,7 +79,12 @@ async function take(path: AbsolutePath): Promise<boolean> {
 async function isHeld(path: AbsolutePath): Promise<boolean> {
   const text = await readFile(path, 'utf8').catch(() => '')
   const [pid = '', started = ''] = text.split(' ')
-  // Empty: being written at this moment, or by one that was killed in it, which nobody can tell: the wait has its limit.
-  if (pid === '') return true
+  // Empty: it is being written at this moment, or its writer was killed in it.
+  if (pid === '') return await isFresh(path)
   return isAlive(Number(pid)) && (started === '' || startedAt(Number(pid)) === started)
+}
+
+async function isFresh(path: AbsolutePath): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined)
+  return found !== undefined && Date.now() - found.mtimeMs < WRITE_MS_MAX
 }

@@ -20,6 +20,7 @@ export class VersionState {
   #restarts = 0
   #lastExit: string | undefined
   #state: State
+  /** Milliseconds since the epoch. */
   #since: number
 
   constructor(options: StateOptions) {
@@ -37,17 +38,8 @@ export class VersionState {
     return this.#stopped
   }
 
-  /** Milliseconds since the epoch. */
-  get since(): number {
-    return this.#since
-  }
-
-  get restarts(): number {
-    return this.#restarts
-  }
-
-  get lastExit(): string | undefined {
-    return this.#lastExit
+  told(): Pick<VersionStatus, 'state' | 'since' | 'restarts' | 'lastExit'> {
+    return { state: this.#state, since: this.#since, restarts: this.#restarts, lastExit: this.#lastExit }
   }
 
   set(change: { readonly stopped?: boolean; readonly opening?: boolean }, pool?: PoolState): void {

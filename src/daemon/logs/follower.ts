@@ -1,12 +1,14 @@
 import type { LogRecord } from '../model.ts'
 
-/** What is kept for a reader that does not keep up. */
+/** What is kept for a reader that does not keep up: lines, and characters of them all. */
 const KEPT_MAX = 10_000
+const CHARACTERS_MAX = 4 * 1024 * 1024
 
 /** One reader of what comes. */
 export class Follower implements Disposable {
   readonly #leave: () => void
   #waiting: LogRecord[] = []
+  #characters = 0
   #dropped = 0
   #wake: (() => void) | undefined
 
@@ -15,8 +17,10 @@ export class Follower implements Disposable {
   }
 
   push(record: LogRecord): void {
-    if (this.#waiting.length < KEPT_MAX) this.#waiting.push(record)
-    else this.#dropped += 1
+    if (this.#waiting.length < KEPT_MAX && this.#characters < CHARACTERS_MAX) {
+      this.#waiting.push(record)
+      this.#characters += record.text.length
+    } else this.#dropped += 1
     this.#wake?.()
   }
 
@@ -28,6 +32,7 @@ export class Follower implements Disposable {
       while (signal?.aborted !== true) {
         const records = this.#waiting
         this.#waiting = []
+        this.#characters = 0
         for (const record of records) yield record
         if (this.#dropped > 0) yield this.#gap(records.at(-1))
         else if (records.length === 0) await this.#news()

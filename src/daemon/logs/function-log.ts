@@ -26,6 +26,8 @@ export class FunctionLog {
   /** Characters that are not on disk yet, those being written included. */
   #behind = 0
   #dropped = 0
+  /** The last of them. */
+  #lost: LogRecord | undefined
   #writing: Promise<Position | undefined> = Promise.resolve(undefined)
   #scheduled = false
 
@@ -38,9 +40,10 @@ export class FunctionLog {
     for (const follower of this.#followers) follower.push(record)
     if (this.#behind > WAITING_MAX) {
       this.#dropped += 1
+      this.#lost = record
       return
     }
-    if (this.#dropped > 0) this.#tellDropped(record)
+    if (this.#lost !== undefined) this.#tellDropped(record)
     this.#write(record)
   }
 
@@ -87,6 +90,7 @@ export class FunctionLog {
         return undefined
       } finally {
         this.#behind -= lines.reduce((sum, line) => sum + line.length, 0)
+        if (this.#lost !== undefined && this.#behind <= WAITING_MAX) this.#tellDropped(this.#lost)
       }
     })
     return this.#writing
@@ -101,6 +105,7 @@ export class FunctionLog {
   #tellDropped(record: LogRecord): void {
     const text = `${this.#dropped} lines are left out here: they came faster than they could be written`
     this.#dropped = 0
+    this.#lost = undefined
     this.#write({ ...record, stream: 'platform', level: 'warn', text, requestId: undefined })
   }
 

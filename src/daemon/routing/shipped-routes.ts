@@ -37,6 +37,20 @@ export function forwards({ rules }: ShippedTable): boolean {
   return rules.some(({ target }) => target.kind === 'upstream')
 }
 
+/** Whether the daemon has to ask somebody for the keys of tokens. */
+export function asksIssuers({ rules }: ShippedTable): boolean {
+  return rules.some(({ options }) => {
+    const authorizer = fieldOf(options, 'authorizer')
+    return fieldOf(authorizer, 'kind') === 'jwt'
+  })
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null
+    ? Object.entries(value).find(([key]) => key === name)?.[1]
+    : undefined
+}
+
 /** The rules with their folders where the artifact lies. @throws FlexiError FLEXI_CONFIG for one outside of it. */
 export function placeFolders({ rules }: ShippedTable, directory: AbsolutePath): readonly RouteRule[] {
   return rules.map((rule) =>

@@ -25,6 +25,7 @@ export const lambda: Emulator = {
   recognise,
   openGuards: placeGuards,
   noRoute,
+  schedules: async () => (await import('./sources/schedules/function-schedules.ts')).lambdaSchedules,
   open,
 }
 

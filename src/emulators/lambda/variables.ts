@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 
+import { PATH_INSIDE } from '../../core/confinement.ts'
 import { firstSet, functionRegion, type Definition } from './definition.ts'
 import { withOpt } from './layers/opt-variables.ts'
 import { localQueueUrls } from './queue-urls.ts'
@@ -24,7 +25,7 @@ export function functionVariables({ definition, runtime, host }: VariableOptions
   const variables = {
     TZ: ':UTC',
     LANG: 'en_US.UTF-8',
-    PATH: paths['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+    PATH: paths['PATH'] ?? PATH_INSIDE,
     LD_LIBRARY_PATH: [paths['LD_LIBRARY_PATH'], taskRoot, `${taskRoot}/lib`]
       .filter((path) => path !== undefined)
       .join(':'),

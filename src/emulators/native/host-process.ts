@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { randomUUID } from 'node:crypto'
 
+import { PATH_INSIDE } from '../../core/confinement.ts'
 import { FlexiError } from '../../core/errors.ts'
 import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
 import { LIMITS } from '../../core/limits.ts'
@@ -167,7 +168,7 @@ function hostEnvironment({ config, libraryDirectory, scope }: HostOptions): Reco
   const isApart = scope.confinement !== undefined
   const inherited = isApart ? INHERITED : [...INHERITED, ...INHERITED_UNCONFINED]
   const environment: Record<string, string> = isApart
-    ? { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp' }
+    ? { PATH: PATH_INSIDE, HOME: '/tmp' }
     : {}
   for (const name of inherited) {
     const value = process.env[name]

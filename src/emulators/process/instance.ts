@@ -169,8 +169,7 @@ interface Ended {
   readonly ending: Ending
 }
 
-/** Undefined for a program that came to its own end: it is not started again before somebody asks. */
-/** @returns undefined when it had done its work: it is started again when somebody asks. */
+/** Undefined for a program that had done its work: it is not started again before somebody asks. */
 function tellEnd(parts: LaunchOptions, ended: Ended): Error | undefined {
   const { label, exit, ending } = ended
   if (exit.code === 0 && ending.overMb === undefined && !ending.isStuck) {

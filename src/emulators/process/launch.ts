@@ -1,3 +1,4 @@
+import { PATH_INSIDE } from '../../core/confinement.ts'
 import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
 import { startChild, type Child } from '../../instances/child.ts'
 import { openGuest } from '../../instances/guest/guest.ts'
@@ -72,6 +73,6 @@ function environmentOf({ config, scope }: LaunchOptions, place: ListenPlace): Re
     const value = process.env[name]
     return value === undefined ? [] : [[name, value] as const]
   })
-  const home = scope.confinement === undefined ? {} : { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/tmp' }
+  const home = scope.confinement === undefined ? {} : { PATH: PATH_INSIDE, HOME: '/tmp' }
   return { FLEXI: '1', ...Object.fromEntries(inherited), ...home, ...config.environment, ...place.variables }
 }

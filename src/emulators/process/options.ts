@@ -1,4 +1,5 @@
-import { resolve, sep } from 'node:path'
+import { realpathSync, statSync } from 'node:fs'
+import { dirname, resolve, sep } from 'node:path'
 
 import { configError } from '../../core/errors.ts'
 import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
@@ -140,7 +141,25 @@ function isInside(directory: string, path: string): boolean {
 }
 
 /** What is kept apart sees its folder and the system: another program cannot be started, and had better be refused now. */
+/** What confines a program is told to show its file: also one that the function's user could not get at. */
 function requireInside({ command }: ProcessOptions, config: FunctionConfig, report: Report): void {
-  if (command.startsWith('.') && !isInside(config.directory, command))
-    report(`the command ${command} is outside of its folder`, 'Put the program into the folder.', 'command')
+  if (!command.includes(sep) || isInside(config.directory, command)) return
+  if (command.startsWith(sep) && isForEverybody(command)) return
+  report(`the command ${command} is outside of its folder`, 'Put the program into the folder.', 'command')
+}
+
+/** Whether everybody on the machine may pass through all folders above it, and above what it leads to. */
+function isForEverybody(path: string): boolean {
+  try {
+    if (!isPassable(dirname(resolve(path)))) return false
+    return isPassable(dirname(realpathSync(path)))
+  } catch {
+    // That it is not there is told when it is looked for.
+    return true
+  }
+}
+
+function isPassable(folder: string): boolean {
+  const mode = statSync(folder, { throwIfNoEntry: false })?.mode ?? 0o001
+  return (mode & 0o001) !== 0 && (folder === dirname(folder) || isPassable(dirname(folder)))
 }

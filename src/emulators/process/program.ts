@@ -1,8 +1,9 @@
 import { accessSync, constants, realpathSync } from 'node:fs'
 import { delimiter, join, resolve, sep } from 'node:path'
 
+import { PATH_INSIDE } from '../../core/confinement.ts'
 import { FlexiError } from '../../core/errors.ts'
-import type { FunctionConfig } from '../../core/function.ts'
+import type { FunctionConfig, FunctionScope } from '../../core/function.ts'
 import type { ProcessOptions } from './options.ts'
 
 /** The program of a command, found. */
@@ -19,14 +20,10 @@ export interface Program {
 export function findProgram(
   { name, directory }: Pick<FunctionConfig, 'name' | 'directory'>,
   { command }: Pick<ProcessOptions, 'command'>,
+  { confinement }: Pick<FunctionScope, 'confinement'>,
 ): Program {
   if (command.includes(sep)) return ownProgram(name, resolve(directory, command))
-  const found =
-    (process.env['PATH'] ?? '')
-      .split(delimiter)
-      .filter((folder) => folder !== '')
-      .map((folder) => join(folder, command))
-      .find(isExecutable) ?? (command === 'node' ? process.execPath : undefined)
+  const found = inPath(command, confinement !== undefined)
   if (found !== undefined) return { command: found, readable: [found, realpathSync(found)] }
   const own = isExecutable(join(directory, command))
   throw new FlexiError('FLEXI_TOOL_MISSING', `${name} needs ${command}, which is not in PATH`, {
@@ -34,6 +31,21 @@ export function findProgram(
       ? `Write "./${command}" for the one in its folder.`
       : `Install ${command}, or correct "command".`,
   })
+}
+
+/**
+ * What is kept apart sees programs of the system whole, and of any other one its file alone: the `python3` or `node` that a version manager
+ * puts first is a script which would not run there. The Node that runs us is one file.
+ */
+function inPath(command: string, isApart: boolean): string | undefined {
+  if (isApart && command === 'node') return process.execPath
+  const own = process.env['PATH'] ?? ''
+  const found = (isApart ? [PATH_INSIDE, own].join(delimiter) : own)
+    .split(delimiter)
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, command))
+    .find(isExecutable)
+  return found ?? (command === 'node' ? process.execPath : undefined)
 }
 
 function ownProgram(name: string, path: string): Program {

@@ -1,6 +1,6 @@
-import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 
+import { accepts, LOOPBACKS } from '../../instances/accepts.ts'
 import { holdSocket, type HeldSocket } from '../../instances/held-socket.ts'
 import type { ListenPlace } from './place.ts'
 
@@ -15,7 +15,6 @@ export interface Reached {
 
 const LOOK_MS_MIN = 3
 const LOOK_MS_MAX = 50
-const LOOPBACKS = ['127.0.0.1', '::1'] as const
 
 /** There is no event for something that somebody begins to listen on: it is looked at, often at first. `isApart`: others write to its folder. */
 export async function untilOpen(place: ListenPlace, isApart: boolean, signal: AbortSignal): Promise<Reached> {
@@ -42,17 +41,4 @@ async function openSocket(path: string, isApart: boolean): Promise<Reached | und
     return { host: 'localhost', port: 0, socketPath: held.path, close: () => held.close() }
   held.close()
   return undefined
-}
-
-function accepts(
-  place: { readonly path: string } | { readonly host: string; readonly port: number },
-): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(place)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

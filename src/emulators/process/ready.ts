@@ -119,6 +119,8 @@ function tooLate(
 }
 
 function ended(label: string, exit: ChildExit): FlexiError {
+  // What keeps it apart could not be made: that is none of its own doing.
+  if (exit.error instanceof FlexiError) return exit.error
   return initError(`${label} ended before it could be asked: ${describeExit(exit)}`, 'Read what it printed.')
 }
 
@@ -127,6 +129,7 @@ function initError(message: string, hint: string): FlexiError {
 }
 
 /** `SIGSEGV`, `exit code 3`, or why it could not be started. */
-export function describeExit({ signal, code, error }: ChildExit): string {
+export function describeExit({ signal, code, error, reached }: ChildExit): string {
+  if (reached === 'disk') return 'it keeps more on the disk than it may'
   return signal ?? (code === null ? (error?.message ?? 'unknown end') : `exit code ${code}`)
 }

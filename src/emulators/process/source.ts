@@ -35,7 +35,7 @@ export class ProcessSource implements FunctionSource {
 
   async build(): Promise<Code> {
     const { config, scope, options } = this.#source
-    const program = findProgram(config, options)
+    const program = findProgram(config, options, scope)
     // What is deployed does not change.
     const signature = scope.mode === 'dev' ? await signatureOf(this.#paths) : ''
     const parts = [options, config.environment, config.timeoutMs, config.memoryMb, program.command, signature]

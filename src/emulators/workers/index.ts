@@ -17,6 +17,7 @@ export const workers: Emulator = {
   ownsFile: isWranglerFile,
   exposure: workerExposure,
   runEvent: async (event) => (await import('./events/run-event.ts')).runEvent(event),
+  schedules: async () => (await import('./shipped/schedules.ts')).workerSchedules,
   check: async (config) => (await import('./check.ts')).checkWorker(config),
   open: async (config, scope) => (await import('./source.ts')).openSource(config, scope),
 }

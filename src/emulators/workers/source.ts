@@ -6,11 +6,9 @@ import type {
   FunctionConfig,
   FunctionScope,
   FunctionSource,
-  Instance,
   PackagedFile,
 } from '../../core/function.ts'
 import type { AbsolutePath } from '../../core/place.ts'
-import { cronsOf } from './api/members.ts'
 import { mayBeBare } from './bare/bare.ts'
 import { groupsOf, type BuiltWorker, type Groups, type Member } from './groups/groups.ts'
 import { loadMiniflare } from './miniflare.ts'
@@ -76,16 +74,7 @@ class WorkerSource implements FunctionSource, Member {
   async build(): Promise<Code> {
     const built = await this.#build()
     this.#warn(built.settings, built.program)
-    return workerCode(built, () => this.#start(built))
-  }
-
-  async #start(built: BuiltWorker): Promise<Instance> {
-    const instance = await this.#groups.start(this, built)
-    if (built.settings.inputs.isShipped === true && cronsOf(this).length > 0) {
-      const { keepCrons } = await import('./shipped/kept-crons.ts')
-      keepCrons(instance, { groups: this.#groups })
-    }
-    return instance
+    return workerCode(built, () => this.#groups.start(this, built))
   }
 
   async #build(): Promise<BuiltWorker> {

@@ -22,14 +22,9 @@ export function workerCode(built: BuiltWorker, start: () => Promise<Instance>): 
     concurrency: Infinity,
     instancesMax: 1,
     upgrades: true,
-    exclusive: settings.inputs.isShipped === true && (ownsData(built) || hasCrons(built)),
+    exclusive: settings.inputs.isShipped === true && ownsData(built),
     start,
   }
-}
-
-/** Two versions would fire them twice. */
-function hasCrons({ settings }: BuiltWorker): boolean {
-  return (settings.config.triggers.crons ?? []).length > 0
 }
 
 export interface WorkerSourceOptions {

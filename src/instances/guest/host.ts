@@ -6,10 +6,10 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { connect, createServer, Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
 
+import { accepts, LOOPBACKS } from '../accepts.ts'
 import { CHANNEL_FD, openChannel, type Frame } from '../channel.ts'
 import { FROM_GUEST, TO_GUEST, type GuestExit, type GuestProgram, type Way } from './protocol.ts'
 
-const LOOPBACKS = ['127.0.0.1', '::1'] as const
 /** Between two looks whether a program listens: the first ones come fast, for those that start fast. */
 const LOOK_MS_MIN = 2
 const LOOK_MS_MAX = 50
@@ -103,20 +103,9 @@ async function open(id: number, { socketPath, port }: Way & { readonly port: num
 /** Waits until something listens on a port: there is no event for that. */
 async function listening(port: number): Promise<string> {
   for (let ms = LOOK_MS_MIN; ; ms = Math.min(LOOK_MS_MAX, ms * 1.5)) {
-    for (const host of LOOPBACKS) if (await accepts(host, port)) return host
+    for (const host of LOOPBACKS) if (await accepts({ host, port })) return host
     await new Promise((resolve) => setTimeout(resolve, ms))
   }
-}
-
-function accepts(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port })
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }
 
 /** Until both are closed: an end is passed on, a failure ends both. */

@@ -11,7 +11,7 @@ import {
   removeLeftOverGroups,
   setControl,
 } from './groups.ts'
-import { OWN_PROCESSES, type LaunchLimits, type Limiter } from './limiter.ts'
+import { OWN_PROCESSES, TRIAL_LIMITS, type LaunchLimits, type Limiter } from './limiter.ts'
 
 const CONTROLLERS = ['memory', 'cpu', 'pids'] as const
 type Controller = (typeof CONTROLLERS)[number]
@@ -28,13 +28,7 @@ export async function openCgroup1(id: string, files: GroupFiles): Promise<Limite
     for (const parent of new Set(Object.values(parents))) await removeLeftOverGroups(parent)
     const own = mapControllers((controller) => makeGroup(parents[controller], name))
     // Refused here and now rather than at the first start of a function.
-    const trial = limit(own, 'trial', {
-      memoryMb: 64,
-      processors: 1,
-      processes: 16,
-      files: 64,
-      temporaryMb: 1,
-    })
+    const trial = limit(own, 'trial', TRIAL_LIMITS)
     await trial.remove()
     return {
       kind: 'cgroup1',

@@ -11,7 +11,7 @@ import {
   removeLeftOverGroups,
   setControl,
 } from './groups.ts'
-import { OWN_PROCESSES, type LaunchLimits, type Limiter } from './limiter.ts'
+import { OWN_PROCESSES, TRIAL_LIMITS, type LaunchLimits, type Limiter } from './limiter.ts'
 
 const CONTROLLERS = ['memory', 'cpu', 'pids'] as const
 
@@ -33,13 +33,7 @@ export async function openCgroup2(id: string, files: GroupFiles): Promise<Limite
     await removeLeftOverGroups(base)
     const own = makeGroup(base, groupName(id))
     setControl(own, 'cgroup.subtree_control', ALL_CONTROLLERS)
-    const trial = limit(own, 'trial', {
-      memoryMb: 64,
-      processors: 1,
-      processes: 16,
-      files: 64,
-      temporaryMb: 1,
-    })
+    const trial = limit(own, 'trial', TRIAL_LIMITS)
     await trial.remove()
     return {
       kind: 'cgroup2',

@@ -3,6 +3,15 @@ import type { SandboxCapabilities, SandboxLimits } from '../sandbox.ts'
 /** bwrap itself, and the process that it leaves in the sandbox to bury the dead. */
 export const OWN_PROCESSES = 2
 
+/** What is tried at the start, all kinds of it. */
+export const TRIAL_LIMITS: SandboxLimits = {
+  memoryMb: 64,
+  processors: 1,
+  processes: 16,
+  files: 64,
+  temporaryMb: 1,
+}
+
 /** How this machine limits the processes of one launch together. */
 export interface Limiter {
   readonly kind: SandboxCapabilities['limits']

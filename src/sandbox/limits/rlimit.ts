@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 
 import type { SandboxLimits } from '../sandbox.ts'
 import { residentBytes } from './processes.ts'
@@ -6,6 +6,8 @@ import type { LaunchLimits, Limiter } from './limiter.ts'
 
 const MIB = 1024 * 1024
 const WATCH_INTERVAL_MS = 250
+/** Of Linux. */
+const LIMITS_FILE = '/proc/self/limits'
 
 /** Limits that every process has of itself, as arguments of prlimit: no core files, so many open files. */
 export function processLimits(limits: SandboxLimits, hardFiles: number): readonly string[] {
@@ -13,9 +15,9 @@ export function processLimits(limits: SandboxLimits, hardFiles: number): readonl
   return [`--nofile=${files}:${files}`, '--core=0:0', '--']
 }
 
-/** The most open files that we may allow. `Max open files 1024 524288 files` */
+/** The most open files that we may allow, as far as the system tells. `Max open files 1024 524288 files` */
 export function hardFileLimit(): number {
-  const limits = readFileSync('/proc/self/limits', 'utf8')
+  const limits = existsSync(LIMITS_FILE) ? readFileSync(LIMITS_FILE, 'utf8') : ''
   const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(limits)?.[1]
   return hard === undefined || hard === 'unlimited' ? Infinity : Number(hard)
 }

@@ -2,7 +2,8 @@ import type { LaunchedProcess } from '../../core/confinement.ts'
 
 /** A sandbox's network, joined to the outside. */
 export interface JoinedNetwork {
-  leave(): void
+  /** Resolves when nothing is left of what joined it. */
+  leave(): Promise<void>
 }
 
 /** What joins sandboxes to the outside. */

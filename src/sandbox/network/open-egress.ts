@@ -1,102 +1,61 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { networkInterfaces } from 'node:os'
-import { text } from 'node:stream/consumers'
+import { accessSync, constants } from 'node:fs'
 
-import { runTool, SYSTEM_PATH, type Tools } from '../tools.ts'
-import type { Egress, JoinedNetwork } from './egress.ts'
-import { startSlirp } from './slirp.ts'
+import { errorMessage } from '../../core/errors.ts'
+import { runTool, type Tools } from '../tools.ts'
+import type { Egress } from './egress.ts'
+import { tryEgress } from './egress-trial.ts'
+import { findPlaceAsRoot, loadFindPlace } from './network-place.ts'
+import { slirpEgress, type SlirpEgressParts } from './slirp-egress.ts'
 
 export interface EgressProbe {
-  /** Undefined where it cannot be had: `notes` says why. */
   readonly egress: Egress | undefined
+  /** Why there is none, and what to do. */
+  readonly fault: string | undefined
   readonly notes: readonly string[]
 }
 
-/** Where clouds tell a machine its credentials, and what is on the same cable only. */
-const LINK_LOCAL = '169.254.0.0/16'
+const TUN = '/dev/net/tun'
 
-/** A machine moves to another network now and then. */
-const ADDRESSES_INTERVAL_MS = 10_000
-
-interface Programs {
-  readonly slirp4netns: string
-  readonly nsenter: string
-  readonly ip: string
-}
-
-export async function openEgress({ slirp4netns, nsenter, ip }: Tools, isRoot: boolean): Promise<EgressProbe> {
-  if (slirp4netns === undefined || nsenter === undefined || ip === undefined) {
-    return missing('slirp4netns and ip are not both installed: install slirp4netns and iproute2')
-  }
-  // bwrap leaves programs in a user namespace that has no say in their network: only root may enter that all the same.
-  if (!isRoot) return missing('start the daemon as root')
-  if (!existsSync('/dev/net/tun'))
-    return missing('there is no /dev/net/tun: give it to the container, or load "tun"')
-  const said = await runTool(slirp4netns, ['--version']).catch(() => '')
-  const version = /version (\S+)/.exec(said)?.[1] ?? '?'
-  return { egress: watched(`slirp4netns ${version}`, { slirp4netns, nsenter, ip }), notes: [] }
-}
-
-function missing(reason: string): EgressProbe {
-  return { egress: undefined, notes: [`the network mode "egress" cannot be had: ${reason}`] }
-}
-
-/** Joins, and closes the way to addresses that the machine gets later. */
-function watched(name: string, programs: Programs): Egress {
-  const joined = new Set<{ readonly pid: number; readonly closed: Set<string> }>()
-  const timer = setInterval(() => {
-    const addresses = ownAddresses()
-    for (const { pid, closed } of joined) {
-      const fresh = addresses.filter((address) => !closed.has(address))
-      for (const address of fresh) closed.add(address)
-      if (fresh.length > 0) closeRoutes(programs, pid, fresh).catch(() => undefined)
-    }
-  }, ADDRESSES_INTERVAL_MS).unref()
-  return {
-    name,
-    async join(pid): Promise<JoinedNetwork> {
-      const slirp = await startSlirp(programs.slirp4netns, pid)
-      const closed = ownAddresses()
-      try {
-        await closeRoutes(programs, pid, [LINK_LOCAL, ...closed])
-      } catch (error) {
-        slirp.end()
-        throw error
-      }
-      const member = { pid, closed: new Set(closed) }
-      joined.add(member)
-      return {
-        leave() {
-          joined.delete(member)
-          slirp.end()
-        },
-      }
-    },
-    dispose: () => clearInterval(timer),
+/** `uid` is the first of functions; undefined where the daemon is not root, and they run as it does. */
+export async function openEgress(tools: Tools, uid: number | undefined): Promise<EgressProbe> {
+  const { slirp4netns, nsenter, unshare, ip, bwrap = 'bwrap' } = tools
+  if (slirp4netns === undefined) return missing(toInstall('slirp4netns', 'slirp4netns'))
+  if (ip === undefined) return missing(toInstall('ip', 'iproute2'))
+  if (nsenter === undefined || unshare === undefined) return missing(toInstall('nsenter', 'util-linux'))
+  const fault = tunFault()
+  if (fault !== undefined) return missing(fault)
+  try {
+    const egress = await openSlirp({ slirp4netns, nsenter, unshare, ip }, uid === undefined)
+    const failed = await tryEgress(egress, bwrap, uid)
+    if (failed === undefined) return { egress, fault: undefined, notes: [] }
+    egress.dispose()
+    return missing(`slirp4netns cannot join a sandbox here (${failed})`)
+  } catch (error) {
+    return missing(errorMessage(error))
   }
 }
 
-/** Of this machine, on every network: the daemon, and all else that listens on it, would answer there. */
-function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list) =>
-    (list ?? []).flatMap(({ family, address, internal }) =>
-      family === 'IPv4' && !internal ? [address] : [],
-    ),
-  )
+async function openSlirp(programs: SlirpEgressParts['programs'], isOrdinary: boolean): Promise<Egress> {
+  const said = await runTool(programs.slirp4netns, ['--version']).catch(() => '')
+  const name = `slirp4netns ${/version (\S+)/.exec(said)?.[1] ?? '?'}`
+  return slirpEgress({ name, programs, findPlace: isOrdinary ? await loadFindPlace() : findPlaceAsRoot })
 }
 
-/** Whatever is sent there comes back as unreachable. A function has no right to change its routes. */
-async function closeRoutes(programs: Programs, pid: number, targets: readonly string[]): Promise<void> {
-  const { nsenter, ip } = programs
-  const process_ = spawn(nsenter, [`--net=/proc/${pid}/ns/net`, '--', ip, '-batch', '-'], {
-    env: { PATH: SYSTEM_PATH },
-    stdio: ['pipe', 'ignore', 'pipe'],
-    timeout: 10_000,
-  })
-  process_.stdin.on('error', () => undefined)
-  process_.stdin.end(targets.map((target) => `route replace unreachable ${target}\n`).join(''))
-  const [said, [code]] = await Promise.all([text(process_.stderr), once(process_, 'close')])
-  if (code !== 0) throw new Error(`routes of the sandbox could not be closed: ${said.trim()}`)
+function tunFault(): string | undefined {
+  try {
+    accessSync(TUN, constants.R_OK | constants.W_OK)
+    return undefined
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EACCES'
+      ? `the daemon's user may not open ${TUN}: "chmod 666 ${TUN}", as most systems have it`
+      : `there is no ${TUN}: give it to the container, or load "tun"`
+  }
+}
+
+function toInstall(program: string, name: string): string {
+  return `${program} is not installed: install ${name} ("apt install ${name}"), and restart the daemon`
+}
+
+function missing(fault: string): EgressProbe {
+  return { egress: undefined, fault, notes: [`the network mode "egress" cannot be had: ${fault}`] }
 }

@@ -3,8 +3,20 @@ import { join } from 'node:path'
 
 import { describe, expect, test } from 'vitest'
 
+import type { FunctionConfig } from '../../../src/core/function.ts'
+import type { AbsolutePath } from '../../../src/core/place.ts'
+import { lambda } from '../../../src/emulators/lambda/index.ts'
 import { WITHOUT_BWRAP } from '../../fake-confinement.ts'
 import { deploy, ship } from './confined-harness.ts'
+
+const CONFIG: FunctionConfig = {
+  name: 'hello',
+  provider: 'lambda',
+  directory: '/' as AbsolutePath,
+  origin: { file: '/' as AbsolutePath, line: 1, column: 1 },
+  environment: {},
+  options: {},
+}
 
 const ADDON = {
   'node_modules/addon/package.json': '{"main":"index.js","dependencies":{"bindings":"1","left":"1"}}',
@@ -44,6 +56,32 @@ describe('what a daemon is sent of a Lambda', () => {
     expect(shipped.paths).toContain('node_modules/outside/index.js')
     expect(shipped.paths.filter((path) => path.includes('@aws-sdk'))).toEqual([])
     expect(shipped.options).toEqual({ handler: 'app.handler', built: true })
+  })
+
+  test('of its sources has the schedules alone: what the daemon runs it by', async () => {
+    const timed = {
+      type: 'schedule',
+      expression: 'cron(0 9 * * ? *)',
+      timezone: 'Europe/Berlin',
+      input: { a: 1 },
+    }
+    const sources = [{ type: 'sqs', queue: 'orders' }, timed, { ...timed, enabled: false }]
+    await using shipped = await ship(
+      { 'app.mjs': 'export const handler = async () => 1\n' },
+      { options: { handler: 'app.handler', sources, maximumRetryAttempts: 1 } },
+    )
+    expect(shipped.options['sources']).toEqual([timed, { ...timed, enabled: false }])
+    const schedules = await lambda.schedules?.()
+    const config = { ...CONFIG, directory: shipped.directory, options: shipped.options }
+    const [first, ...more] = (await schedules?.read(config)) ?? []
+    expect(more).toEqual([])
+    expect(first).toMatchObject({ expression: 'cron(0 9 * * ? *)', timeZone: 'Europe/Berlin', retries: 1 })
+    if (first === undefined) throw new Error('there is none')
+    // As it is kept.
+    const opened = schedules?.open(JSON.parse(JSON.stringify(first)) as typeof first)
+    const due = opened?.next(Date.parse('2026-01-01T12:00:00Z'), 0) ?? 0
+    expect(new Date(due).toISOString()).toBe('2026-01-02T08:00:00.000Z')
+    expect(opened?.event(due)).toEqual({ event: { a: 1 } })
   })
 
   test('runs CommonJS in an ES module: what it requires of Node is there', async () => {

@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 
 import type { FunctionScope } from '../../../src/core/function.ts'
 import type { AbsolutePath } from '../../../src/core/place.ts'
 import { process as provider } from '../../../src/emulators/process/index.ts'
 import { parseOptions } from '../../../src/emulators/process/options.ts'
+import { findProgram } from '../../../src/emulators/process/program.ts'
 import { fakeConfinement, WITHOUT_BWRAP } from '../../fake-confinement.ts'
 import { testScope } from '../../scope.ts'
 import { serveFunction } from '../conformance.ts'
@@ -320,12 +321,15 @@ describe('what is deployed of a program', () => {
 })
 
 describe('options of a process', () => {
-  const faultsOf = (options: Record<string, unknown>): unknown => {
+  const faultsOf = (
+    options: Record<string, unknown>,
+    scope: Parameters<typeof parseOptions>[1] = {},
+  ): unknown => {
     try {
       const origin = { file: '/p/flexi.jsonc', line: 1, column: 1 }
       parseOptions(
         { name: 'f', provider: 'process', directory: '/p' as AbsolutePath, origin, environment: {}, options },
-        {},
+        scope,
       )
       return []
     } catch (error) {
@@ -347,6 +351,38 @@ describe('options of a process', () => {
     [{ command: 'x', listen: 80, ready: { path: '/', timeout: 3 } }, []],
   ])('%j', (options, faults) => {
     expect(faultsOf(options)).toEqual(faults)
+  })
+
+  test("of a program that is kept apart, name the system's own before one of a version manager, which would not run there", async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'flexi-test-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    for (const name of ['env', 'node', 'only-here']) await writeFile(join(folder, name), '', { mode: 0o755 })
+    vi.stubEnv('PATH', `${folder}:${process.env['PATH']}`)
+    onTestFinished(() => void vi.unstubAllEnvs())
+    await using confinement = await fakeConfinement()
+    const config = { name: 'f', directory: folder as AbsolutePath }
+    const found = (command: string, apart: boolean): string =>
+      findProgram(config, { command }, { confinement: apart ? confinement : undefined }).command
+    expect(found('env', true)).toBe('/usr/bin/env')
+    expect(found('node', true)).toBe(process.execPath)
+    expect(found('only-here', true)).toBe(join(folder, 'only-here'))
+    expect(found('env', false)).toBe(join(folder, 'env'))
+  })
+
+  test('in a confinement name no program that its user could not get at, nor tell whether there is one', async () => {
+    await using confinement = await fakeConfinement()
+    const closed = await mkdtemp(join(tmpdir(), 'flexi-process-'))
+    const open = join(tmpdir(), 'flexi-no-such-program')
+    await writeFile(join(closed, 'there'), '#!/bin/sh\n', { mode: 0o755 })
+    for (const command of [join(closed, 'there'), join(closed, 'not'), './../x', 'a/../../x']) {
+      expect(faultsOf({ command }, { confinement })).toEqual([
+        `f: the command ${command} is outside of its folder`,
+      ])
+    }
+    for (const command of ['/bin/sh', open, 'bin/x', './x', '/p/x'])
+      expect(faultsOf({ command }, { confinement })).toEqual([])
+    expect(faultsOf({ command: join(closed, 'there') })).toEqual([])
+    await rm(closed, { recursive: true })
   })
 
   test('name a program that is there: a missing one is told with what to do', async () => {

@@ -71,6 +71,11 @@ export const functionSummary: z.ZodType<FunctionSummary> = z
 export const functionDetail: z.ZodType<FunctionDetail> = z
   .strictObject({
     ...summaryFields,
+    schedules: z
+      .array(
+        z.strictObject({ expression: z.string(), timeZone: z.string().optional(), next: time.optional() }),
+      )
+      .describe('What the daemon runs it by, and when next; empty while it is stopped.'),
     statuses: z.array(
       z.strictObject({ ...statusFields, createdAt: time, createdBy: z.string(), artifact: digest }),
     ),

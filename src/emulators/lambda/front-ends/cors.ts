@@ -1,3 +1,4 @@
+import { wildcard } from '../../../core/expressions.ts'
 import type { CorsOptions } from './route-options.ts'
 
 /** A CORS block, ready to answer. Lists are name, value, name, value …; empty for an origin that is not allowed. */
@@ -54,10 +55,6 @@ function allowed(
 
 /** `*` in a pattern stands for any text; scheme and host are compared in any case. */
 function originTest(patterns: readonly string[]): (origin: string) => boolean {
-  const tests = patterns.map((pattern) => new RegExp(`^${pattern.split('*').map(escaped).join('.*')}$`, 'i'))
+  const tests = patterns.map((pattern) => wildcard(pattern, { ignoreCase: true, single: false }))
   return (origin) => tests.some((test) => test.test(origin))
-}
-
-function escaped(text: string): string {
-  return text.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&')
 }

@@ -1,3 +1,4 @@
+import { bounded, type Pattern } from '../../../core/expressions.ts'
 /** A schema of API Gateway's models: JSON Schema, draft 4, and what of later drafts means the same. */
 export type JsonSchema = Readonly<Record<string, unknown>>
 
@@ -143,7 +144,7 @@ function isOfType(value: unknown, type: unknown): boolean {
 }
 
 /** Patterns of the configuration, so there are few. */
-const expressions = new Map<string, RegExp | undefined>()
+const expressions = new Map<string, Pattern | undefined>()
 
 /** Patterns are written for Java: one that cannot be read here asks nothing. */
 function matches(pattern: unknown, text: string): boolean {
@@ -153,9 +154,9 @@ function matches(pattern: unknown, text: string): boolean {
 }
 
 /** Without `u`, what is escaped for no reason is what it is. */
-function expression(pattern: string, flags: 'u' | ''): RegExp | undefined {
+function expression(pattern: string, flags: 'u' | ''): Pattern | undefined {
   try {
-    return new RegExp(pattern, flags)
+    return bounded(new RegExp(pattern, flags))
   } catch {
     return undefined
   }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 
 import { errorMessage } from '../../../core/errors.ts'
+import { bounded, type Pattern } from '../../../core/expressions.ts'
 import type { GuardHost } from '../../../core/function.ts'
 import type { Authorizer, Verdict } from './authorizer.ts'
 import { methodArn, requestEvent, tokenEvent } from './authorizer-event.ts'
@@ -51,10 +52,10 @@ export function lambdaAuthorizer(
 function expression(
   { function: name, validation }: TokenAuthorizerOptions,
   { log }: GuardHost,
-): RegExp | undefined {
+): Pattern | undefined {
   if (validation === undefined) return undefined
   try {
-    return new RegExp(`^(?:${validation})$`)
+    return bounded(new RegExp(`^(?:${validation})$`))
   } catch (error) {
     log.warn('authorizer.expression', {
       message: `tokens for the authorizer ${name} are not checked first: ${errorMessage(error)}`,

@@ -1,5 +1,6 @@
 import { openAddressList } from '../../../core/addresses.ts'
 import { FlexiError } from '../../../core/errors.ts'
+import { wildcard, type Pattern } from '../../../core/expressions.ts'
 import type { RequestContext, SocketFetcher } from '../../../core/fetcher.ts'
 import { splitTarget } from './front-end.ts'
 import { letPass } from './passage.ts'
@@ -46,15 +47,15 @@ function conditionsOf({ path, method, host, headers = [], query, ip }: ListenerC
   const found: Condition[] = []
   if (method !== undefined) found.push(({ raw }) => method.includes(raw.method))
   if (path !== undefined) {
-    const paths = path.map((pattern) => wildcard(pattern, ''))
+    const paths = path.map((pattern) => wildcard(pattern))
     found.push(({ raw }) => matchesAny(paths, splitTarget(raw.target).path))
   }
   if (host !== undefined) {
-    const hosts = host.map((pattern) => wildcard(pattern, 'i'))
+    const hosts = host.map((pattern) => wildcard(pattern, { ignoreCase: true }))
     found.push(({ raw }) => valuesOf(raw.fields, 'host').some((value) => isHost(hosts, value)))
   }
   for (const { name, values } of headers) {
-    const patterns = values.map((pattern) => wildcard(pattern, 'i'))
+    const patterns = values.map((pattern) => wildcard(pattern, { ignoreCase: true }))
     found.push(({ raw }) => valuesOf(raw.fields, name).some((value) => matchesAny(patterns, value)))
   }
   if (query !== undefined) found.push(queryCondition(query))
@@ -67,8 +68,8 @@ function conditionsOf({ path, method, host, headers = [], query, ip }: ListenerC
 
 function queryCondition(wanted: NonNullable<ListenerConditions['query']>): Condition {
   const patterns = wanted.map(({ key, value }) => ({
-    key: key === undefined ? undefined : wildcard(key, 'i'),
-    value: wildcard(value, 'i'),
+    key: key === undefined ? undefined : wildcard(key, { ignoreCase: true }),
+    value: wildcard(value, { ignoreCase: true }),
   }))
   return ({ raw }) => {
     const pairs = [...new URLSearchParams(splitTarget(raw.target).query)]
@@ -79,24 +80,15 @@ function queryCondition(wanted: NonNullable<ListenerConditions['query']>): Condi
 }
 
 /** A port that is not the usual one is part of the field, and hardly ever of a condition. */
-function isHost(patterns: readonly RegExp[], value: string): boolean {
+function isHost(patterns: readonly Pattern[], value: string): boolean {
   return matchesAny(patterns, value) || matchesAny(patterns, value.replace(/:\d+$/, ''))
 }
 
-function matchesAny(patterns: readonly RegExp[], text: string): boolean {
+function matchesAny(patterns: readonly Pattern[], text: string): boolean {
   return patterns.some((pattern) => pattern.test(text))
 }
 
 function valuesOf(fields: readonly string[], name: string): readonly string[] {
   const wanted = name.toLowerCase()
   return fields.filter((_value, index) => index % 2 === 1 && fields[index - 1]?.toLowerCase() === wanted)
-}
-
-/** `*` is any text, and `?` one character. */
-function wildcard(pattern: string, flags: '' | 'i'): RegExp {
-  const source = pattern
-    .replace(/[$()+.[\\\]^{|}]/g, '\\$&')
-    .replace(/\*+/g, '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${source}$`, `s${flags}`)
 }

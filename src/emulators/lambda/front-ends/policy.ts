@@ -1,3 +1,4 @@
+import { wildcard } from '../../../core/expressions.ts'
 import { isRecord } from './front-end.ts'
 
 export type PolicyDecision = 'allow' | 'deny' | 'explicit-deny'
@@ -39,25 +40,16 @@ function isStatement(value: unknown): value is Statement {
 function names({ Action, NotAction, Resource, NotResource }: Statement, methodArn: string): boolean {
   const isAction =
     Action === undefined
-      ? NotAction !== undefined && !matchesAny(NotAction, ACTION, 'i')
-      : matchesAny(Action, ACTION, 'i')
+      ? NotAction !== undefined && !matchesAny(NotAction, ACTION, true)
+      : matchesAny(Action, ACTION, true)
   if (!isAction) return false
   return Resource === undefined
     ? NotResource !== undefined && !matchesAny(NotResource, methodArn)
     : matchesAny(Resource, methodArn)
 }
 
-function matchesAny(patterns: unknown, text: string, flags = ''): boolean {
-  return textsOf(patterns)?.some((pattern) => wildcard(pattern, flags).test(text)) === true
-}
-
-/** `*` is any text, slashes included, and `?` one character. */
-function wildcard(pattern: string, flags: string): RegExp {
-  const source = pattern
-    .replace(/[$()+.[\\\]^{|}]/g, '\\$&')
-    .replace(/\*+/g, '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${source}$`, `s${flags}`)
+function matchesAny(patterns: unknown, text: string, ignoreCase = false): boolean {
+  return textsOf(patterns)?.some((pattern) => wildcard(pattern, { ignoreCase }).test(text)) === true
 }
 
 function listOf(value: unknown): readonly unknown[] | undefined {

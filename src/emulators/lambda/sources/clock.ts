@@ -1,18 +1,6 @@
-/** The time, and a wait for it: a test has its own. */
-export interface Clock {
-  /** Milliseconds since 1970. */
-  now(): number
-  /** Calls once, after `ms`; what it returns takes that back. */
-  after(ms: number, call: () => void): () => void
-}
+import type { Clock } from '../../../core/clock.ts'
 
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  after(ms, call) {
-    const timer = setTimeout(call, ms)
-    return () => clearTimeout(timer)
-  },
-}
+export { systemClock, type Clock } from '../../../core/clock.ts'
 
 /** Resolves after `ms`, or as soon as `signal` aborts. */
 export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
+import { systemClock, type Clock } from '../../../core/clock.ts'
 import { errorMessage } from '../../../core/errors.ts'
 import type { FunctionConfig, OutputLine } from '../../../core/function.ts'
 import type { WallClock } from '../../../core/wall-clock.ts'
@@ -8,22 +9,6 @@ import { parseCron, type Cron } from '../events/cron.ts'
 import { trigger } from '../events/trigger.ts'
 import type { Groups, Member } from '../groups/groups.ts'
 import { cronsOf, runtimeName } from './members.ts'
-
-/** The time, and a wait for it: a test has its own. */
-export interface Clock {
-  /** Milliseconds since 1970. */
-  now(): number
-  /** Calls once, after `ms`; what it returns takes that back. */
-  after(ms: number, call: () => void): () => void
-}
-
-const systemClock: Clock = {
-  now: () => Date.now(),
-  after(ms, call) {
-    const timer = setTimeout(call, ms)
-    return () => clearTimeout(timer)
-  },
-}
 
 const MINUTE_MS = 60_000
 /** A minute that begins while the machine sleeps is over when it wakes up: nothing is made up for. */

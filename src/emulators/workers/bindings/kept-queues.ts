@@ -32,7 +32,7 @@ async function keptQueue(
   { broker, root }: { readonly broker: Service; readonly root: string },
 ): Promise<readonly Service[]> {
   const queue = entry.name.slice(`${BROKER_SERVICE}:`.length)
-  const path = join(root, queue)
+  const path = join(root, folderName(queue))
   await mkdir(path, { recursive: true })
   const own = `queues:broker:${queue}`
   const storage = `queues:storage:${queue}`
@@ -41,6 +41,11 @@ async function keptQueue(
     { ...keeping(broker, storage), name: own },
     { name: storage, disk: { path, writable: true } },
   ]
+}
+
+/** One folder, in the one of the queues: whoever named it may not be one who may make folders elsewhere. */
+function folderName(queue: string): string {
+  return encodeURIComponent(queue).replace(/^\.+$/, (dots) => dots.replaceAll('.', '%2E'))
 }
 
 /** Lets a broker reach every queue of the runtime. */

@@ -64,12 +64,15 @@ function comes({ days, months }: Cron): boolean {
 }
 
 /** Whether it is due at this time of a clock on the wall: milliseconds, as if that clock showed UTC. */
-export function matches({ minutes, hours, months, days }: Cron, wallTime: number): boolean {
+export function matches(cron: Cron, wallTime: number): boolean {
   const time = new Date(wallTime)
   return (
-    minutes.has(time.getUTCMinutes()) &&
-    hours.has(time.getUTCHours()) &&
-    months.has(time.getUTCMonth() + 1) &&
-    (days.length === 0 || days.some((rule) => fits(rule, time)))
+    cron.minutes.has(time.getUTCMinutes()) && cron.hours.has(time.getUTCHours()) && comesOn(cron, wallTime)
   )
+}
+
+/** Whether it is due at some time of the day that such a clock shows. */
+export function comesOn({ months, days }: Cron, wallTime: number): boolean {
+  const time = new Date(wallTime)
+  return months.has(time.getUTCMonth() + 1) && (days.length === 0 || days.some((rule) => fits(rule, time)))
 }
