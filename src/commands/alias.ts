@@ -136,7 +136,7 @@ export class AliasHistory extends FlexiCommand {
 export class Rollback extends FlexiCommand {
   static override readonly summary = 'Point an alias back at the version it led to before.'
   static override readonly description =
-    'The version before is usually still warm, so that this takes one moment. Twice brings back what was rolled back.'
+    'The version before is usually still warm, so that this takes one moment. A canary ends at its first version. Twice brings back what was rolled back.'
   static override readonly examples = [
     { description: 'What is live', command: '<%= config.bin %> rollback hello' },
     { description: 'To a version', command: '<%= config.bin %> rollback hello --to v3' },

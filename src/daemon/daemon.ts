@@ -18,7 +18,7 @@ import { openControlPlane, type OpenControlPlane } from './control/open-control-
 import { takenOver } from './control/tenure.ts'
 import { openRuntime } from './functions/open-runtime.ts'
 import { ownPaths } from './own-paths.ts'
-import { listenToOperator } from './operator-socket.ts'
+import { listenToOperator, type OperatorSocket } from './operator-socket.ts'
 import { placeOf, type DaemonPlace } from './place.ts'
 import { readKeyFile } from './signing/key-file.ts'
 import { openSignaturePolicy } from './signing/signature-policy.ts'
@@ -96,7 +96,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   served.inFlight = () => gateway.inFlight
   const operator = opened.use(await listenToOperator(place.run, own.operator))
   return daemonOf(
-    { gateway, control: parts.control, closing, retiring, rest: opened.move() },
+    { gateway, operator, control: parts.control, closing, retiring, rest: opened.move() },
     {
       url: parts.url(),
       socket: operator.path,
@@ -178,6 +178,7 @@ function openOwn(
 
 interface Parts {
   readonly gateway: Gateway
+  readonly operator: OperatorSocket
   readonly control: Pick<OpenControlPlane, 'drainSchedules'>
   readonly rest: AsyncDisposable
   /** Ends what follows logs. */
@@ -187,14 +188,15 @@ interface Parts {
 }
 
 function daemonOf(
-  { gateway, control, rest, closing, retiring }: Parts,
+  { gateway, operator, control, rest, closing, retiring }: Parts,
   facts: Omit<Daemon, 'retire' | keyof AsyncDisposable>,
 ): Daemon {
   let ended: Promise<void> | undefined
   const end = async (limitMs: number): Promise<void> => {
     closing.abort()
     // Called again, the shorter limit counts.
-    const drained = Promise.all([gateway.drain(limitMs), control.drainSchedules(limitMs)])
+    const drains = [gateway, operator].map((one) => one.drain(limitMs))
+    const drained = Promise.all([...drains, control.drainSchedules(limitMs)])
     ended ??= drained.then(() => rest[Symbol.asyncDispose]())
     await Promise.all([drained, ended])
   }

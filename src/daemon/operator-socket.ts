@@ -7,6 +7,8 @@ import type { AbsolutePath } from '../core/place.ts'
 /** A Unix socket for whoever may open it: the user the daemon runs as, and root. */
 export interface OperatorSocket extends AsyncDisposable {
   readonly path: AbsolutePath
+  /** Takes nothing new. Resolves when all that was asked is answered, or broken off at the limit; called again, the shorter one counts. */
+  drain(limitMs: number): Promise<void>
 }
 
 /** Each process has a socket of its own: at a restart two of them serve for a while. */
@@ -28,13 +30,11 @@ export async function listenToOperator(
     process.umask(before)
   }
   await chmod(path, 0o600)
-  return {
-    path,
-    async [Symbol.asyncDispose]() {
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      })
-    },
+  let closed: Promise<void> | undefined
+  const drain = (limitMs: number): Promise<void> => {
+    closed ??= new Promise<void>((resolve) => server.close(() => resolve()))
+    const late = setTimeout(() => server.closeAllConnections(), limitMs)
+    return closed.finally(() => clearTimeout(late))
   }
+  return { path, drain, [Symbol.asyncDispose]: () => drain(0) }
 }

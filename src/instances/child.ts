@@ -6,7 +6,7 @@ import { asFlexiError, FlexiError } from '../core/errors.ts'
 import { CHANNEL_FD, openChannel, type Channel, type Frame } from './channel.ts'
 import { launchConfined, type LaunchedChild } from './launch.ts'
 import { readLines } from './lines.ts'
-import { programBehind, programsBehind } from './process-tree.ts'
+import { type FoundProgram, programBehind, programsBehind } from './process-tree.ts'
 
 export interface ChildOptions {
   readonly command: string
@@ -86,10 +86,11 @@ export function startChild(options: ChildOptions): Child {
 
 /** Once it is found, it is not looked for again. */
 function programFinder(launcher: number | undefined): () => number | undefined {
-  let found = launcher
+  if (launcher === undefined) return () => undefined
+  let found: FoundProgram = { pid: launcher, isFinal: false }
   return () => {
-    if (found === launcher && launcher !== undefined) found = programBehind(launcher)
-    return found
+    if (!found.isFinal) found = programBehind(launcher)
+    return found.pid
   }
 }
 

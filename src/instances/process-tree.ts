@@ -1,13 +1,20 @@
 import { readFileSync } from 'node:fs'
 
+export interface FoundProgram {
+  readonly pid: number
+  /** False as long as it is only what will start the program. */
+  readonly isFinal: boolean
+}
+
 /**
  * The program that runs behind a launcher (`setpriv … bwrap … PROGRAM`): the launcher itself as long as it has started nothing, or where
  * the system does not tell. In a process namespace of its own, the program is what the first process there has started.
  */
-export function programBehind(launcher: number): number {
+export function programBehind(launcher: number): FoundProgram {
   const [first] = insideOf(launcher)
-  if (first === undefined) return launcher
-  return childrenOf(first)[0] ?? first
+  if (first === undefined) return { pid: launcher, isFinal: false }
+  const [program] = childrenOf(first)
+  return { pid: program ?? first, isFinal: program !== undefined }
 }
 
 /** Everything in the process namespace behind a launcher but its first process, parents first; none where there is no such namespace. */

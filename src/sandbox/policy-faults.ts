@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { normalize, sep } from 'node:path'
 
 import type { Machine } from './machine.ts'
@@ -7,6 +7,8 @@ import { policyFaults } from './seccomp/filter.ts'
 
 /** Paths that are the sandbox's own, or the kernel's. */
 const RESERVED = ['/proc', '/sys', '/dev']
+/** Where services of the machine listen. A read-only mount keeps nobody from speaking to them. */
+const SOCKETS = '/run'
 
 /** What keeps a policy from being enforced here: sentences without a full stop. */
 export function policyFaultsHere(policy: SandboxPolicy, machine: Machine): readonly string[] {
@@ -39,10 +41,19 @@ function sourceFault(source: string, hidden: readonly string[]): string | undefi
   const real = realPath(source)
   if (real === '/') return 'that is the whole machine'
   if (RESERVED.some((path) => isWithin(real, path))) return `${real} belongs to the kernel`
+  if (isWithin(real, SOCKETS) || isSocket(real)) return 'services of the machine listen there'
   if (hidden.some((path) => isWithin(real, realPath(path)) || isWithin(realPath(path), real))) {
     return "the daemon's data is there"
   }
   return undefined
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return statSync(path).isSocket()
+  } catch {
+    return false
+  }
 }
 
 function targetFault(target: string): string | undefined {

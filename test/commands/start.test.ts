@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
+import { text as readText } from 'node:stream/consumers'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -159,7 +159,7 @@ describe('the bundle', () => {
       })
       const [exit, printed] = await Promise.all([
         new Promise((resolve) => child.once('close', resolve)),
-        text(child.stderr),
+        readText(child.stderr),
       ])
       expect(printed).toContain('no daemon runs on /nowhere')
       expect(exit).toBe(69)

@@ -6,6 +6,7 @@ import {
   ADA,
   ask,
   BOB,
+  configOf,
   deploy,
   openFront,
   openTestControl,
@@ -127,6 +128,31 @@ describe('what was brought up for nothing', () => {
     expect([...test_.runtime.known.keys()]).toEqual(['hello@v3'])
     expect((await ask(front, 'v1.hello.fn.test')).status).toBe(403)
     expect((await ask(front, 'hello.fn.test')).text).toBe('hello@v3')
+  })
+})
+
+describe('an override', () => {
+  test('to a provider that does not start leaves what served', async () => {
+    await using test_ = await openTestControl()
+    await using front = await openFront(test_)
+    await deploy(test_, [partOf('hello', await test_.artifact())])
+    const next = configOf({ provider: 'process', options: { fail: 'no' } })
+    const hello = { name: 'hello', version: 'v1' }
+    await expect(test_.control.override(ROOT, hello, next)).rejects.toThrow('no')
+    expect((await ask(front, 'hello.fn.test')).text).toBe('hello@v1')
+    expect(test_.control.status(hello)).toMatchObject({ state: 'running' })
+    expect(test_.runtime.known.get('hello@v1')?.record.config.provider).toBe('native')
+  })
+
+  test('of a version that nothing leads to does not keep it warm for good', async () => {
+    await using test_ = await openTestControl({ keepWarmMs: 30 })
+    const warm = { instances: { min: 1 } }
+    for (let i = 0; i < 2; i++) await deploy(test_, [partOf('hello', await test_.artifact(), warm)])
+    const min = (): number | undefined => test_.runtime.known.get('hello@v1')?.record.config.instances.min
+    await expect.poll(min).toBe(0)
+    await test_.control.override(ROOT, { name: 'hello', version: 'v1' }, configOf({ ...warm, timeoutMs: 5 }))
+    await expect.poll(min).toBe(0)
+    expect(test_.runtime.known.get('hello@v1')?.record.config.timeoutMs).toBe(5)
   })
 })
 

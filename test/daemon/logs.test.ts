@@ -215,13 +215,13 @@ describe('what is asked for', () => {
     const follower = new Follower(() => undefined)
     for (let i = 0; i < 100; i++) follower.push(record(`${i}`.padEnd(256 * 1024)))
     const leaving = new AbortController()
-    const texts: string[] = []
+    const found: string[] = []
     for await (const { text } of follower.records(leaving.signal)) {
-      texts.push(text.trim())
+      found.push(text.trim())
       if (text.includes('left out')) leaving.abort()
     }
-    expect(texts).toHaveLength(17)
-    expect(texts.at(-1)).toMatch(/^84 lines are left out/)
+    expect(found).toHaveLength(17)
+    expect(found.at(-1)).toMatch(/^84 lines are left out/)
   })
 
   test('a follower that does not keep up is told how much it missed', async () => {

@@ -42,7 +42,7 @@ server.on('upgrade', (request, socket) => {
     socket.write(Buffer.concat([Buffer.from([0x81, text.length]), text]))
   })
 })
-server.listen(Number(process.env.PORT), '127.0.0.1')
+setTimeout(() => server.listen(Number(process.env.PORT), '127.0.0.1'), Number(process.env.DELAY ?? 0))
 `
 
 let directory: string
@@ -51,17 +51,7 @@ let artifact: string
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'flexi-zero-'))
-  daemon = await startDaemon({
-    directory: join(directory, 'data') as AbsolutePath,
-    version: '0.0.0',
-    host: '127.0.0.1',
-    port: 0,
-    domain: 'fn.test',
-    sandbox: SANDBOX,
-    trustKeys: [],
-    requireSignature: false,
-    log: silentLogger,
-  })
+  daemon = await start()
   await chmod(directory, 0o711)
   await mkdir(join(directory, 'program'))
   await writeFile(join(directory, 'program/server.mjs'), PROGRAM)
@@ -74,6 +64,21 @@ afterAll(async () => {
   await daemon[Symbol.asyncDispose]()
   await rm(directory, { recursive: true, force: true })
 }, 60_000)
+
+/** One process of a daemon. */
+function start(): Promise<Daemon> {
+  return startDaemon({
+    directory: join(directory, 'data') as AbsolutePath,
+    version: '0.0.0',
+    host: '127.0.0.1',
+    port: 0,
+    domain: 'fn.test',
+    sandbox: SANDBOX,
+    trustKeys: [],
+    requireSignature: false,
+    log: silentLogger,
+  })
+}
 
 const port = (): number => Number(new URL(daemon.url).port)
 
@@ -124,10 +129,17 @@ async function call(method: string, path: string, body?: NodeJS.ReadableStream |
 
 /** Each of them another version: its configuration differs. */
 async function deploy(name: string): Promise<string> {
+  const last = await deployed(name)
+  if (last.event !== 'done') throw new Error(JSON.stringify(last))
+  return last.functions[0]?.version ?? ''
+}
+
+/** The last that is told of it. */
+async function deployed(name: string, environment = {}): Promise<DeploymentEvent> {
   const config = configOf({
     provider: 'process',
     options: { command: process.execPath, args: ['server.mjs'] },
-    environment: { NAME: name },
+    environment: { NAME: name, ...environment },
     network: 'none',
     instances: { idleMs: 1_000 },
   })
@@ -137,9 +149,7 @@ async function deploy(name: string): Promise<string> {
     '/api/deployments',
     JSON.stringify({ project: 'zero', alias: 'live', parts }),
   )
-  const last = JSON.parse(text.trim().split('\n').at(-1) ?? '') as DeploymentEvent
-  if (last.event !== 'done') throw new Error(text)
-  return last.functions[0]?.version ?? ''
+  return JSON.parse(text.trim().split('\n').at(-1) ?? '') as DeploymentEvent
 }
 
 /** Asks without a pause until it is told to stop, and counts. */
@@ -212,4 +222,26 @@ describe('deploying and rolling back', () => {
       console.log(`${DEPLOYS} moves, ${total} requests, ${failures.length} failed, ${held.length} WebSockets`)
     },
   )
+})
+
+describe('a restart', () => {
+  test('while a deployment is under way gives it up; what was open goes on, and what comes later is in force', async () => {
+    await deploy('before')
+    const held = await hold()
+    const slow = ask({ path: '/slow' })
+    const under = deployed('never', { DELAY: '60000' })
+    await expect.poll(() => call('GET', '/api/deployments?limit=1')).toContain('"starting"')
+    const [old, token] = [daemon, daemon.rootToken]
+    daemon = { ...(await start()), rootToken: token }
+    const retired = old.retire()
+    expect(await under).toMatchObject({ event: 'failed', code: 'FLEXI_SHUTTING_DOWN' })
+    expect((await ask({})).text).toBe('before')
+    expect((await slow).text).toBe('before')
+    await deploy('after')
+    expect((await ask({})).text).toBe('after')
+    expect(await held.ask()).toBe('before')
+    held.socket.close()
+    await retired
+    expect((await ask({})).text).toBe('after')
+  }, 30_000)
 })

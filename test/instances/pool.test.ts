@@ -500,6 +500,19 @@ describe('instances that nobody asks for', () => {
     expect(await text(await serve(pool))).toBe('r1#2')
   })
 
+  test('one that is leased is busy as with a request, whatever comes of it, and idle after that', async () => {
+    const fake = new Fake()
+    const pool = makePool({ idleInstanceMs: 30, instancesKept: 0 })
+    await pool.replace(fake.code('r1'), { warm: false })
+    let end: (reason: Error) => void = () => undefined
+    const leased = pool.lease(() => new Promise((_, reject) => (end = reject)))
+    await expect.poll(() => pool.state().inFlight).toBe(1)
+    expect(await text(await serve(pool))).toBe('r1#2')
+    end(new Error('no luck'))
+    await expect(leased).rejects.toThrow('no luck')
+    await expect.poll(() => pool.state().instances).toBe(0)
+  })
+
   test('one that came to its end without an error is not started again before somebody asks, where none is kept', async () => {
     const fake = new Fake()
     const pool = makePool({ instancesKept: 0 })

@@ -114,9 +114,10 @@ function startAsUser(policy: object, ...scripts: readonly string[]) {
   return { daemon, up, told }
 }
 
+/** What is dead, and only waits for its parent to hear of it, is not. */
 function isThere(pid: number | undefined): boolean {
   try {
-    return pid !== undefined && process.kill(pid, 0)
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
   } catch {
     return false
   }

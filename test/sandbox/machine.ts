@@ -12,7 +12,9 @@ export const isRoot = process.getuid?.() === 0
 export const hasBwrap =
   isLinux && (await probeBwrap(tools, isRoot ? 1_900_000_000 : undefined)).name !== undefined
 export const hasSlirp =
-  hasBwrap && [tools.slirp4netns, tools.ip, tools.nsenter, tools.unshare].every(Boolean) && existsSync('/dev/net/tun')
+  hasBwrap &&
+  [tools.slirp4netns, tools.ip, tools.nsenter, tools.unshare].every(Boolean) &&
+  existsSync('/dev/net/tun')
 export const hasCompiler = existsSync('/usr/bin/cc')
 
 const limiter = isLinux ? await openLimiter('probe', tools) : undefined

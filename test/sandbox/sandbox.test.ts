@@ -1,7 +1,8 @@
+import { once } from 'node:events'
 import { execFileSync } from 'node:child_process'
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { createServer, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -349,6 +350,8 @@ describe('fails closed', () => {
     ['/proc/self/cwd', '/proc/self/cwd belongs to the kernel'],
     ['/usr/../proc/thread-self/cwd', '/proc/thread-self/cwd belongs to the kernel'],
     ['//dev/fd/0', '/dev/fd/0 belongs to the kernel'],
+    ['/run', 'services of the machine listen there'],
+    ['/run/dbus/system_bus_socket', 'services of the machine listen there'],
     ['etc', 'a path begins with "/"'],
   ])('refuses to bind %s (needs bubblewrap)', async (source, reason) => {
     const { sandbox, contents } = await openPlace()
@@ -382,6 +385,21 @@ describe('fails closed', () => {
     await symlink(place.root, entry)
     await expect(shell(confinement, 'true')).rejects.toThrow("the daemon's data is there")
   })
+
+  test.skipIf(!hasBwrap)(
+    'refuses to bind a socket: no mode of a mount closes it (needs bubblewrap)',
+    async () => {
+      const { sandbox, contents, root } = await openPlace()
+      const path = join(root, 'service.sock')
+      const server = createServer().listen(path)
+      onTestFinished(() => void server.close())
+      await once(server, 'listening')
+      const policy = { name: 'a@v1', number: 1, contents, network: 'none', limits: LIMITS } as const
+      expect(sandbox.check({ ...policy, readOnly: { [path]: null } })).toEqual([
+        `read-only entry ${path}: services of the machine listen there`,
+      ])
+    },
+  )
 
   test.skipIf(!hasBwrap)('binds what it has judged: a link is followed once (needs bubblewrap)', async () => {
     const place = await openPlace()

@@ -54,10 +54,26 @@ export class Running implements Disposable {
   async exchange(record: VersionRecord): Promise<void> {
     const { switchboard } = this.#parts
     const known = switchboard.admitted(record)
-    if (known?.config.provider !== record.config.provider) {
-      await this.takeDown(record)
+    if (known?.config.provider === record.config.provider) {
+      await switchboard.admit(record, { led: true })
+      return
+    }
+    await this.takeDown(record)
+    try {
       await this.bringUp(record)
-    } else await switchboard.admit(record, { led: true })
+    } catch (error) {
+      if (known !== undefined) await this.#putBack(known)
+      throw error
+    }
+  }
+
+  async #putBack(record: VersionRecord): Promise<void> {
+    const { switchboard, closing, log } = this.#parts
+    await switchboard.admit(record, { led: true })
+    switchboard.publish(record.name)
+    await this.warm(record, closing).catch((error: unknown) => {
+      log.error('version.start', { version: keyText(record), message: errorMessage(error) })
+    })
   }
 
   /** Ends all of it. To be published before: nothing leads to it then. */

@@ -74,7 +74,7 @@ export class Versions {
         this.#setGroup(act, record.name, group)
         ledger.done(act)
       })
-      switchboard.publish(record.name)
+      this.#publish(record.name)
     })
   }
 

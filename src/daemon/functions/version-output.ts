@@ -5,6 +5,9 @@ import type { VersionRecord } from '../model.ts'
 import type { Logs } from '../runtime.ts'
 import { faultText } from './fault-text.ts'
 
+/** Of one line, which may be a stack as somebody's program made it; who follows a log holds a whole one. */
+const CHARACTERS_MAX = 256 * 1024
+
 export interface VersionOutputOptions {
   readonly record: () => VersionRecord
   readonly logs: Logs
@@ -29,7 +32,8 @@ export class VersionOutput {
     return () => void this.#listeners.delete(listener)
   }
 
-  readonly line = (line: OutputLine): void => {
+  readonly line = (given: OutputLine): void => {
+    const line = { ...given, text: shortened(given.text) }
     const { record, logs, log, clock } = this.#options
     const { name, version, config } = record()
     logs.append({ at: clock(), function: name, version, ...line })
@@ -69,6 +73,11 @@ export class VersionOutput {
         this.say('debug', 'instance ended: it was not needed any more')
     }
   }
+}
+
+function shortened(text: string): string {
+  const more = text.length - CHARACTERS_MAX
+  return more > 0 ? `${text.slice(0, CHARACTERS_MAX)}… (${more} more)` : text
 }
 
 function restText(againMs: number | undefined): string {

@@ -73,7 +73,7 @@ suite(title('crashing requests at once'), () => {
     }
     await Promise.all([...clients, ...crashing])
     const lost = statuses.filter((status) => status !== 200).length
-    expect(statuses.length).toBeGreaterThan(50)
+    expect(statuses.length).toBeGreaterThan(20)
     // A good call that was begun beside one that crashes shares its end: microseconds each 50 ms.
     expect(lost).toBeLessThanOrEqual(served.faults.length)
     expect(lost).toBeLessThan(statuses.length / 20)

@@ -43,9 +43,11 @@ beforeEach(({ skip }) => {
   skip(sandbox === undefined, reason)
 })
 
-afterEach(async () => {
+afterEach(() => closeAll())
+
+async function closeAll(): Promise<void> {
   for (const item of open.splice(0).toReversed()) await item[Symbol.asyncDispose]()
-})
+}
 
 let count = 0
 
@@ -55,26 +57,33 @@ interface Confined {
   readonly state: AbsolutePath
 }
 
+interface Ways {
+  readonly through?: ((confinement: OpenConfinement) => Confinement) | undefined
+  /** In place of the one that is open for all tests. */
+  readonly other?: Sandbox | undefined
+}
+
 async function confined(
   laid: Laid,
   { state = join(root, `state-${randomUUID()}`) as AbsolutePath, ...policy }: Partial<SandboxPolicy> = {},
+  other?: Sandbox,
 ): Promise<Confined> {
   const worker = await ship(laid)
   open.push(worker)
-  return await serveConfined(worker, { state, ...policy })
+  return await serveConfined(worker, { state, ...policy }, { other })
 }
 
 async function serveConfined(
   worker: Shipped,
   { state, ...policy }: Partial<SandboxPolicy> & { state: AbsolutePath },
-  through: (confinement: OpenConfinement) => Confinement = (confinement) => confinement,
+  { through = (confinement) => confinement, other = sandbox }: Ways = {},
 ): Promise<Confined> {
-  if (sandbox === undefined) throw new Error('no sandbox')
+  if (other === undefined) throw new Error('no sandbox')
   const number = (count += 1)
   const contents = join(root, `contents-${number}`) as AbsolutePath
   await mkdir(contents, { recursive: true })
   await mkdir(state, { recursive: true })
-  const confinement = await sandbox.open({
+  const confinement = await other.open({
     name: `worker@v${number}`,
     number: 1,
     contents,
@@ -203,7 +212,7 @@ describe.each([
       }
     }
     await expect(
-      serveConfined(worker, { state: join(root, randomUUID()) as AbsolutePath }, refusing),
+      serveConfined(worker, { state: join(root, randomUUID()) as AbsolutePath }, { through: refusing }),
     ).rejects.toMatchObject({ code: 'FLEXI_SANDBOX', message: 'no limit can be put on it' })
     const beside = await readdir(dirname(run))
     expect(beside.filter((name) => name.startsWith(`${basename(run)}.`))).toEqual([])
@@ -223,7 +232,7 @@ describe.each([
       }),
     })
     await expect(
-      serveConfined(worker, { state: join(root, randomUUID()) as AbsolutePath }, broken),
+      serveConfined(worker, { state: join(root, randomUUID()) as AbsolutePath }, { through: broken }),
     ).rejects.toMatchObject({ message: expect.stringContaining('launcher: no such namespace') })
   }, 20_000)
 
@@ -361,6 +370,16 @@ export default { fetch() {
     expect(await text(served)).toBe('200 hello')
     const other = await confined(bare(HELLO), { network: 'host' })
     expect(await text(other.served)).toBe('200 hello')
+  }, 20_000)
+
+  test('runs where the operator keeps nothing apart', async () => {
+    const directory = join(root, 'n') as AbsolutePath
+    await using unprotected = await openSandbox({ kind: 'none', directory })
+    for (const laid of [bound(HELLO), bare(HELLO)]) {
+      const { served } = await confined(laid, {}, unprotected)
+      expect(await text(served)).toBe('200 hello')
+      await closeAll()
+    }
   }, 20_000)
 
   test('starts as often as it is asked to, at once', async () => {

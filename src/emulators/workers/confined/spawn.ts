@@ -1,7 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import childProcess, { type ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 
 import type { Launch } from '../../../core/confinement.ts'
+
+/** The system's own: while miniflare starts something, what the module has is ours, and would come back here. */
+const { spawn } = childProcess
 
 /** The last descriptor that is the runtime's own: 3 takes its news. */
 const OWN_FD_MAX = 3
