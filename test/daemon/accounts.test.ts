@@ -311,7 +311,7 @@ describe('users', () => {
   })
 
   test.each(['', 'a b', 'ada@home', 'a/b', '..', 'é', 'x'.repeat(64)])('%j is no name', (name) => {
-    expect(codeOf(() => accounts.addUser(root, name, []))).toBe('FLEXI_USAGE')
+    expect(codeOf(() => accounts.addUser(root, name, []))).toBe('FLEXI_FORBIDDEN')
   })
 
   test('nobody gives or takes what they lack: an admin makes no root', () => {

@@ -31,8 +31,9 @@ type Wanted = Pick<UserRecord, 'name' | 'groups'>
 function addUser(base: AccountsBase, caller: Caller, { name, groups }: Wanted): UserRecord {
   return audited(base, caller, { action: 'user.add', object: name, detail: { groups } }, () => {
     requirePermission(caller, 'admin')
+    // 403, as YFASS answers.
     if (!USER_NAME.test(name))
-      throw new FlexiError('FLEXI_USAGE', `${name} is no name of a user`, {
+      throw new FlexiError('FLEXI_FORBIDDEN', `${name} is no name of a user`, {
         hint: 'Write letters, digits and "-", at most 63.',
       })
     if (isRoot(name)) throw new FlexiError('FLEXI_CONFLICT', 'root is there by itself')

@@ -167,9 +167,7 @@ const INHERITED_UNCONFINED = ['PATH', 'HOME', 'USER', 'TMPDIR', 'LD_LIBRARY_PATH
 function hostEnvironment({ config, libraryDirectory, scope }: HostOptions): Record<string, string> {
   const isApart = scope.confinement !== undefined
   const inherited = isApart ? INHERITED : [...INHERITED, ...INHERITED_UNCONFINED]
-  const environment: Record<string, string> = isApart
-    ? { PATH: PATH_INSIDE, HOME: '/tmp' }
-    : {}
+  const environment: Record<string, string> = isApart ? { PATH: PATH_INSIDE, HOME: '/tmp' } : {}
   for (const name of inherited) {
     const value = process.env[name]
     if (value !== undefined) environment[name] = value
