@@ -103,13 +103,6 @@ export const SERVERS = {
     prepare: () => scratchCopy('lambda', app('lambda')),
     save: (folder, n) => saveHandler(join(folder, 'src', 'hello.ts'), 'export const handler', n),
   },
-  'flexi-lambda-quiet': {
-    ...flexi,
-    label: 'flexi dev, Lambda (TypeScript), no access lines',
-    body: LAMBDA_BODY,
-    prepare: () => scratchCopy('lambda', app('lambda')),
-    start: (where) => flexiDev(where, ...QUIET),
-  },
   'flexi-daemon': daemon('flexi daemon, the same Lambda deployed', 'none'),
   'flexi-daemon-sandbox': daemon('flexi daemon, the same Lambda deployed, in its sandbox', 'bwrap'),
   'flexi-workers': {
