@@ -22,17 +22,23 @@ export async function ship(laid: Laid): Promise<Shipped> {
   const root = (await mkdtemp(join(tmpdir(), 'flexi-ship-'))) as AbsolutePath
   const project = join(root, 'project') as AbsolutePath
   const directory = join(root, 'shipped') as AbsolutePath
-  const config = await lay(project, laid)
-  const source = await workers.open(config, testScope(project))
-  const files = await source.package(directory)
-  const options = source.shipped?.() ?? {}
-  await source[Symbol.asyncDispose]()
-  await rm(project, { recursive: true, force: true })
-  return {
-    directory,
-    files,
-    config: { ...config, directory, options, origin: { ...config.origin, file: directory } },
-    [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
+  const remove = (): Promise<void> => rm(root, { recursive: true, force: true })
+  try {
+    const config = await lay(project, laid)
+    await using source = await workers.open(config, testScope(project))
+    const files = await source.package(directory)
+    const options = source.shipped?.() ?? {}
+    await rm(project, { recursive: true, force: true })
+    return {
+      directory,
+      files,
+      config: { ...config, directory, options, origin: { ...config.origin, file: directory } },
+      [Symbol.asyncDispose]: remove,
+    }
+  } catch (error) {
+    // Some workers are not to be packed: that is what is tested.
+    await remove()
+    throw error
   }
 }
 
