@@ -454,6 +454,12 @@ describe('transactions', () => {
 })
 
 describe('the file', () => {
+  test('is closed once, however often that is asked: who crashes half-way closes again', async () => {
+    const store = await openStore({ file, key })
+    close(store)
+    expect(() => close(store)).not.toThrow()
+  })
+
   test('is read by its user alone, also after a copy was put back', async () => {
     close(await openStore({ file, key }))
     await chmod(file, 0o644)

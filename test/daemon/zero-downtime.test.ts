@@ -138,7 +138,7 @@ async function deploy(name: string): Promise<string> {
 async function deployed(name: string, environment = {}): Promise<DeploymentEvent> {
   const config = configOf({
     provider: 'process',
-    options: { command: process.execPath, args: ['server.mjs'] },
+    options: { command: 'node', args: ['server.mjs'] },
     environment: { NAME: name, ...environment },
     network: 'none',
     instances: { idleMs: 1_000 },

@@ -92,6 +92,7 @@ function isNodeSqlite(module: unknown): module is NodeSqlite {
 
 function driverOf(name: Driver['name'], database: Database, file: string): Driver {
   const statements = new Map<string, Statement>()
+  let isOpen = true
   const prepared = (sql: string): Statement => {
     const known = statements.get(sql)
     if (known !== undefined) return known
@@ -114,7 +115,11 @@ function driverOf(name: Driver['name'], database: Database, file: string): Drive
           .filter(isRow),
       ),
     script: (sql) => attempt(file, () => void database.exec(sql)),
-    [Symbol.dispose]: () => void database.close(),
+    [Symbol.dispose]() {
+      // Node's own throws when it is closed again.
+      if (isOpen) database.close()
+      isOpen = false
+    },
   }
 }
 
