@@ -1,8 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { holdPort, type HeldPort } from '../app/held-port.ts'
-import { LIMITS } from '../core/limits.ts'
-import { describeEnd, ServedProcess, type End } from './served-process.ts'
+import {
+  describeEnd,
+  EXIT_INTERRUPTED,
+  EXIT_SIGNALLED,
+  ignore,
+  Relaunches,
+  say,
+  ServedProcess,
+  type End,
+} from './served-process.ts'
 
 export interface SuperviseDaemonOptions {
   readonly host: string
@@ -42,10 +50,6 @@ export interface ToDaemon {
 
 type DaemonProcess = ServedProcess<FromDaemon, ToDaemon>
 
-const HEALTHY_MS = 10_000
-const EXIT_INTERRUPTED = 130
-const EXIT_SIGNALLED = 128
-
 /**
  * Holds the port, keeps a process serving on it, and exchanges it at SIGHUP: the next one answers before the old one stops to listen, and
  * the old one finishes what it has. @returns the exit code.
@@ -68,7 +72,7 @@ class DaemonSupervisor {
   readonly #retiring = new Set<DaemonProcess>()
   #isStopping = false
   #everReady = false
-  #crashes = 0
+  readonly #relaunches = new Relaunches()
   #wake = new AbortController()
 
   constructor(options: SuperviseDaemonOptions, port: HeldPort) {
@@ -189,11 +193,8 @@ class DaemonSupervisor {
     return code ?? EXIT_SIGNALLED
   }
 
-  /** The first launch after a crash comes at once, each further one twice as late, until one has served for a while. */
   async #pauseAfter(end: End): Promise<void> {
-    this.#crashes = end.servedMs !== undefined && end.servedMs >= HEALTHY_MS ? 1 : this.#crashes + 1
-    const doubled = LIMITS.restartDelayMs * 2 ** (this.#crashes - 2)
-    const delayMs = this.#crashes === 1 ? 0 : Math.min(doubled, LIMITS.restartDelayMaxMs)
+    const delayMs = this.#relaunches.delayAfter(end)
     say(
       `the process that served (${end.pid ?? 'not started'}) ended with ${describeEnd(end)}; launching another`,
     )
@@ -206,12 +207,4 @@ function signal(): { readonly done: Promise<undefined>; tell(): void } {
   let tell: () => void = ignore
   const done = new Promise<undefined>((resolve) => (tell = () => resolve(undefined)))
   return { done, tell: () => tell() }
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`)
-}
-
-function ignore(): void {
-  // Somebody ended the wait, or nobody reads.
 }

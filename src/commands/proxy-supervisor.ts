@@ -1,8 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { holdPort, type HeldPort } from '../app/held-port.ts'
-import { LIMITS } from '../core/limits.ts'
-import { describeEnd, ServedProcess, type End } from './served-process.ts'
+import {
+  describeEnd,
+  EXIT_INTERRUPTED,
+  EXIT_SIGNALLED,
+  ignore,
+  Relaunches,
+  say,
+  ServedProcess,
+  type End,
+} from './served-process.ts'
 
 export interface SuperviseOptions {
   readonly host: string
@@ -26,12 +34,8 @@ export interface ToServer {
   readonly lastGood?: unknown
 }
 
-/** Who has served so long has not crashed because of how it was started. */
-const HEALTHY_MS = 10_000
 /** How long a drain may last before we say that we wait for it. */
 const SAY_DRAINING_AFTER_MS = 200
-const EXIT_INTERRUPTED = 130
-const EXIT_SIGNALLED = 128
 
 /**
  * Holds the port and keeps a process serving on it, and returns the exit code: 0 when that one ended in peace, its own when it could
@@ -60,7 +64,7 @@ class Supervisor {
   /** Ends the pause before the next launch. */
   #wake = new AbortController()
   #everReady = false
-  #crashes = 0
+  readonly #relaunches = new Relaunches()
 
   constructor(options: SuperviseOptions, port: HeldPort) {
     this.#options = options
@@ -149,26 +153,13 @@ class Supervisor {
     return code ?? undefined
   }
 
-  /** The first launch after a crash comes at once, each further one twice as late, until one has served for a while. */
   async #pauseAfter(end: End): Promise<void> {
-    this.#crashes = end.servedMs !== undefined && end.servedMs >= HEALTHY_MS ? 1 : this.#crashes + 1
-    const delayMs =
-      this.#crashes === 1
-        ? 0
-        : Math.min(LIMITS.restartDelayMs * 2 ** (this.#crashes - 2), LIMITS.restartDelayMaxMs)
-    const when = delayMs === 0 ? 'now' : `in ${delayMs} ms, time ${this.#crashes} in a row`
+    const delayMs = this.#relaunches.delayAfter(end)
+    const when = delayMs === 0 ? 'now' : `in ${delayMs} ms, time ${this.#relaunches.crashes} in a row`
     say(
       `the process that served (${end.pid ?? 'not started'}) ended with ${describeEnd(end)}; launching another ${when}`,
     )
     this.#wake = new AbortController()
     if (delayMs > 0) await sleep(delayMs, undefined, { signal: this.#wake.signal }).catch(ignore)
   }
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`)
-}
-
-function ignore(): void {
-  // Somebody ended the wait, or nobody reads.
 }

@@ -1,7 +1,17 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 
+import { LIMITS } from '../core/limits.ts'
+
 /** Where the process that serves finds the bound socket. */
 export const LISTEN_FD = 3
+
+/** Of a supervisor whose Ctrl-C was pressed twice. */
+export const EXIT_INTERRUPTED = 130
+/** Of one whose process was ended by a signal. */
+export const EXIT_SIGNALLED = 128
+
+/** Who has served so long has not crashed because of how it was started. */
+const HEALTHY_MS = 10_000
 
 /** What a process that serves tells whoever launched it: at least that it can answer. */
 interface Ready {
@@ -82,6 +92,28 @@ export function describeEnd({ code, signal, error }: End): string {
   return signal ?? (error === undefined ? `exit code ${code}` : error.message)
 }
 
-function ignore(): void {
-  // It is gone already.
+/** When the next process is launched in place of one that crashed. */
+export class Relaunches {
+  #crashes = 0
+
+  /** In a row, the last one included. */
+  get crashes(): number {
+    return this.#crashes
+  }
+
+  /** The first launch after a crash comes at once, each further one twice as late, until one has served for a while. */
+  delayAfter({ servedMs }: End): number {
+    this.#crashes = servedMs !== undefined && servedMs >= HEALTHY_MS ? 1 : this.#crashes + 1
+    if (this.#crashes === 1) return 0
+    return Math.min(LIMITS.restartDelayMs * 2 ** (this.#crashes - 2), LIMITS.restartDelayMaxMs)
+  }
+}
+
+/** Of a supervisor, for people. */
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+export function ignore(): void {
+  // It is gone already, somebody ended the wait, or nobody reads.
 }
