@@ -15,7 +15,7 @@ import { groupsOf } from '../../src/daemon/accounts/permissions.ts'
 import { openArtifacts } from '../../src/daemon/artifacts/open-artifacts.ts'
 import { packDirectory } from '../../src/daemon/artifacts/pack-directory.ts'
 import type { Artifacts } from '../../src/daemon/artifacts.ts'
-import { DEFAULT_CONFIG } from '../../src/daemon/control/default-config.ts'
+import { defaultConfig } from '../../src/daemon/api/schemas/config.ts'
 import {
   openControlPlane,
   type ControlOptions,
@@ -276,7 +276,7 @@ export const BOB = callerOf(
 )
 
 export function configOf(given: Partial<VersionConfig> = {}): VersionConfig {
-  return { ...DEFAULT_CONFIG, provider: 'native', ...given }
+  return { ...defaultConfig(), provider: 'native', ...given }
 }
 
 export function partOf(name: string, artifact: Digest, given: Partial<VersionConfig> = {}): DeploymentPart {

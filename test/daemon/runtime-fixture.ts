@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { silentLogger } from '../../src/core/log.ts'
 import type { AbsolutePath } from '../../src/core/place.ts'
 import type { Artifacts } from '../../src/daemon/artifacts.ts'
+import { defaultConfig } from '../../src/daemon/api/schemas/config.ts'
 import { openRuntime, type RuntimeOptions } from '../../src/daemon/functions/open-runtime.ts'
 import type { Digest, FunctionKey, VersionConfig, VersionRecord } from '../../src/daemon/model.ts'
 import type { Runtime } from '../../src/daemon/runtime.ts'
@@ -15,28 +16,7 @@ import { openSandbox } from '../../src/sandbox/open-sandbox.ts'
 import type { Sandbox } from '../../src/sandbox/sandbox.ts'
 
 /** What every configuration has unless it says otherwise. */
-const CONFIG: VersionConfig = {
-  provider: 'lambda',
-  options: {},
-  environment: {},
-  addr: '127.0.0.1:0',
-  sandbox: {
-    command: '',
-    args: [],
-    ro_entries: {},
-    envs: {},
-    inherit_stdout: false,
-    syscall_filter_mode: 'Deny',
-    syscall_filter: [],
-    mount_procfs: true,
-    mount_devtmpfs: true,
-    mount_tmpfs: false,
-  },
-  network: 'none',
-  limits: {},
-  instances: {},
-  health: {},
-}
+const CONFIG: VersionConfig = { ...defaultConfig(), provider: 'lambda', network: 'none' }
 
 export interface Shipped {
   readonly name?: string

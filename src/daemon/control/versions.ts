@@ -10,8 +10,8 @@ import type {
   VersionRecord,
   VersionStatus,
 } from '../model.ts'
+import { defaultConfig } from '../api/schemas/config.ts'
 import { checkProvider } from './deploy-plan.ts'
-import { DEFAULT_CONFIG } from './default-config.ts'
 import { checkLabel, findVersion, functionOf, keyText, versionOf, versionsOf } from './keys.ts'
 import type { Act } from './ledger.ts'
 import { demandNetwork, ownGroup } from './permissions.ts'
@@ -41,7 +41,7 @@ export class Versions {
       await artifacts.unpack(digest)
       await lines.take(key.name, async () => {
         this.#checkUpload(caller, key)
-        const record = { ...key, artifact: digest, config: DEFAULT_CONFIG, wanted: 'stopped' as const }
+        const record = { ...key, artifact: digest, config: defaultConfig(), wanted: 'stopped' as const }
         await Promise.resolve(this.#register(act, record))
       })
     })
