@@ -7,6 +7,8 @@ import { Follower } from './follower.ts'
 import { formatLine, parseLine } from './log-line.ts'
 import { Segments, type Position } from './segments.ts'
 
+/** Lines of so long are written at once: a file is opened, written and looked at for a batch, not for a line. Readers do not wait for it. */
+const BATCH_MS = 20
 /** Characters that wait for the disk: what comes beyond is dropped, and that is said. */
 const WAITING_MAX = 4 * 1024 * 1024
 
@@ -17,7 +19,7 @@ export interface FunctionLogOptions {
   readonly log: Logger
 }
 
-/** The log of one function: appended in batches, one a turn of the event loop, and read from the disk. */
+/** The log of one function: appended in batches, and read from the disk. */
 export class FunctionLog {
   readonly #options: FunctionLogOptions
   readonly #segments: Segments
@@ -29,7 +31,7 @@ export class FunctionLog {
   /** The last of them. */
   #lost: LogRecord | undefined
   #writing: Promise<Position | undefined> = Promise.resolve(undefined)
-  #scheduled = false
+  #batch: NodeJS.Timeout | undefined
 
   constructor(options: FunctionLogOptions) {
     this.#options = options
@@ -71,15 +73,14 @@ export class FunctionLog {
     const line = formatLine(record)
     this.#waiting.push(line)
     this.#behind += line.length
-    if (this.#scheduled) return
-    this.#scheduled = true
     // One batch is written at a time: while the disk is slow, the next one grows.
-    void this.#writing.then(() => setImmediate(() => void this.#cut()))
+    this.#batch ??= setTimeout(() => void this.#writing.then(() => this.#cut()), BATCH_MS)
   }
 
   /** Writes what waits. Resolves, when all before is written too, with where the log ends. Never rejects. */
   #cut(): Promise<Position | undefined> {
-    this.#scheduled = false
+    clearTimeout(this.#batch)
+    this.#batch = undefined
     const lines = this.#waiting
     this.#waiting = []
     this.#writing = this.#writing.then(async () => {
