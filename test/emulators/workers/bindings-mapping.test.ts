@@ -115,6 +115,14 @@ describe('other workers', () => {
     expect(warnings[0]).toContain('it is the worker other, which is not part of this project')
   })
 
+  test('throw when deployed, and are not said to be missing from the project that they are in', async () => {
+    const { unavailable, warnings } = await bindingsOf(file, { isShipped: true, neighbours: new Map() })
+    expect(unavailable.map(({ name }) => name)).toEqual(['API', 'ROOM', 'FLOW'])
+    const about = warnings.filter((text) => text.includes('other'))
+    expect(about).toHaveLength(5)
+    for (const text of about) expect(text).toContain('other, which is a function apart from this one')
+  })
+
   test('throw while nobody knows them, and nothing is said yet', async () => {
     const { unavailable, warnings } = await bindingsOf(file)
     expect(unavailable.map(({ name }) => name)).toEqual(['API', 'ROOM', 'FLOW'])

@@ -30,9 +30,9 @@ export function otherWorkers(inputs: BindingInputs): Mapped {
       ...tails(inputs, found),
     },
     unavailable: [
-      ...missing(services, ({ binding, service }) => [binding, service], found),
-      ...missing(objects, ({ name, script_name }) => [name, script_name], found),
-      ...missing(flows, ({ binding, script_name }) => [binding, script_name], found),
+      ...missing(services, ({ binding, service }) => [binding, service], { inputs, found }),
+      ...missing(objects, ({ name, script_name }) => [name, script_name], { inputs, found }),
+      ...missing(flows, ({ binding, script_name }) => [binding, script_name], { inputs, found }),
     ],
     warnings: inputs.neighbours === undefined ? [] : deaf(inputs, found),
   }
@@ -58,12 +58,18 @@ function workflowOptions(flows: Config['workflows'], found: Find): MiniflareBind
 function missing<T>(
   list: readonly T[],
   names: (item: T) => readonly [name: string, worker: string | undefined],
-  found: Find,
+  { inputs, found }: { readonly inputs: BindingInputs; readonly found: Find },
 ): readonly Unavailable[] {
   return list.map(names).flatMap(([name, worker]) => {
     if (found(worker) !== undefined) return []
-    return [{ name, reason: `it is the worker ${worker}, which is not part of this project` }]
+    return [{ name, reason: `it is the worker ${worker}, ${absence(inputs)}` }]
   })
+}
+
+function absence({ isShipped = false }: BindingInputs): string {
+  return isShipped
+    ? 'which is a function apart from this one when it is deployed: put both into one Worker'
+    : 'which is not part of this project'
 }
 
 /** A worker may listen to itself. */
@@ -80,8 +86,9 @@ function tails({ config }: BindingInputs, found: Find): MiniflareBindings {
 }
 
 /** Who would be told and is not there. */
-function deaf({ config }: BindingInputs, found: Find): readonly string[] {
+function deaf(inputs: BindingInputs, found: Find): readonly string[] {
+  const { config } = inputs
   return [...(config.tail_consumers ?? []), ...(config.streaming_tail_consumers ?? [])]
     .filter(({ service }) => service !== config.name && found(service) === undefined)
-    .map(({ service }) => `the tail worker ${service} is not part of this project: it is told nothing`)
+    .map(({ service }) => `the tail worker ${service}, ${absence(inputs)}, is told nothing`)
 }
