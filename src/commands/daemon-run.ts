@@ -54,12 +54,10 @@ function linesFor(
   options: RunDaemonOptions,
 ): readonly string[] {
   if (!isFirst) return [`served by process ${pid} now`]
-  const { port } = new URL(url)
-  const scheme = new URL(url).protocol
-  const suffix = port === '' ? '' : `:${port}`
+  const { host, protocol } = new URL(url)
   return [
-    `flexi ${options.version} serves ${functions === 1 ? '1 function' : `${functions} functions`} at ${scheme}//NAME.${options.domain}${suffix}`,
-    `api:  ${scheme}//${options.domain}${suffix}/api/`,
+    `flexi ${options.version} serves ${functions === 1 ? '1 function' : `${functions} functions`} at ${protocol}//NAME.${host}`,
+    `api:  ${url}/api/`,
     `data: ${options.directory}`,
     `pid:  ${process.pid} (served by ${pid})`,
   ]
